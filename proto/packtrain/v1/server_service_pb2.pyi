@@ -1,0 +1,77 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class EngineState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ENGINE_STATE_UNSPECIFIED: _ClassVar[EngineState]
+    ENGINE_STATE_STARTING: _ClassVar[EngineState]
+    ENGINE_STATE_READY: _ClassVar[EngineState]
+ENGINE_STATE_UNSPECIFIED: EngineState
+ENGINE_STATE_STARTING: EngineState
+ENGINE_STATE_READY: EngineState
+
+class GetServerInfoRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetServerInfoResponse(_message.Message):
+    __slots__ = ("version", "activations", "costs", "initializations", "optimizers", "search_algorithms", "domains", "metrics", "synthetic_datasets", "limits", "engine")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    ACTIVATIONS_FIELD_NUMBER: _ClassVar[int]
+    COSTS_FIELD_NUMBER: _ClassVar[int]
+    INITIALIZATIONS_FIELD_NUMBER: _ClassVar[int]
+    OPTIMIZERS_FIELD_NUMBER: _ClassVar[int]
+    SEARCH_ALGORITHMS_FIELD_NUMBER: _ClassVar[int]
+    DOMAINS_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    SYNTHETIC_DATASETS_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    activations: _containers.RepeatedScalarFieldContainer[str]
+    costs: _containers.RepeatedScalarFieldContainer[str]
+    initializations: _containers.RepeatedScalarFieldContainer[str]
+    optimizers: _containers.RepeatedScalarFieldContainer[str]
+    search_algorithms: _containers.RepeatedScalarFieldContainer[str]
+    domains: _containers.RepeatedScalarFieldContainer[str]
+    metrics: _containers.RepeatedCompositeFieldContainer[MetricInfo]
+    synthetic_datasets: _containers.RepeatedScalarFieldContainer[str]
+    limits: ServerLimits
+    engine: EngineInfo
+    def __init__(self, version: _Optional[str] = ..., activations: _Optional[_Iterable[str]] = ..., costs: _Optional[_Iterable[str]] = ..., initializations: _Optional[_Iterable[str]] = ..., optimizers: _Optional[_Iterable[str]] = ..., search_algorithms: _Optional[_Iterable[str]] = ..., domains: _Optional[_Iterable[str]] = ..., metrics: _Optional[_Iterable[_Union[MetricInfo, _Mapping]]] = ..., synthetic_datasets: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[ServerLimits, _Mapping]] = ..., engine: _Optional[_Union[EngineInfo, _Mapping]] = ...) -> None: ...
+
+class MetricInfo(_message.Message):
+    __slots__ = ("name", "description", "per_layer")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    PER_LAYER_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    description: str
+    per_layer: bool
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., per_layer: bool = ...) -> None: ...
+
+class ServerLimits(_message.Message):
+    __slots__ = ("max_trials", "max_job_memory_bytes", "max_upload_bytes", "max_message_bytes")
+    MAX_TRIALS_FIELD_NUMBER: _ClassVar[int]
+    MAX_JOB_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MAX_UPLOAD_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MAX_MESSAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    max_trials: int
+    max_job_memory_bytes: int
+    max_upload_bytes: int
+    max_message_bytes: int
+    def __init__(self, max_trials: _Optional[int] = ..., max_job_memory_bytes: _Optional[int] = ..., max_upload_bytes: _Optional[int] = ..., max_message_bytes: _Optional[int] = ...) -> None: ...
+
+class EngineInfo(_message.Message):
+    __slots__ = ("state", "workers")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    state: EngineState
+    workers: int
+    def __init__(self, state: _Optional[_Union[EngineState, str]] = ..., workers: _Optional[int] = ...) -> None: ...

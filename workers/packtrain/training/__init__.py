@@ -1,0 +1,55 @@
+"""Trains packs of small neural networks as stacked arrays. Needs NumPy and SciPy only."""
+
+from packtrain.training.data import (
+    RowRange,
+    Scaling,
+    Selection,
+    Split,
+    TrainingData,
+    prepare_data,
+    select_rows,
+)
+from packtrain.training.spec import (
+    Activation,
+    Constant,
+    Cost,
+    DataType,
+    Distribution,
+    GivenArrays,
+    He,
+    Initialization,
+    Pack,
+    ScaledGaussian,
+    Signature,
+    Trials,
+    UnitGaussian,
+    Xavier,
+)
+from packtrain.training.state import PackState, SegmentMetrics, stack_states
+
+__all__ = [
+    "Activation",
+    "Constant",
+    "Cost",
+    "DataType",
+    "Distribution",
+    "GivenArrays",
+    "He",
+    "Initialization",
+    "Pack",
+    "PackState",
+    "RowRange",
+    "Scaling",
+    "ScaledGaussian",
+    "SegmentMetrics",
+    "Selection",
+    "Signature",
+    "Split",
+    "TrainingData",
+    "Trials",
+    "UnitGaussian",
+    "Xavier",
+    "prepare_data",
+    "select_rows",
+    "stack_states",
+]

@@ -1,0 +1,96 @@
+"""What the coordinator asks of whatever runs segments: Ray, or this process in tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from packtrain.training import DataType, Pack, SegmentMetrics, Selection
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """Where a job's rows lie, as ``.npy`` files, and which of them it uses.
+
+    ``splits`` are (split name, inputs file, targets file). Equal sources hold equal data: the
+    files are content-addressed.
+    """
+
+    splits: tuple[tuple[str, Path, Path], ...]
+    selection: Selection
+    data_type: DataType
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Segment:
+    """Some epochs of one pack.
+
+    ``pack_key`` names the pack's state, which stays with the engine between segments. A segment
+    with ``start_epoch`` 0 begins from the initial state; any other goes on from the state held
+    under ``pack_key``, which must be at that epoch. ``rows`` are the rows of the held state that
+    go on (None: all); ``pack`` is already the pack of these rows. Epochs up to ``record_after``
+    are trained but not measured: they were recorded before. Where ``model_path`` is given, the
+    end state is written there before the segment's result is told, with ``trial_indices``.
+    """
+
+    pack_key: str
+    pack: Pack
+    data: DataSource
+    start_epoch: int
+    epochs: int
+    record_after: int = 0
+    rows: NDArray[np.intp] | None = None
+    model_path: Path | None = None
+    trial_indices: NDArray[np.int32] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentResult:
+    """What came of a segment: its metrics, and the seconds that the training itself took."""
+
+    metrics: SegmentMetrics
+    seconds: float
+
+
+class EngineError(Exception):
+    """Base of what running a segment can end with."""
+
+
+class StateLostError(EngineError):
+    """The pack's state is gone (the engine was started anew): begin again from epoch 0."""
+
+
+class SegmentFailedError(EngineError):
+    """The segment can't be run: ``reason`` (UPPER_SNAKE_CASE) and a sentence."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class EngineStartError(EngineError):
+    """The engine can't be started: one sentence that says what to do."""
+
+
+class Engine(Protocol):
+    """Runs segments. All methods are called from one event loop and never block it."""
+
+    @property
+    def workers(self) -> int:
+        """Segments that run at a time; 0 while the engine is not ready."""
+
+    async def start(self) -> None:
+        """Return when segments can run. Raises :class:`EngineStartError`."""
+
+    async def run_segment(self, segment: Segment) -> SegmentResult:
+        """Run it. Raises :class:`StateLostError` or :class:`SegmentFailedError`."""
+
+    async def drop_state(self, pack_key: str) -> None:
+        """Forget a pack's state. Unknown keys are no error."""
+
+    async def stop(self) -> None:
+        """End all workers and processes. Running segments raise StateLostError."""
