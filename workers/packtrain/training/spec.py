@@ -6,7 +6,7 @@ A pack is K trials of one shape that train as one stacked array. What they must 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Literal, Self
 
@@ -129,10 +129,8 @@ class Trials:
 
     def select(self, rows: NDArray[np.intp]) -> Self:
         """The trials of these rows, in this order."""
-        columns = {f.name: getattr(self, f.name) for f in fields(self)}
-        return type(self)(
-            **{k: v[rows] if isinstance(v, np.ndarray) else v for k, v in columns.items()}
-        )
+        names = [f.name for f in fields(self) if f.name not in ("costs", "initializations")]
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
 
 @dataclass(frozen=True, eq=False)

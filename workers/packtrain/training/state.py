@@ -35,15 +35,10 @@ class PackState:
         """The state of these rows, in this order."""
         return PackState(
             self.epoch,
-            *(
-                tuple(a[rows] for a in arrays)
-                for arrays in (
-                    self.weights,
-                    self.biases,
-                    self.weight_velocities,
-                    self.bias_velocities,
-                )
-            ),
+            tuple(w[rows] for w in self.weights),
+            tuple(b[rows] for b in self.biases),
+            tuple(v[rows] for v in self.weight_velocities),
+            tuple(v[rows] for v in self.bias_velocities),
             self.diverged_at[rows],
         )
 

@@ -1,0 +1,215 @@
+"""A trial is the same, bit for bit, alone or in any pack, in any order, split or not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from packtrain.training import (
+    METRICS,
+    Activation,
+    Cost,
+    He,
+    Pack,
+    ScaledGaussian,
+    Signature,
+    TrainingData,
+    Trials,
+    UnitGaussian,
+    make_trials,
+    train,
+    train_segment,
+)
+
+# Layers of every kind: trial axis last, stacked, fused; dimensions of 1, where BLAS changes paths.
+SHAPES = [
+    (1, 1),
+    (2, 3, 1),
+    (5, 1, 3),
+    (8, 12, 10),
+    (64, 30, 10),
+    (40, 30, 1),
+    (1, 40, 30, 2),
+]
+
+
+def data_of(signature: Signature, rows: int, seed: int) -> TrainingData:
+    rng = np.random.default_rng(seed)
+    outputs = signature.sizes[-1]
+
+    def made(count):
+        x = rng.normal(size=(count, signature.sizes[0]))
+        labels = rng.integers(0, max(outputs, 2), count)
+        y = np.eye(outputs)[labels] if outputs > 1 else labels[:, np.newaxis]
+        return np.ascontiguousarray(x, signature.data_type), y.astype(signature.data_type)
+
+    return TrainingData(*made(rows), *made(rows // 2 + 1), True)
+
+
+def mixed_trials(count: int, seed: int) -> Trials:
+    rng = np.random.default_rng(seed)
+
+    def some(values):
+        return np.where(rng.random(count) < 0.5, values, 0.0)
+
+    return make_trials(
+        count,
+        learning_rate=rng.uniform(0.01, 2, count),
+        cost=[(Cost.QUADRATIC, Cost.CROSS_ENTROPY)[i] for i in rng.integers(0, 2, count)],
+        initialization=[
+            (ScaledGaussian(), UnitGaussian(), He())[i] for i in rng.integers(0, 3, count)
+        ],
+        momentum=some(0.9),
+        l2=some(rng.random(count)),
+        l1=some(rng.random(count)),
+        dropout=some(0.5),
+        seeds=rng.integers(0, 2**62, count),
+        order_seeds=rng.integers(0, 2, count),
+    )
+
+
+def assert_equal(state, metrics, other_state, other_metrics) -> None:
+    assert metrics.names == other_metrics.names
+    np.testing.assert_array_equal(metrics.values, other_metrics.values)
+    np.testing.assert_array_equal(state.diverged_at, other_state.diverged_at)
+    for name in ("weights", "biases"):
+        for a, b in zip(getattr(state, name), getattr(other_state, name), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+packs = st.fixed_dictionaries(
+    {
+        "sizes": st.sampled_from(SHAPES),
+        "hidden": st.sampled_from([Activation.SIGMOID, Activation.TANH, Activation.RELU]),
+        "batch": st.sampled_from([1, 2, 4, 10, 32]),
+        "rows": st.sampled_from([1, 4, 23]),
+        "dtype": st.sampled_from(["float32", "float64"]),
+        "count": st.integers(2, 20),
+        "seed": st.integers(0, 1000),
+    }
+)
+
+
+def build(drawn) -> tuple[Pack, TrainingData]:
+    signature = Signature(
+        sizes=drawn["sizes"],
+        hidden_activation=drawn["hidden"],
+        output_activation=Activation.SIGMOID,
+        batch_size=drawn["batch"],
+        epochs=4,
+        data_type=drawn["dtype"],
+        metrics=tuple(METRICS),
+    )
+    pack = Pack(signature, mixed_trials(drawn["count"], drawn["seed"]))
+    return pack, data_of(signature, drawn["rows"], drawn["seed"])
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(packs)
+def test_trials_together_equal_trials_alone(drawn):
+    pack, data = build(drawn)
+    state, metrics = train(pack, data)
+    order = np.random.default_rng(drawn["seed"]).permutation(len(pack))
+    for some in (order, order[: len(pack) // 2], order[:1]):
+        few_state, few_metrics = train(pack.select(some), data)
+        wanted = replace(metrics, values=metrics.values[some])
+        assert_equal(state.select(some), wanted, few_state, few_metrics)
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(packs, st.integers(1, 3))
+def test_segments_equal_the_whole(drawn, cut):
+    pack, data = build(drawn)
+    state, metrics = train(pack, data)
+    middle, first = train_segment(pack, data, None, cut)
+    for name in ("weights", "biases", "weight_velocities", "bias_velocities"):
+        for array in getattr(middle, name):
+            array.flags.writeable = False  # as Ray's object store hands them on
+    middle.diverged_at.flags.writeable = False
+    before = [w.copy() for w in middle.weights]
+    end, second = train_segment(pack, data, middle, 4 - cut)
+    assert (first.first_epoch, second.first_epoch, end.epoch) == (1, cut + 1, 4)
+    joined = replace(metrics, values=np.concatenate([first.values, second.values], axis=1))
+    assert_equal(end, joined, state, metrics)
+    for array, copy in zip(middle.weights, before, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+EXAMPLE = {
+    "sizes": (8, 12, 10),
+    "hidden": Activation.TANH,
+    "batch": 5,
+    "rows": 23,
+    "dtype": "float32",
+    "count": 6,
+    "seed": 1,
+}
+
+
+@pytest.mark.parametrize("record_after", [0, 1, 3, 4, 9])
+def test_recorded_epochs_are_not_recorded_again(record_after):
+    pack, data = build(EXAMPLE)
+    state, metrics = train(pack, data)
+    end, rest = train_segment(pack, data, None, 4, record_after=record_after)
+    assert rest.first_epoch == record_after + 1
+    assert rest.values.shape == (6, max(0, 4 - record_after), len(metrics.names))
+    assert_equal(end, rest, state, replace(metrics, values=metrics.values[:, record_after:]))
+
+
+def test_block_size_changes_nothing(monkeypatch):
+    pack, data = build(EXAMPLE | {"count": 20})
+    state, metrics = train(pack, data)
+    monkeypatch.setattr("packtrain.training.segment.block_trials", lambda signature: 3)
+    assert_equal(*train(pack, data), state, metrics)
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (2, 3, 1), (40, 30, 1)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_divergence_stops_one_trial_and_no_other(sizes, dtype):
+    signature = Signature(
+        sizes=sizes,
+        hidden_activation=Activation.RELU,
+        output_activation=Activation.IDENTITY,
+        batch_size=4,
+        epochs=30,
+        data_type=dtype,
+        metrics=("training_cost", "weight_norm", "validation_accuracy"),
+    )
+    data = data_of(signature, 23, 3)
+    rates = np.array([0.01, 1e30, 0.02, 9.0])
+    trials = make_trials(4, learning_rate=rates, cost=Cost.QUADRATIC, momentum=[0, 0, 0.1, 0.1])
+    state, metrics = train(Pack(signature, trials), data)
+    assert (state.diverged_at[[0, 2]] == 0).all()
+    assert (state.diverged_at[[1, 3]] > 0).all()
+    np.testing.assert_array_equal(metrics.diverged_at, state.diverged_at)
+    assert np.isfinite(metrics.values[[0, 2]]).all()
+    for k in (1, 3):
+        at = int(state.diverged_at[k])
+        assert np.isfinite(metrics.values[k, : at - 1]).all()
+        assert np.isnan(metrics.values[k, at:]).all()
+    alone, alone_metrics = train(Pack(signature, trials.select(np.array([0, 2]))), data)
+    wanted = replace(metrics, values=metrics.values[[0, 2]])
+    assert_equal(state.select(np.array([0, 2])), wanted, alone, alone_metrics)
+
+
+def test_a_diverged_trial_stays_as_it_is():
+    pack, data = build(EXAMPLE)
+    state, _ = train_segment(pack, data, None, 2)
+    state.diverged_at[2] = 2
+    end, metrics = train_segment(pack, data, state, 2)
+    np.testing.assert_array_equal(end.weights[0][2], state.weights[0][2])
+    assert np.isnan(metrics.values[2]).all()
+    assert metrics.diverged_at[2] == 2
+
+
+def test_metrics_every_few_epochs_and_at_the_last():
+    pack, data = build(EXAMPLE)
+    sparse = Pack(replace(pack.signature, measure_every=3), pack.trials)
+    _, metrics = train(pack, data)
+    _, few = train(sparse, data)
+    assert np.isnan(few.values[:, [0, 1]]).all()
+    np.testing.assert_array_equal(few.values[:, [2, 3]], metrics.values[:, [2, 3]])

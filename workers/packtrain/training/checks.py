@@ -1,0 +1,132 @@
+"""Whether a pack and its data meet, for library users: the service validates before."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from packtrain.training.costs import REQUIRED_OUTPUT
+from packtrain.training.data import TrainingData
+from packtrain.training.metrics import METRICS
+from packtrain.training.spec import Activation, Cost, GivenArrays, Pack, Signature, Trials
+
+
+class PackError(ValueError):
+    """A pack that can't train: ``field`` is the path of what is wrong."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+
+
+def check_pack(pack: Pack, data: TrainingData) -> None:
+    """Raise :class:`PackError` for the first thing that doesn't fit."""
+    _check_signature(pack.signature)
+    _check_trials(pack.trials, pack.signature)
+    _check_rows(pack.signature, "data", data.x, data.y)
+    if data.x_validation is not None and data.y_validation is not None:
+        _check_rows(pack.signature, "data.validation", data.x_validation, data.y_validation)
+    _check_metrics(pack.signature, data)
+    _check_targets(pack, data)
+
+
+def _check_signature(signature: Signature) -> None:
+    sizes = signature.sizes
+    if len(sizes) < 2 or min(sizes) < 1:
+        raise PackError("signature.sizes", f"expected two or more widths from 1, got {sizes}.")
+    if signature.hidden_activation is Activation.SOFTMAX:
+        raise PackError("signature.hidden_activation", "softmax is for outputs only.")
+    if signature.data_type not in ("float32", "float64"):
+        raise PackError(
+            "signature.data_type", f"expected float32 or float64, got {signature.data_type}."
+        )
+    for name in ("batch_size", "epochs", "measure_every"):
+        if getattr(signature, name) < 1:
+            raise PackError(
+                f"signature.{name}", f"expected 1 or more, got {getattr(signature, name)}."
+            )
+
+
+def _check_trials(trials: Trials, signature: Signature) -> None:
+    bounds = {
+        "learning_rate": (trials.learning_rate > 0, "above 0"),
+        "momentum": ((trials.momentum >= 0) & (trials.momentum < 1), "in [0, 1)"),
+        "dropout": ((trials.dropout >= 0) & (trials.dropout < 1), "in [0, 1)"),
+        "l2": (trials.l2 >= 0, "0 or more"),
+        "l1": (trials.l1 >= 0, "0 or more"),
+        "cost": ((trials.cost >= 0) & (trials.cost < len(trials.costs)), "an index into costs"),
+        "initialization": (
+            (trials.initialization >= 0) & (trials.initialization < len(trials.initializations)),
+            "an index into initializations",
+        ),
+        "seeds": (np.ones(np.shape(trials.seeds), bool), "whole numbers"),
+        "order_seeds": (np.ones(np.shape(trials.order_seeds), bool), "whole numbers"),
+    }
+    for name, (is_good, expected) in bounds.items():
+        if is_good.shape != (len(trials),):
+            raise PackError(
+                f"trials.{name}", f"expected shape ({len(trials)},), got {is_good.shape}."
+            )
+        if not is_good.all():
+            row = int(np.argmin(is_good))
+            value = getattr(trials, name)[row]
+            raise PackError(f"trials.{name}[{row}]", f"expected {expected}, got {value}.")
+    for index in sorted(set(trials.cost.tolist())):
+        required = REQUIRED_OUTPUT[trials.costs[index]]
+        if required not in (None, signature.output_activation):
+            raise PackError(
+                f"trials.costs[{index}]",
+                f"{trials.costs[index]} needs {required} outputs, "
+                f"got {signature.output_activation}.",
+            )
+    for index, initialization in enumerate(trials.initializations):
+        if isinstance(initialization, GivenArrays):
+            _check_given(initialization, f"trials.initializations[{index}]", signature)
+
+
+def _check_given(given: GivenArrays, field: str, signature: Signature) -> None:
+    shapes = list(zip(signature.sizes[:-1], signature.sizes[1:], strict=True))
+    for name, arrays, expected in (
+        ("weights", given.weights, shapes),
+        ("biases", given.biases, [(outputs,) for _, outputs in shapes]),
+    ):
+        found = [np.shape(array) for array in arrays]
+        if found != expected:
+            raise PackError(f"{field}.{name}", f"expected shapes {expected}, got {found}.")
+
+
+def _check_rows(signature: Signature, field: str, x: object, y: object) -> None:
+    width = {"x": signature.sizes[0], "y": signature.sizes[-1]}
+    rows = len(x) if isinstance(x, np.ndarray) and x.ndim else 0
+    for name, array in (("x", x), ("y", y)):
+        if not isinstance(array, np.ndarray) or array.dtype != signature.data_type:
+            raise PackError(f"{field}.{name}", f"expected an array of {signature.data_type}.")
+        if rows < 1 or array.shape != (rows, width[name]):
+            raise PackError(
+                f"{field}.{name}",
+                f"expected shape ({max(rows, 1)}, {width[name]}), got {array.shape}.",
+            )
+        if not array.flags.c_contiguous:
+            raise PackError(f"{field}.{name}", "expected a C-contiguous array.")
+
+
+def _check_metrics(signature: Signature, data: TrainingData) -> None:
+    for index, name in enumerate(signature.metrics):
+        field = f"signature.metrics[{index}]"
+        if name not in METRICS:
+            known = ", ".join(METRICS)
+            raise PackError(field, f"expected one of {known}, got {name!r}.")
+        if METRICS[name].needs_validation and data.x_validation is None:
+            raise PackError(field, f"{name} needs validation rows, and there are none.")
+        if METRICS[name].needs_classes and not data.classification:
+            raise PackError(field, f"{name} needs targets that stand for classes.")
+
+
+def _check_targets(pack: Pack, data: TrainingData) -> None:
+    used = {pack.trials.costs[index] for index in set(pack.trials.cost.tolist())}
+    for field, y in (("data.y", data.y), ("data.y_validation", data.y_validation)):
+        if y is None:
+            continue
+        if Cost.CROSS_ENTROPY in used and not (y.min() >= 0 and y.max() <= 1):
+            raise PackError(field, "cross_entropy needs targets from 0 to 1.")
+        if Cost.LOG_LIKELIHOOD in used and not np.allclose(y.sum(axis=1), 1, atol=1e-4):
+            raise PackError(field, "log_likelihood needs rows of targets that sum to 1.")

@@ -1,0 +1,102 @@
+"""What the two kernels have in common: an interface, and the buffers of one pass.
+
+A kernel holds the networks of a :class:`Block` in the layout that it computes in. The numbers
+of a trial are a function of that trial, the data, and the choice of kernel, which follows from
+the signature alone: never of the other trials, nor of their count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from packtrain.training.blocks import Block
+
+Floats = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Networks:
+    """Weights and biases of B trials, (B, n_in, n_out) and (B, n_out) a layer, and their
+    velocities, of the same shapes (empty where the block has no momentum)."""
+
+    weights: tuple[Floats, ...]
+    biases: tuple[Floats, ...]
+    weight_velocities: tuple[Floats, ...]
+    bias_velocities: tuple[Floats, ...]
+
+    def select(self, keep: NDArray[Any]) -> Networks:
+        """The networks of the trials that ``keep`` names, copied."""
+        return Networks(
+            *(
+                tuple(np.ascontiguousarray(array[keep]) for array in arrays)
+                for arrays in (
+                    self.weights,
+                    self.biases,
+                    self.weight_velocities,
+                    self.bias_velocities,
+                )
+            )
+        )
+
+
+class Pass(Protocol):
+    """One pass of some rows through the networks: ``a`` are the activations of every layer from
+    the first hidden one, ``z`` the weighted inputs of the outputs; ``delta`` and ``scratch``
+    are free to write, of the shapes of ``a``."""
+
+    @property
+    def a(self) -> Sequence[Floats]: ...
+    @property
+    def z(self) -> Floats: ...
+    @property
+    def delta(self) -> Sequence[Floats]: ...
+    @property
+    def scratch(self) -> Sequence[Floats]: ...
+
+
+class Kernel(Protocol):
+    """Trains and measures the networks of a block."""
+
+    block: Block
+    output_axis: int  # where a layer's neurons lie
+
+    def networks(self) -> Networks:
+        """The networks as they are now."""
+
+    def keep(self, keep: NDArray[np.bool_]) -> Self:
+        """A kernel of the trials that ``keep`` marks."""
+
+    def train_epoch(self, x: Floats, y: Floats, epoch: int) -> None:
+        """Go through the rows x (n, inputs), y (n, outputs) once, in the order of ``epoch``."""
+
+    def forward(self, x: Floats) -> Pass:
+        """Pass rows through, without dropout. The next call may overwrite what it returns."""
+
+    def backward(self, x: Floats, y: Floats, made: Pass) -> None:
+        """Add the gradient of the rows that ``made`` came from to the running gradient."""
+
+    def take_gradient_squares(self) -> list[NDArray[np.float64]]:
+        """Per layer, (B,): the sum of squares of the running gradient, which restarts at 0."""
+
+    def rows_beside(self, rows: Floats) -> Floats:
+        """``rows`` (r, ...) shaped so as to broadcast against arrays of a pass."""
+
+    def total(self, values: Floats) -> NDArray[np.float64]:
+        """The sum of an array of a pass for each trial, (B,)."""
+
+    def count_rows(self, marks: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Marked rows for each trial, (B,), of marks without the axis of neurons."""
+
+    def weight_squares(self, layer: int) -> NDArray[np.float64]:
+        """The sum of squares of the layer's weights, (B,)."""
+
+    def weight_magnitudes(self, layer: int) -> NDArray[np.float64]:
+        """The sum of absolute values of the layer's weights, (B,)."""
+
+    def are_finite(self) -> NDArray[np.bool_]:
+        """Whether all weights and biases are finite, (B,)."""
