@@ -1,0 +1,123 @@
+"""`packtrain serve`, or `python -m packtrain.service`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import structlog
+import typer
+
+from packtrain.service.server import StartError, running_server
+from packtrain.service.settings import Limits, Settings, parse_listen
+from packtrain.workers import Engine, EngineStartError, SupervisedEngine
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def serve(
+    listen: Annotated[str, typer.Option(help="Where to listen. Port 0 takes a free one.")] = (
+        "127.0.0.1:50051"
+    ),
+    data_dir: Annotated[
+        Path, typer.Option(help="Where jobs, metrics, models and uploaded datasets are kept.")
+    ] = Path("packtrain-data"),
+    datasets: Annotated[
+        list[Path] | None,
+        typer.Option(help="A directory whose files (IDX, npz, CSV) are offered by name."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Workers to train on. Default: one for each core.")
+    ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(help="A running Ray cluster to join. Default: a local one of its own."),
+    ] = None,
+    max_job_memory: Annotated[
+        float | None,
+        typer.Option(help="GiB of the workers' memory that a job may need. Default: half of all."),
+    ] = None,
+) -> None:
+    """Run the training service until SIGINT or SIGTERM.
+
+    Example: packtrain serve --listen 127.0.0.1:50051 --data-dir ./packtrain-data
+    """
+    _configure_logging()
+    try:
+        host, port = parse_listen(listen)
+        limits = Limits()
+        if max_job_memory is not None:
+            limits = Limits(max_job_memory_bytes=int(max_job_memory * 2**30))
+        settings = Settings(
+            host=host,
+            port=port,
+            data_dir=data_dir.absolute(),
+            datasets=tuple(d.absolute() for d in datasets or ()),
+            workers=len(os.sched_getaffinity(0)) if workers is None else workers,
+            ray_address=ray_address,
+            limits=limits,
+        )
+    except ValueError as error:
+        _fail(str(error), 2)
+    try:
+        asyncio.run(_serve(settings))
+    except (StartError, EngineStartError) as error:
+        _fail(str(error), 1)
+
+
+def _fail(sentence: str, code: int) -> NoReturn:
+    typer.echo(f"packtrain serve: {sentence}", err=True)
+    raise typer.Exit(code)
+
+
+def _make_engine(settings: Settings, on_change: Callable[[], None]) -> Engine:
+    return SupervisedEngine(
+        workers=settings.workers,
+        ray_address=settings.ray_address,
+        log_dir=settings.data_dir / "logs",
+        on_change=on_change,
+    )
+
+
+async def _serve(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with running_server(settings, _make_engine) as server:
+        # One line that people read and programs wait for.
+        typer.echo(
+            f"packtrain {version('packtrain')} listens on {server.address} "
+            f"({server.engine.workers} workers, data in {settings.data_dir})"
+        )
+        sys.stdout.flush()
+        await stop.wait()
+
+
+def _configure_logging() -> None:
+    shared: list[structlog.typing.Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    for_people: list[structlog.typing.Processor] = [structlog.dev.ConsoleRenderer()]
+    for_machines: list[structlog.typing.Processor] = [
+        structlog.processors.format_exc_info,
+        structlog.processors.JSONRenderer(sort_keys=True),
+    ]
+    structlog.configure(
+        processors=shared + (for_people if sys.stderr.isatty() else for_machines),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+if __name__ == "__main__":
+    app(prog_name="packtrain serve")

@@ -1,0 +1,78 @@
+"""DatasetService."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from packtrain.service.api.requests import Context, page_size, read_page_token, write_page_token
+from packtrain.service.contract import messages, uploads
+from packtrain.service.datasets import Catalog
+from packtrain.service.errors import IllegalTransitionError, InvalidSpecError, Violation
+from packtrain.service.resources import parse_dataset_name
+from packtrain.service.store import Store
+from packtrain.v1 import dataset_service_pb2, dataset_service_pb2_grpc
+
+pb = dataset_service_pb2
+
+
+class DatasetServicer(dataset_service_pb2_grpc.DatasetServiceServicer):
+    """The catalog. Everything that touches files runs in threads."""
+
+    def __init__(self, catalog: Catalog, store: Store) -> None:
+        self._catalog = catalog
+        self._store = store
+
+    async def UploadDataset(
+        self, requests: AsyncIterator[pb.UploadDatasetRequest], _: Context
+    ) -> pb.UploadDatasetResponse:
+        """Header, then bytes; whatever goes wrong leaves nothing behind."""
+        first = await anext(aiter(requests), None)
+        if first is None or first.WhichOneof("content") != "header":
+            raise InvalidSpecError.of([Violation("header", "must be the first message")])
+        header = uploads.read_header(first.header)
+        upload = await asyncio.to_thread(self._catalog.begin_upload, header)
+        try:
+            async for request in requests:
+                if request.WhichOneof("content") != "chunk":
+                    raise InvalidSpecError.of(
+                        [Violation("chunk", "must be in every message after the first")]
+                    )
+                await asyncio.to_thread(upload.write, request.chunk)
+            dataset = await asyncio.to_thread(upload.commit)
+        finally:
+            # Once committed, this does nothing. Not in a thread: a call that was cut off is
+            # cancelled, and could not wait for one.
+            upload.abort()
+        return pb.UploadDatasetResponse(dataset=messages.to_dataset(dataset))
+
+    async def GetDataset(self, request: pb.GetDatasetRequest, _: Context) -> pb.GetDatasetResponse:
+        """One dataset; a file is read at its first use."""
+        dataset_id = parse_dataset_name(request.name)
+        dataset = await asyncio.to_thread(self._catalog.get, dataset_id)
+        return pb.GetDatasetResponse(dataset=messages.to_dataset(dataset))
+
+    async def ListDatasets(
+        self, request: pb.ListDatasetsRequest, _: Context
+    ) -> pb.ListDatasetsResponse:
+        """By name; a page goes on after the last name that was shown."""
+        size = page_size(request.page_size, 50, 500)
+        after = read_page_token(request.page_token) or ""
+        found = [d for d in await asyncio.to_thread(self._catalog.list) if d.dataset_id > after]
+        more = write_page_token(found[size - 1].dataset_id) if len(found) > size else ""
+        datasets = [messages.to_dataset(d) for d in found[:size]]
+        return pb.ListDatasetsResponse(datasets=datasets, next_page_token=more)
+
+    async def DeleteDataset(
+        self, request: pb.DeleteDatasetRequest, _: Context
+    ) -> pb.DeleteDatasetResponse:
+        """Refused while a job that has not ended uses it."""
+        dataset_id = parse_dataset_name(request.name)
+        in_use = await self._store.datasets_in_use()
+        dataset = await asyncio.to_thread(self._catalog.get, dataset_id)
+        if dataset.digest in in_use:
+            raise IllegalTransitionError(
+                "DATASET_IN_USE", f"datasets/{dataset_id} is used by a job that has not ended"
+            )
+        await asyncio.to_thread(self._catalog.delete, dataset_id, in_use)
+        return pb.DeleteDatasetResponse()

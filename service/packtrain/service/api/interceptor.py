@@ -1,0 +1,146 @@
+"""Every error leaves through here: as a google.rpc.Status, never as a stack trace."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, NoReturn
+
+import grpc
+import structlog
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from packtrain.service.api.requests import Context
+from packtrain.service.datasets import (
+    DatasetError,
+    DatasetExistsError,
+    DatasetNotFoundError,
+    DatasetReadOnlyError,
+    DatasetTooLargeError,
+)
+from packtrain.service.errors import (
+    STATUS_CODES,
+    AlreadyExistsError,
+    IllegalTransitionError,
+    InvalidSpecError,
+    LimitExceededError,
+    NotFoundError,
+    ServiceError,
+    Violation,
+)
+
+log = structlog.get_logger()
+
+DOMAIN = "packtrain"
+
+_DATASET_ERRORS: dict[type[DatasetError], type[ServiceError]] = {
+    DatasetNotFoundError: NotFoundError,
+    DatasetExistsError: AlreadyExistsError,
+    DatasetReadOnlyError: IllegalTransitionError,
+    DatasetTooLargeError: LimitExceededError,
+}
+
+
+class ErrorInterceptor(grpc.aio.ServerInterceptor):
+    """Turns what a servicer raises into a status with details."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        """Wrap the handler."""
+        handler = await continuation(handler_call_details)
+        if handler is None or not handler_call_details.method.startswith("/packtrain."):
+            return handler
+        method = handler_call_details.method
+        if handler.unary_unary:
+            return grpc.unary_unary_rpc_method_handler(
+                _wrap_unary(handler.unary_unary, method),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
+        if handler.stream_unary:
+            return grpc.stream_unary_rpc_method_handler(
+                _wrap_unary(handler.stream_unary, method),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
+        return grpc.unary_stream_rpc_method_handler(
+            _wrap_stream(handler.unary_stream, method),
+            handler.request_deserializer,
+            handler.response_serializer,
+        )
+
+
+def _wrap_unary(behavior: Any, method: str) -> Any:
+    async def call(request: Any, context: Context) -> Any:
+        try:
+            return await behavior(request, context)
+        except Exception as error:
+            await _abort(error, context, method)
+
+    return call
+
+
+def _wrap_stream(behavior: Any, method: str) -> Any:
+    async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+        try:
+            async for response in behavior(request, context):
+                yield response
+        except Exception as error:
+            await _abort(error, context, method)
+
+    return call
+
+
+async def _abort(error: Exception, context: Context, method: str) -> NoReturn:
+    if isinstance(error, grpc.aio.AbortError | grpc.aio.UsageError) or context.cancelled():
+        raise error
+    status = rpc_status.to_status(_status_of(_service_error(error), method))
+    await context.abort(status.code, status.details, status.trailing_metadata)
+    raise AssertionError("abort raises")
+
+
+def _service_error(error: Exception) -> ServiceError | Exception:
+    if not isinstance(error, DatasetError):
+        return error
+    kind = _DATASET_ERRORS.get(type(error), InvalidSpecError)
+    return kind(error.reason, str(error), violations=[Violation(*v) for v in error.violations])
+
+
+def _status_of(error: ServiceError | Exception, method: str) -> status_pb2.Status:
+    if not isinstance(error, ServiceError):
+        log.error("call_crashed", method=method, exc_info=error)
+        error = ServiceError("INTERNAL", "the service failed; its log says why")
+    code = STATUS_CODES.get(type(error), grpc.StatusCode.INTERNAL)
+    details: list[Message] = [
+        error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
+    ]
+    if error.violations:
+        details.append(
+            error_details_pb2.BadRequest(
+                field_violations=[
+                    error_details_pb2.BadRequest.FieldViolation(
+                        field=v.field, description=v.description
+                    )
+                    for v in error.violations
+                ]
+            )
+        )
+    if error.retry_seconds is not None:
+        delay = Duration()
+        delay.FromMilliseconds(int(error.retry_seconds * 1000))
+        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
+    return status_pb2.Status(
+        code=code.value[0], message=error.message, details=[_pack(d) for d in details]
+    )
+
+
+def _pack(detail: Message) -> AnyMessage:
+    packed = AnyMessage()
+    packed.Pack(detail)
+    return packed

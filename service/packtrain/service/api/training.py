@@ -1,0 +1,184 @@
+"""TrainingService."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import shutil
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from packtrain.service.api.requests import (
+    Context,
+    heartbeat_seconds,
+    page_size,
+    read_page_number,
+    request_key,
+    write_page_token,
+)
+from packtrain.service.contract import Planner, messages, trial_parameters
+from packtrain.service.coordinator import Coordinator
+from packtrain.service.errors import IllegalTransitionError, NotFoundError
+from packtrain.service.records import JobRecord, MetricsRecorded
+from packtrain.service.resources import check_id, parse_job_name, parse_trial_name, trial_name
+from packtrain.service.states import TrialState
+from packtrain.service.store import Store
+from packtrain.service.watch import Filter, read_token, watch_job, write_token
+from packtrain.v1 import spec_pb2, training_service_pb2, training_service_pb2_grpc
+from packtrain.workers import read_model
+
+_READ_BYTES = 2 << 20
+_CHUNK_BYTES = 1 << 20
+
+pb = training_service_pb2
+
+
+class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
+    """Jobs, trials, metrics and models."""
+
+    def __init__(
+        self, store: Store, coordinator: Coordinator, planner: Planner, models_dir: Path
+    ) -> None:
+        self._store = store
+        self._coordinator = coordinator
+        self._planner = planner
+        self._models_dir = models_dir
+
+    async def CreateJob(self, request: pb.CreateJobRequest, _: Context) -> pb.CreateJobResponse:
+        """Check, plan, and store."""
+        if request.job_id:
+            check_id(request.job_id, "job_id")
+        key = request_key(request, "CreateJob")
+        if key is not None and (earlier := await self._store.repeated(key)) is not None:
+            return pb.CreateJobResponse(job=messages.to_job(earlier))
+        job_id = request.job_id or f"job-{secrets.token_hex(5)}"
+        job, plan = await asyncio.to_thread(
+            self._planner.plan, request.spec, job_id, uuid.uuid4().hex
+        )
+        if request.validate_only:
+            spec = spec_pb2.JobSpec.FromString(job.spec)
+            preview = messages.to_preview(job, spec)
+            return pb.CreateJobResponse(job=preview, plan=plan)
+        record, _created = await self._store.create_job(job, key)
+        self._coordinator.wake()
+        return pb.CreateJobResponse(job=messages.to_job(record), plan=plan)
+
+    async def GetJob(self, request: pb.GetJobRequest, _: Context) -> pb.GetJobResponse:
+        """One job."""
+        return pb.GetJobResponse(job=messages.to_job(await self._job(request.name)))
+
+    async def _job(self, name: str, field: str = "name") -> JobRecord:
+        return await self._store.get_job(parse_job_name(name, field))
+
+    async def ListJobs(self, request: pb.ListJobsRequest, _: Context) -> pb.ListJobsResponse:
+        """Newest first; a page goes on below the last order that was shown."""
+        size = page_size(request.page_size, 50, 500)
+        states = messages.from_job_states(list(request.states))
+        before = read_page_number(request.page_token)
+        found = await self._store.list_jobs(size + 1, before, states)
+        more = write_page_token(found[size - 1].order) if len(found) > size else ""
+        jobs = [messages.to_job(job) for job in found[:size]]
+        return pb.ListJobsResponse(jobs=jobs, next_page_token=more)
+
+    async def CancelJob(self, request: pb.CancelJobRequest, _: Context) -> pb.CancelJobResponse:
+        """Tell the store, then the coordinator."""
+        key = request_key(request, "CancelJob")
+        record = await self._store.cancel_job(parse_job_name(request.name), key)
+        self._coordinator.cancel(record.uid)
+        return pb.CancelJobResponse(job=messages.to_job(record))
+
+    async def DeleteJob(self, request: pb.DeleteJobRequest, _: Context) -> pb.DeleteJobResponse:
+        """The rows first: models that are left behind are swept at the next start."""
+        key = request_key(request, "DeleteJob")
+        job_id = parse_job_name(request.name)
+        record = await self._store.delete_job(job_id, request.etag, key)
+        if record is not None:
+            models = self._models_dir / record.uid
+            await asyncio.to_thread(shutil.rmtree, models, ignore_errors=True)
+        return pb.DeleteJobResponse()
+
+    async def WatchJob(
+        self, request: pb.WatchJobRequest, _: Context
+    ) -> AsyncIterator[pb.WatchJobResponse]:
+        """Replay and follow."""
+        job = await self._job(request.name)
+        chosen = Filter.of(job, list(request.trials), list(request.metrics))
+        interval = request.heartbeat_interval if request.HasField("heartbeat_interval") else None
+        sequence = read_token(request.resume_token, job.uid)
+        async for event in watch_job(
+            self._store, job, sequence, heartbeat_seconds(interval), follow=not request.replay_only
+        ):
+            if event is None:
+                token = write_token(job.uid, sequence)
+                yield pb.WatchJobResponse(resume_token=token, heartbeat=pb.Heartbeat())
+                continue
+            sequence = event.sequence
+            shown = chosen.apply(event)
+            if shown is not None:
+                yield messages.to_watch_response(shown, write_token(job.uid, sequence))
+
+    async def ListTrials(self, request: pb.ListTrialsRequest, _: Context) -> pb.ListTrialsResponse:
+        """In the order of their indices; a page goes on at the index after the last."""
+        job = await self._job(request.parent, "parent")
+        size = page_size(request.page_size, 100, 1000)
+        first = read_page_number(request.page_token) or 0
+        states = messages.from_trial_states(list(request.states))
+        found = await self._store.list_trials(job, first, size + 1, states)
+        more = write_page_token(found[size].index) if len(found) > size else ""
+        shown = found[:size]
+        trials = []
+        if shown:
+            spec = spec_pb2.JobSpec.FromString(job.spec)
+            start = shown[0].index
+            values = await asyncio.to_thread(trial_parameters, spec, start, shown[-1].index + 1)
+            trials = [messages.to_trial(job, t, values[t.index - start]) for t in shown]
+        return pb.ListTrialsResponse(trials=trials, next_page_token=more)
+
+    async def ReadMetrics(
+        self, request: pb.ReadMetricsRequest, _: Context
+    ) -> AsyncIterator[pb.ReadMetricsResponse]:
+        """The blocks of the log."""
+        job = await self._job(request.name)
+        chosen = Filter.of(job, list(request.trials), list(request.metrics))
+        sequence = 0
+        while events := await self._store.read_events(
+            job.uid, sequence, _READ_BYTES, metrics_only=True
+        ):
+            for event in events:
+                sequence = event.sequence
+                assert isinstance(event.body, MetricsRecorded)
+                block = chosen.select(event.body)
+                if block is not None:
+                    yield pb.ReadMetricsResponse(block=messages.to_block(block))
+
+    async def DownloadModel(
+        self, request: pb.DownloadModelRequest, _: Context
+    ) -> AsyncIterator[pb.DownloadModelResponse]:
+        """One trial's slice of its pack's file."""
+        job_id, index = parse_trial_name(request.name)
+        job = await self._store.get_job(job_id)
+        found = await self._store.list_trials(job, index, 1, [])
+        if not found:
+            raise NotFoundError(
+                "TRIAL_NOT_FOUND", f"jobs/{job_id} has {job.trials} trials, none of index {index}"
+            )
+        trial = found[0]
+        if trial.state is not TrialState.SUCCEEDED:
+            raise IllegalTransitionError(
+                "NO_MODEL",
+                f"{trial_name(job_id, index)} is {trial.state.name}; only a trial that SUCCEEDED "
+                "has a model",
+                metadata={"state": trial.state.name},
+            )
+        path = self._models_dir / job.uid / f"{trial.pack_index}.safetensors"
+        try:
+            content = await asyncio.to_thread(read_model, path, index)
+        except (OSError, KeyError) as error:
+            raise NotFoundError("MODEL_MISSING", f"the model of {request.name} is gone") from error
+        digest = hashlib.sha256(content).hexdigest()
+        header = pb.ModelHeader(size_bytes=len(content), sha256=digest)
+        yield pb.DownloadModelResponse(header=header)
+        for start in range(0, len(content), _CHUNK_BYTES):
+            yield pb.DownloadModelResponse(chunk=content[start : start + _CHUNK_BYTES])

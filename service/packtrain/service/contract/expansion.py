@@ -1,0 +1,380 @@
+"""A specification expanded: every trial's numbers as columns, grouped by signature.
+
+A searched parameter is a column where a pack takes it as one (the optimizer's and the
+regularization's numbers), a choice of a table where a pack takes that (cost, initialization), and
+otherwise tells one group of trials from another (layers, batch size, data).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from packtrain.service.contract import specs
+from packtrain.service.contract.fields import Violations, enum_value, range_error, set_json
+from packtrain.service.contract.search import ParameterSpace, read_search
+from packtrain.service.contract.selections import resolve_dataset, select
+from packtrain.service.datasets import Catalog, StoredDataset
+from packtrain.service.planner import TrialGroup
+from packtrain.service.search import Column, trial_seeds
+from packtrain.training import (
+    Activation,
+    Cost,
+    Initialization,
+    Pack,
+    Signature,
+    Trials,
+)
+from packtrain.v1 import spec_pb2
+from packtrain.workers import DataSource
+
+T = TypeVar("T")
+Columns = dict[str, Column]
+Indices = NDArray[np.int64]
+
+_NUMBERS = {
+    "optimizer.sgd.learning_rate": "learning_rate",
+    "optimizer.sgd.momentum": "momentum",
+    "regularization.l2": "l2",
+    "regularization.l1": "l1",
+    "regularization.dropout": "dropout",
+}
+_TABLES = ("cost", "initialization", "optimizer", "regularization")
+
+
+@dataclass(frozen=True, eq=False)
+class Expansion:
+    """A whole job: ``spec`` has its defaults filled in; ``groups`` hold every trial once."""
+
+    spec: spec_pb2.JobSpec
+    trials: int
+    groups: tuple[TrialGroup, ...]
+    datasets: tuple[str, ...]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of all groups' metrics, in order."""
+        return tuple(dict.fromkeys(name for g in self.groups for name in g.metrics))
+
+    @property
+    def layer_sizes(self) -> tuple[int, ...]:
+        """The layers, where all trials have the same."""
+        sizes = {g.pack.signature.sizes for g in self.groups}
+        return sizes.pop() if len(sizes) == 1 else ()
+
+    @property
+    def trial_epochs(self) -> int:
+        """Epochs of all trials."""
+        return sum(len(g.indices) * g.pack.signature.epochs for g in self.groups)
+
+
+def expand(spec: spec_pb2.JobSpec, datasets: Catalog, max_trials: int) -> Expansion:
+    """Check everything and expand. Raises InvalidSpecError with every wrong field."""
+    spec = _with_seed(spec)
+    violations = Violations()
+    parameters = read_search(spec, violations)
+    trials = parameters.space.trials if parameters else 1
+    if trials > max_trials:
+        violations.add(
+            "search", f"makes {trials:,} trials; this server takes {max_trials:,} at most"
+        )
+        parameters, trials = None, 1
+    columns = parameters.space.columns(spec.seed, 0, trials) if parameters else {}
+    expander = _Expander(spec, parameters, columns, datasets, violations)
+    groups = [g for g in expander.groups(trials) if g is not None]
+    violations.raise_if_any()
+    digests = tuple(dict.fromkeys(expander.digests))
+    return Expansion(_with_defaults(spec, groups), trials, tuple(groups), digests)
+
+
+def _with_seed(spec: spec_pb2.JobSpec) -> spec_pb2.JobSpec:
+    copy = spec_pb2.JobSpec()
+    copy.CopyFrom(spec)
+    if not copy.HasField("seed"):
+        copy.seed = secrets.randbits(53)  # exact in JSON readers that know doubles only
+    return copy
+
+
+@dataclass(frozen=True, eq=False)
+class _Structure:
+    """What a group of trials shares."""
+
+    dataset: StoredDataset
+    signature: Signature
+    data: DataSource
+    rows: int
+    validation_rows: int
+
+
+class _Expander:
+    def __init__(
+        self,
+        spec: spec_pb2.JobSpec,
+        parameters: ParameterSpace | None,
+        columns: Columns,
+        datasets: Catalog,
+        violations: Violations,
+    ) -> None:
+        self._spec = spec
+        self._parameters = parameters
+        self._columns = columns
+        self._datasets = datasets
+        self._violations = violations
+        self.digests: list[str] = []
+
+    def groups(self, trials: int) -> Iterator[TrialGroup | None]:
+        everything = np.arange(trials, dtype=np.int64)
+        structural = [
+            path
+            for path in self._columns
+            if path not in _NUMBERS and path != "seed" and path.split(".")[0] not in _TABLES
+        ]
+        for indices, spec in self._combinations(structural, everything):
+            structure = self._structure(spec)
+            if structure is None:
+                yield None
+                continue
+            yield TrialGroup(
+                indices.astype(np.int32),
+                Pack(structure.signature, self._trials(indices, structure)),
+                structure.data,
+                structure.rows,
+                structure.validation_rows,
+            )
+
+    def _combinations(
+        self, paths: list[str], indices: Indices
+    ) -> Iterator[tuple[Indices, spec_pb2.JobSpec]]:
+        """The trials of each combination of the paths' values, with the values set."""
+        if not paths:
+            yield indices, self._spec
+            return
+        codes = np.stack(
+            [np.unique(self._columns[p][indices], return_inverse=True)[1] for p in paths], axis=1
+        )
+        _, first, group = np.unique(codes, axis=0, return_index=True, return_inverse=True)
+        order = np.argsort(group, kind="stable")
+        members = np.split(indices[order], np.cumsum(np.bincount(group))[:-1])
+        for row, member in zip(indices[first], members, strict=True):
+            spec = spec_pb2.JobSpec()
+            spec.CopyFrom(self._spec)
+            for path in paths:
+                self._set(spec, path, int(row))
+            yield member, spec
+
+    def _set(self, spec: spec_pb2.JobSpec, path: str, row: int) -> None:
+        assert self._parameters is not None
+        wrong = set_json(spec, path, self._parameters.value(path, self._columns[path], row))
+        if wrong:
+            self._violations.add(path, wrong)
+
+    def _structure(self, spec: spec_pb2.JobSpec) -> _Structure | None:
+        violations = self._violations
+        data_type = specs.read_data_type(spec, violations)
+        hidden = specs.read_hidden(spec.network, violations)
+        hidden_activation = specs.read_activation(
+            spec.network.hidden_activation,
+            "network.hidden_activation",
+            Activation.SIGMOID,
+            violations,
+            hidden=True,
+        )
+        epochs = violations.integer(
+            spec, "epochs", "epochs", specs.DEFAULT_EPOCHS, 1, specs.MAX_EPOCHS
+        )
+        every = violations.integer(
+            spec.measurement, "every_epochs", "measurement.every_epochs", 1, 1, specs.MAX_EPOCHS
+        )
+        dataset = resolve_dataset(spec.dataset, self._datasets, violations)
+        if dataset is None:
+            self._check_alone(spec)
+            return None
+        self.digests.append(dataset.digest)
+        output = specs.read_output_activation(spec.network, dataset, violations)
+        outputs, one_hot = specs.read_outputs(spec, dataset, output, violations)
+        chosen = select(spec, dataset, one_hot, data_type, violations)
+        if chosen is None:
+            self._check_alone(spec)
+            return None
+        rows, validation_rows, data = chosen
+        default_batch = min(specs.DEFAULT_BATCH_SIZE, rows)
+        batch = violations.integer(spec, "batch_size", "batch_size", default_batch, 1, rows)
+        metrics = specs.read_metrics(
+            spec.measurement,
+            classes=bool(dataset.classes),
+            validation=validation_rows > 0,
+            violations=violations,
+        )
+        signature = Signature(
+            sizes=(dataset.features, *hidden, outputs),
+            hidden_activation=hidden_activation,
+            output_activation=output,
+            batch_size=batch,
+            epochs=epochs,
+            data_type=data_type,
+            metrics=metrics,
+            measure_every=every,
+        )
+        return _Structure(dataset, signature, data, rows, validation_rows)
+
+    def _check_alone(self, spec: spec_pb2.JobSpec) -> None:
+        """Check what can be checked without data, so that all wrong fields are named."""
+        specs.read_optimizer(spec.optimizer, self._violations)
+        specs.read_regularization(spec.regularization, self._violations)
+
+    def _trials(self, indices: Indices, structure: _Structure) -> Trials:
+        count = len(indices)
+        signature, violations = structure.signature, self._violations
+
+        def read_cost(spec: spec_pb2.JobSpec) -> Cost:
+            classes = bool(structure.dataset.classes)
+            cost = specs.read_cost(spec.cost, signature.output_activation, classes, violations)
+            check_targets(cost, structure, violations)
+            return cost
+
+        def read_initialization(spec: spec_pb2.JobSpec) -> Initialization:
+            return specs.read_initialization(spec.initialization, signature.sizes, violations)
+
+        def read_numbers(spec: spec_pb2.JobSpec) -> dict[str, float]:
+            optimizer = specs.read_optimizer(spec.optimizer, violations)
+            return optimizer | specs.read_regularization(spec.regularization, violations)
+
+        cost, costs = self._table(("cost",), indices, read_cost)
+        initialization, initializations = self._table(
+            ("initialization",), indices, read_initialization
+        )
+        which, tables = self._table(("optimizer", "regularization"), indices, read_numbers)
+        numbers = {
+            name: np.array([table[name] for table in tables])[which] for name in specs.NUMBER_RANGES
+        }
+        for path, name in _NUMBERS.items():
+            if path in self._columns:
+                numbers[name] = self._number_column(path, name, indices)
+        order_seeds, seeds = self._seeds(indices)
+        assert all(len(column) == count for column in numbers.values())
+        return Trials(
+            seeds=seeds,
+            order_seeds=order_seeds,
+            cost=cost,
+            costs=costs,
+            initialization=initialization,
+            initializations=initializations,
+            **numbers,
+        )
+
+    def _table(
+        self, families: tuple[str, ...], indices: Indices, read: Callable[[spec_pb2.JobSpec], T]
+    ) -> tuple[NDArray[np.intp], tuple[T, ...]]:
+        """Each distinct combination of the families' parameters once, and its index by trial."""
+        paths = [
+            path
+            for path in self._columns
+            if path.split(".")[0] in families and path not in _NUMBERS
+        ]
+        which = np.zeros(len(indices), np.intp)
+        entries: list[T] = []
+        for members, spec in self._combinations(paths, indices):
+            which[np.searchsorted(indices, members)] = len(entries)
+            entries.append(read(spec))
+        return which, tuple(entries)
+
+    def _number_column(self, path: str, name: str, indices: Indices) -> NDArray[np.float64]:
+        assert self._parameters is not None
+        column = self._columns[path][indices]
+        if path in self._parameters.choices:
+            values = self._parameters.choices[path]
+            for value in values:
+                if isinstance(value, bool) or not isinstance(value, int | float):
+                    self._violations.add(path, f"{value!r} is no number")
+                    return np.ones(len(indices))
+            column = np.array(values, np.float64)[column]
+        for value in {float(column.min()), float(column.max())}:
+            wrong = range_error(value, **specs.NUMBER_RANGES[name])
+            if wrong:
+                self._violations.add(path, f"{wrong} (a value of its domain)")
+        return column.astype(np.float64)
+
+    def _seeds(self, indices: Indices) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        if "seed" not in self._columns:
+            order = np.full(len(indices), self._spec.seed, np.uint64)
+            return order, trial_seeds(order, indices)
+        # Trial k is then the plain job with that seed.
+        assert self._parameters is not None
+        column = self._columns["seed"][indices]
+        if "seed" in self._parameters.choices:
+            values = [int(v) for v in self._parameters.choices["seed"]]
+            column = np.array(values, np.int64)[column]
+        if column.min() < 0:
+            self._violations.add("seed", "must be at least 0 (a value of its domain)")
+        order = column.astype(np.uint64)
+        return order, trial_seeds(order, np.zeros(len(indices), np.int64))
+
+
+def check_targets(cost: Cost, structure: _Structure, violations: Violations) -> None:
+    """Cross-entropy takes targets from 0 to 1."""
+    if cost is not Cost.CROSS_ENTROPY or structure.data.selection.one_hot_outputs is not None:
+        return
+    for split, _, targets in structure.data.splits:
+        values = np.load(targets, mmap_mode="r")
+        low, high = float(values.min()), float(values.max())
+        if low < 0 or high > 1:
+            violations.add(
+                "cost",
+                "cross_entropy needs targets from 0 to 1; those of split "
+                f"{split!r} go from {low:g} to {high:g}",
+            )
+
+
+def _with_defaults(spec: spec_pb2.JobSpec, groups: list[TrialGroup]) -> spec_pb2.JobSpec:
+    """The specification with every default filled in that is not searched."""
+    searched = {p.path for p in spec.search.parameters}
+    signature = groups[0].pack.signature
+
+    def free(path: str) -> bool:
+        return not any(
+            s == path or s.startswith(path + ".") or path.startswith(s + ".") for s in searched
+        )
+
+    def same(name: str) -> bool:
+        return len({getattr(g.pack.signature, name) for g in groups}) == 1
+
+    if free("epochs"):
+        spec.epochs = signature.epochs
+    if free("batch_size") and same("batch_size"):
+        spec.batch_size = signature.batch_size
+    spec.data_type = enum_value(spec_pb2.DataType, f"DATA_TYPE_{signature.data_type.upper()}")
+    if free("network.hidden_activation"):
+        spec.network.hidden_activation = _activation(signature.hidden_activation)
+    if free("network.output_activation") and same("output_activation"):
+        spec.network.output_activation = _activation(signature.output_activation)
+    if free("network.outputs") and len({g.pack.signature.sizes[-1] for g in groups}) == 1:
+        spec.network.outputs = signature.sizes[-1]
+    if free("cost") and same("output_activation") and not spec.HasField("cost"):
+        trials = groups[0].pack.trials
+        getattr(spec.cost, trials.costs[0].value).SetInParent()
+    if free("initialization") and spec.initialization.WhichOneof("kind") is None:
+        spec.initialization.scaled_gaussian.SetInParent()
+    trials = groups[0].pack.trials
+    for path, name in _NUMBERS.items():
+        if free(path):
+            *parents, leaf = path.split(".")
+            node = spec
+            for part in parents:
+                node = getattr(node, part)
+            setattr(node, leaf, float(getattr(trials, name)[0]))
+    if free("dataset.scaling") and not spec.dataset.scaling:
+        spec.dataset.scaling = spec_pb2.SCALING_NONE
+    spec.measurement.every_epochs = signature.measure_every
+    if not spec.measurement.metrics and same("metrics"):
+        spec.measurement.metrics.extend(signature.metrics)
+    return spec
+
+
+def _activation(activation: Activation) -> spec_pb2.Activation:
+    value: spec_pb2.Activation = enum_value(spec_pb2.Activation, f"ACTIVATION_{activation.name}")
+    return value

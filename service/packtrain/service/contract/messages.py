@@ -1,0 +1,175 @@
+"""What the store keeps, as messages of the contract."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import numpy as np
+from google.protobuf.struct_pb2 import Value
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from packtrain.service.contract.fields import enum_value
+from packtrain.service.datasets import Origin, StoredDataset
+from packtrain.service.records import (
+    Event,
+    Failure,
+    JobChanged,
+    JobRecord,
+    MetricsRecorded,
+    NewJob,
+    TrialRecord,
+    TrialsChanged,
+)
+from packtrain.service.resources import dataset_name, job_name, trial_name
+from packtrain.service.states import JobState, TrialState
+from packtrain.v1 import dataset_service_pb2, job_pb2, spec_pb2, training_service_pb2
+
+_ORIGINS = {
+    Origin.BUILT_IN: dataset_service_pb2.DATASET_ORIGIN_BUILT_IN,
+    Origin.UPLOADED: dataset_service_pb2.DATASET_ORIGIN_UPLOADED,
+    Origin.FILE: dataset_service_pb2.DATASET_ORIGIN_FILE,
+}
+
+
+def to_timestamp(time: datetime | None) -> Timestamp | None:
+    """A time, or None."""
+    if time is None:
+        return None
+    stamp = Timestamp()
+    stamp.FromDatetime(time)
+    return stamp
+
+
+def to_failure(failure: Failure | None) -> job_pb2.Failure | None:
+    """A failure, or None."""
+    if failure is None:
+        return None
+    return job_pb2.Failure(reason=failure.reason, message=failure.message)
+
+
+def to_job_state(state: JobState) -> job_pb2.JobState:
+    """A job's state."""
+    value: job_pb2.JobState = enum_value(job_pb2.JobState, f"JOB_STATE_{state.name}")
+    return value
+
+
+def to_trial_state(state: TrialState) -> job_pb2.TrialState:
+    """A trial's state."""
+    value: job_pb2.TrialState = enum_value(job_pb2.TrialState, f"TRIAL_STATE_{state.name}")
+    return value
+
+
+def from_job_states(states: list[int]) -> list[JobState]:
+    """The states of a filter; unknown ones match nothing and are left out."""
+    names: dict[int, JobState] = {to_job_state(state): state for state in JobState}
+    return [names[s] for s in states if s in names]
+
+
+def from_trial_states(states: list[int]) -> list[TrialState]:
+    """The states of a filter; unknown ones match nothing and are left out."""
+    names: dict[int, TrialState] = {to_trial_state(state): state for state in TrialState}
+    return [names[s] for s in states if s in names]
+
+
+def to_job(job: JobRecord) -> job_pb2.Job:
+    """A job."""
+    return job_pb2.Job(
+        name=job_name(job.job_id),
+        uid=job.uid,
+        spec=spec_pb2.JobSpec.FromString(job.spec),
+        state=to_job_state(job.state),
+        create_time=to_timestamp(job.created),
+        start_time=to_timestamp(job.started),
+        end_time=to_timestamp(job.ended),
+        failure=to_failure(job.failure),
+        progress=job_pb2.JobProgress(
+            trials=job.trials,
+            succeeded=job.counts[TrialState.SUCCEEDED],
+            diverged=job.counts[TrialState.DIVERGED],
+            failed=job.counts[TrialState.FAILED],
+            cancelled=job.counts[TrialState.CANCELLED],
+            trial_epochs=job.trial_epochs,
+            trial_epochs_total=job.trial_epochs_total,
+        ),
+        metrics=job.metrics,
+        layer_sizes=job.layer_sizes,
+        etag=job.etag,
+    )
+
+
+def to_trial(job: JobRecord, trial: TrialRecord, parameters: dict[str, Value]) -> job_pb2.Trial:
+    """A trial."""
+    return job_pb2.Trial(
+        name=trial_name(job.job_id, trial.index),
+        index=trial.index,
+        state=to_trial_state(trial.state),
+        parameters=parameters,
+        epochs=trial.epochs,
+        final_metrics=trial.final_metrics,
+        failure=to_failure(trial.failure),
+    )
+
+
+def to_block(body: MetricsRecorded) -> job_pb2.MetricBlock:
+    """A block of metrics."""
+    return job_pb2.MetricBlock(
+        trials=body.trials.tolist(),
+        first_epoch=body.first_epoch,
+        epoch_count=body.values.shape[1],
+        metrics=body.names,
+        values=np.ascontiguousarray(body.values, "<f4").tobytes(),
+    )
+
+
+def to_watch_response(event: Event, token: str) -> training_service_pb2.WatchJobResponse:
+    """An event of the log, as it is watched."""
+    response = training_service_pb2.WatchJobResponse(
+        resume_token=token, event_time=to_timestamp(event.time)
+    )
+    body = event.body
+    if isinstance(body, MetricsRecorded):
+        response.metrics.CopyFrom(to_block(body))
+    elif isinstance(body, TrialsChanged):
+        response.trials.CopyFrom(
+            training_service_pb2.TrialStateChange(
+                trials=body.trials.tolist(),
+                state=to_trial_state(body.state),
+                epochs=body.epochs.tolist(),
+                failure=to_failure(body.failure),
+            )
+        )
+    else:
+        assert isinstance(body, JobChanged)
+        response.job.CopyFrom(
+            training_service_pb2.JobStateChange(
+                state=to_job_state(body.state), failure=to_failure(body.failure)
+            )
+        )
+    return response
+
+
+def to_dataset(dataset: StoredDataset) -> dataset_service_pb2.Dataset:
+    """A dataset."""
+    return dataset_service_pb2.Dataset(
+        name=dataset_name(dataset.dataset_id),
+        origin=_ORIGINS[dataset.origin] if dataset.origin else None,
+        splits=[dataset_service_pb2.DatasetSplit(name=s.name, rows=s.rows) for s in dataset.splits],
+        features=dataset.features,
+        classes=dataset.classes,
+        targets=dataset.targets,
+        digest=dataset.digest,
+        size_bytes=dataset.size_bytes,
+        create_time=to_timestamp(dataset.created),
+        description=dataset.description,
+    )
+
+
+def to_preview(job: NewJob, spec: spec_pb2.JobSpec) -> job_pb2.Job:
+    """A job that was checked and planned but not created: it has no uid, state or times."""
+    return job_pb2.Job(
+        name=job_name(job.job_id),
+        spec=spec,
+        progress=job_pb2.JobProgress(trials=job.trials, trial_epochs_total=job.trial_epochs_total),
+        metrics=job.metrics,
+        layer_sizes=job.layer_sizes,
+    )

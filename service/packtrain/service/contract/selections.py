@@ -1,0 +1,133 @@
+"""Dataset selections: the stored rows that a specification learns from."""
+
+from __future__ import annotations
+
+from packtrain.service.contract.fields import Violations
+from packtrain.service.contract.specs import read_row_range, read_scaling
+from packtrain.service.datasets import Catalog, DatasetError, StoredDataset, SyntheticKind
+from packtrain.service.errors import InvalidSpecError
+from packtrain.service.resources import parse_dataset_name
+from packtrain.training import DataError, DataType, RowRange, Selection, select_rows
+from packtrain.v1 import spec_pb2
+from packtrain.workers import DataSource
+
+MAX_SYNTHETIC_ROWS = 1_000_000
+MAX_SYNTHETIC_FEATURES = 1_000
+_MAX_INLINE_BYTES = 1 << 20
+
+_SYNTHETIC_KINDS = {
+    spec_pb2.SYNTHETIC_KIND_XOR: SyntheticKind.XOR,
+    spec_pb2.SYNTHETIC_KIND_MOONS: SyntheticKind.MOONS,
+    spec_pb2.SYNTHETIC_KIND_SPIRALS: SyntheticKind.SPIRALS,
+    spec_pb2.SYNTHETIC_KIND_LINEAR: SyntheticKind.LINEAR,
+}
+
+
+def resolve_dataset(
+    selection: spec_pb2.DatasetSelection, catalog: Catalog, violations: Violations
+) -> StoredDataset | None:
+    """The dataset that the selection names, made or stored where it is not there yet."""
+    source = selection.WhichOneof("source")
+    if source is None:
+        violations.add("dataset", "must be given: name, synthetic or inline")
+        return None
+    try:
+        if source == "name":
+            return catalog.get(parse_dataset_name(selection.name, "dataset.name"))
+        if source == "synthetic":
+            return _synthetic(selection.synthetic, catalog, violations)
+        return _inline(selection.inline, catalog, violations)
+    except InvalidSpecError as error:
+        violations.add_all(error.violations)
+    except DatasetError as error:
+        for violation in error.violations or [(None, str(error))]:
+            field = f"dataset.{source}" + (f".{violation[0]}" if violation[0] else "")
+            violations.add(field, violation[1])
+    return None
+
+
+def _synthetic(
+    message: spec_pb2.SyntheticDataset, catalog: Catalog, violations: Violations
+) -> StoredDataset | None:
+    where = "dataset.synthetic"
+    kind = _SYNTHETIC_KINDS.get(message.kind)
+    before = len(violations)
+    if kind is None:
+        violations.add(f"{where}.kind", "must be one of XOR, MOONS, SPIRALS and LINEAR")
+    rows = violations.integer(message, "rows", f"{where}.rows", 1, 1, MAX_SYNTHETIC_ROWS)
+    noise = violations.number(message, "noise", f"{where}.noise", 0.0, at_least=0)
+    features = violations.integer(
+        message, "features", f"{where}.features", 1, 1, MAX_SYNTHETIC_FEATURES
+    )
+    if kind is None or len(violations) > before:
+        return None
+    return catalog.store_synthetic(
+        kind,
+        rows if message.HasField("rows") else None,
+        noise if message.HasField("noise") else None,
+        message.seed,
+        features if message.HasField("features") else None,
+    )
+
+
+def _inline(
+    message: spec_pb2.InlineDataset, catalog: Catalog, violations: Violations
+) -> StoredDataset | None:
+    where = "dataset.inline"
+    if message.ByteSize() > _MAX_INLINE_BYTES:
+        violations.add(where, "must be at most 1 MiB: upload larger data as a dataset")
+        return None
+    if bool(message.labels) == bool(message.targets):
+        violations.add(where, "must have either labels or targets")
+        return None
+    return catalog.store_inline(
+        [list(row.values) for row in message.inputs],
+        list(message.labels) or None,
+        [list(row.values) for row in message.targets] or None,
+    )
+
+
+def select(
+    spec: spec_pb2.JobSpec,
+    dataset: StoredDataset,
+    one_hot_outputs: int | None,
+    data_type: DataType,
+    violations: Violations,
+) -> tuple[int, int, DataSource] | None:
+    """How many rows are trained on and validated on, and where they lie."""
+    message = spec.dataset
+    before = len(violations)
+    training = (
+        read_row_range(message.training, "dataset.training", violations)
+        if message.HasField("training")
+        else None
+    )
+    validation: RowRange | float | None = None
+    kind = message.WhichOneof("validation")
+    if kind == "validation_rows":
+        validation = read_row_range(message.validation_rows, "dataset.validation_rows", violations)
+    elif kind == "validation_share":
+        validation = violations.number(
+            message, kind, "dataset.validation_share", 0.5, above=0, below=1
+        )
+    scaling = read_scaling(message, violations)
+    if len(violations) > before:
+        return None
+    selection = Selection(
+        training=training,
+        validation=validation,
+        scaling=scaling,
+        one_hot_outputs=one_hot_outputs,
+        seed=int(spec.seed) if isinstance(validation, float) else 0,
+    )
+    try:
+        chosen, held_out = select_rows(selection, dataset.rows_by_split())
+    except DataError as error:
+        violations.add(f"dataset.{error.field}", str(error))
+        return None
+    source = DataSource(
+        splits=tuple((s.name, s.inputs_path, s.targets_path) for s in dataset.splits),
+        selection=selection,
+        data_type=data_type,
+    )
+    return len(chosen[1]), len(held_out[1]) if held_out else 0, source

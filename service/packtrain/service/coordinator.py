@@ -1,0 +1,215 @@
+"""Trains jobs: hands segments of packs to the engine, and records what comes back.
+
+It holds no truth: whatever it knows is made anew from the store, so that a service that died goes
+on when it is started again. Cancelling and fair shares happen between segments.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import structlog
+
+from packtrain.service.contract import Planner
+from packtrain.service.errors import (
+    IllegalTransitionError,
+    NotFoundError,
+    ServiceError,
+    StoreUnavailableError,
+)
+from packtrain.service.pack_run import PackRun, Recording
+from packtrain.service.planner import TrialGroup
+from packtrain.service.records import Failure, JobRecord, PackRecord
+from packtrain.service.slots import FairSlots
+from packtrain.service.states import JobState, TrialState
+from packtrain.service.store import Store
+from packtrain.workers import Engine, SegmentFailedError, StateLostError
+
+log = structlog.get_logger()
+
+# Jobs held in memory at a time; the rest wait in the store.
+_MAX_ACTIVE_JOBS = 32
+_STORE_RETRY_SECONDS = 1.0
+
+
+class _JobRun:
+    def __init__(self, record: JobRecord) -> None:
+        self.record = record
+        self.cancelling = record.state is JobState.CANCELLING
+        # Pack tasks that wait for a turn: cancelling the job need not wait for them.
+        self.waiting: set[asyncio.Task[None]] = set()
+
+
+class Coordinator:
+    """Owns the training of all jobs of one store, from :meth:`run` until that is cancelled."""
+
+    def __init__(self, store: Store, engine: Engine, planner: Planner, models_dir: Path) -> None:
+        self._store = store
+        self._engine = engine
+        self._planner = planner
+        self._models_dir = models_dir
+        self._slots = FairSlots(lambda: engine.workers)
+        self._jobs: dict[str, _JobRun] = {}
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """There may be a new job, or the engine has changed."""
+        self._wake.set()
+        self._slots.refresh()
+
+    def cancel(self, uid: str) -> None:
+        """The store says that the job is CANCELLING: stop it after its running segments."""
+        run = self._jobs.get(uid)
+        if run is not None:
+            run.cancelling = True
+            for task in run.waiting:
+                task.cancel()
+        self.wake()
+
+    async def run(self) -> None:
+        """Train whatever there is, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                self._wake.clear()
+                try:
+                    found = await self._store.active_jobs(2 * _MAX_ACTIVE_JOBS)
+                except StoreUnavailableError as error:
+                    log.warning("store_unavailable", error=error.message)
+                    await asyncio.sleep(_STORE_RETRY_SECONDS)
+                    self._wake.set()
+                    continue
+                for record in found:
+                    if record.uid not in self._jobs and len(self._jobs) < _MAX_ACTIVE_JOBS:
+                        self._jobs[record.uid] = run = _JobRun(record)
+                        tasks.create_task(self._run_job(run))
+                await self._wake.wait()
+
+    async def _run_job(self, run: _JobRun) -> None:
+        uid = run.record.uid
+        try:
+            await self._train_job(run)
+        except StoreUnavailableError as error:
+            log.warning("store_unavailable", job=run.record.job_id, error=error.message)
+            await asyncio.sleep(_STORE_RETRY_SECONDS)
+        except (IllegalTransitionError, NotFoundError) as error:
+            # Cancelled or deleted by a call while this ran: the store has the last word.
+            log.info("job_left", job=run.record.job_id, reason=error.reason)
+        except Exception:
+            log.exception("job_crashed", job=run.record.job_id)
+            failure = Failure("INTERNAL", "the service could not train this job; see its log")
+            await self._fail_job(uid, failure)
+        finally:
+            del self._jobs[uid]
+            self._wake.set()
+
+    async def _fail_job(self, uid: str, failure: Failure) -> None:
+        try:
+            await self._store.finish_job(uid, JobState.FAILED, failure)
+        except IllegalTransitionError:
+            await self._store.finish_cancelling(uid)
+
+    async def _train_job(self, run: _JobRun) -> None:
+        uid = run.record.uid
+        if not run.cancelling:
+            try:
+                expansion = await asyncio.to_thread(self._planner.expand_stored, run.record.spec)
+            except ServiceError as error:
+                await self._fail_job(uid, Failure("DATA_UNREADABLE", error.message))
+                return
+            ended = await self._store.ended_trials(uid)
+            packs = await self._store.list_packs(uid)
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    for pack in packs:
+                        group = _group_of(pack, expansion.groups)
+                        tasks.create_task(self._train_pack(run, pack, group, ended))
+            except* ServiceError as errors:
+                raise errors.exceptions[0] from None
+        if run.cancelling:
+            await self._store.finish_cancelling(uid)
+        else:
+            await self._finish_job(run.record)
+
+    async def _finish_job(self, record: JobRecord) -> None:
+        now = await self._store.get_job(record.job_id)
+        state, failure = JobState.SUCCEEDED, None
+        if now.counts[TrialState.FAILED] == now.trials:
+            failed = await self._store.list_trials(now, 0, 1, [TrialState.FAILED])
+            state, failure = JobState.FAILED, failed[0].failure
+        try:
+            await self._store.finish_job(record.uid, state, failure)
+        except IllegalTransitionError:
+            await self._store.finish_cancelling(record.uid)
+
+    async def _train_pack(
+        self, run: _JobRun, record: PackRecord, group: TrialGroup, ended: set[int]
+    ) -> None:
+        uid = run.record.uid
+        model_path = self._models_dir / uid / f"{record.index}.safetensors"
+        pack = PackRun(uid, record, group, ended, model_path)
+        recording: asyncio.Task[None] | None = None
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            while not pack.is_over and not run.cancelling:
+                run.waiting.add(task)
+                async with self._slots.turn(uid):
+                    run.waiting.discard(task)
+                    made = await self._run_segment(uid, pack)
+                # The next segment is handed out while this one is recorded, never two ahead.
+                if recording is not None:
+                    await recording
+                recording = asyncio.create_task(self._record(uid, made)) if made else None
+        finally:
+            run.waiting.discard(task)
+            if recording is not None:
+                await recording
+            await self._engine.drop_state(pack.state_key)
+
+    async def _run_segment(self, uid: str, pack: PackRun) -> Recording | None:
+        if not pack.started:
+            await self._store.start_pack(uid, pack.index)
+            pack.started = True
+        segment = pack.next_segment()
+        try:
+            result = await self._engine.run_segment(segment)
+        except StateLostError as error:
+            log.warning("state_lost", pack=pack.state_key, why=str(error))
+            pack.begin_again()
+            return None
+        except SegmentFailedError as error:
+            log.warning("pack_failed", pack=pack.state_key, reason=error.reason, why=str(error))
+            ended = pack.fail(Failure(error.reason, str(error)))
+            await self._store.record_segment(
+                uid, pack.index, pack.recorded, pack.recorded, None, [ended], 0
+            )
+            return None
+        return pack.advance(segment, result)
+
+    async def _record(self, uid: str, recording: Recording) -> None:
+        while True:
+            try:
+                await self._store.record_segment(
+                    uid,
+                    recording.pack_index,
+                    recording.from_epoch,
+                    recording.to_epoch,
+                    recording.block,
+                    list(recording.ended()),
+                    recording.trial_epochs,
+                )
+            except StoreUnavailableError as error:
+                log.warning("store_unavailable", error=error.message)
+                await asyncio.sleep(_STORE_RETRY_SECONDS)
+            else:
+                return
+
+
+def _group_of(pack: PackRecord, groups: tuple[TrialGroup, ...]) -> TrialGroup:
+    first = int(pack.trials[0])
+    for group in groups:
+        position = int(group.indices.searchsorted(first))
+        if position < len(group.indices) and group.indices[position] == first:
+            return group
+    raise AssertionError(f"trial {first} is in no group")

@@ -1,0 +1,165 @@
+"""A pack on its way: where it is, who is left in it, and what its next segment should be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from packtrain.service.planner import TrialGroup, pack_of, segment_epochs_limit
+from packtrain.service.records import EndedTrials, Failure, MetricsRecorded, PackRecord
+from packtrain.service.states import TrialState
+from packtrain.workers import Segment, SegmentResult
+
+# Long enough that handing over costs a hundredth, short enough to follow, cancel and share.
+SEGMENT_SECONDS = 1.0
+# The first metrics should come at once.
+_FIRST_SEGMENT_SECONDS = 0.05
+# Only for the first segment; the next ones go by what was measured.
+_GUESSED_OPERATIONS_PER_SECOND = 2e10
+_GUESSED_SECONDS_PER_STEP = 5e-5
+
+
+class PackRun:
+    """Not durable: made anew from the pack's record, and then again from epoch 0."""
+
+    def __init__(
+        self,
+        uid: str,
+        record: PackRecord,
+        group: TrialGroup,
+        ended: set[int],
+        model_path: Path,
+    ) -> None:
+        self.index = record.index
+        self.recorded = record.epochs
+        self.started = record.started
+        self.total = group.pack.signature.epochs
+        self._key = f"{uid}/{record.index}"
+        self._group = group
+        self._model_path = model_path
+        self._trials = np.array([t for t in record.trials.tolist() if t not in ended], np.int32)
+        self._epoch = 0
+        self._attempt = 0
+        self._rows: NDArray[np.intp] | None = None
+        self._epoch_seconds = self._guess_epoch_seconds()
+        self._target_seconds = _FIRST_SEGMENT_SECONDS
+
+    @property
+    def is_over(self) -> bool:
+        """No trial is left, or all epochs are trained."""
+        return len(self._trials) == 0 or self._epoch >= self.total
+
+    @property
+    def state_key(self) -> str:
+        """Names the pack's state in the engine; another one after each new beginning."""
+        return f"{self._key}/{self._attempt}"
+
+    def next_segment(self) -> Segment:
+        """What the engine shall do next."""
+        epochs = self._next_epochs()
+        last = self._epoch + epochs >= self.total
+        return Segment(
+            pack_key=self.state_key,
+            pack=pack_of(self._group, self._trials),
+            data=self._group.data,
+            start_epoch=self._epoch,
+            epochs=epochs,
+            record_after=self.recorded,
+            rows=self._rows,
+            model_path=self._model_path if last else None,
+            trial_indices=self._trials if last else None,
+        )
+
+    def begin_again(self) -> None:
+        """The engine lost the state: go back to epoch 0. What was recorded stays so."""
+        self._epoch = 0
+        self._rows = None
+        self._attempt += 1
+
+    def advance(self, segment: Segment, result: SegmentResult) -> Recording | None:
+        """Take a segment's result in; what is to be recorded of it, if anything."""
+        self._epoch += segment.epochs
+        self._epoch_seconds = max(result.seconds / segment.epochs, 1e-7)
+        self._target_seconds = SEGMENT_SECONDS
+        trials, metrics = self._trials, result.metrics
+        alive = metrics.diverged_at == 0
+        self._rows = None if alive.all() else np.flatnonzero(alive)
+        self._trials = trials[alive]
+        if self._epoch <= self.recorded:
+            return None
+        recording = Recording(
+            pack_index=self.index,
+            from_epoch=self.recorded,
+            to_epoch=self._epoch,
+            block=MetricsRecorded(trials, metrics.first_epoch, metrics.names, metrics.values),
+            diverged_at=metrics.diverged_at,
+            is_last=self._epoch >= self.total,
+        )
+        self.recorded = self._epoch
+        return recording
+
+    def fail(self, failure: Failure) -> EndedTrials:
+        """All trials that are left end so."""
+        trials, self._trials = self._trials, self._trials[:0]
+        final = np.full((len(trials), len(self._group.metrics)), np.nan, np.float32)
+        epochs = np.full(len(trials), self.recorded, np.int32)
+        return EndedTrials(TrialState.FAILED, trials, epochs, final, failure)
+
+    def _next_epochs(self) -> int:
+        left = self.total - self._epoch
+        epochs = max(1, int(self._target_seconds / self._epoch_seconds))
+        if left <= 1.5 * epochs:
+            epochs = left
+        return min(epochs, left, segment_epochs_limit(self._group, len(self._trials)))
+
+    def _guess_epoch_seconds(self) -> float:
+        signature = self._group.pack.signature
+        steps = -(-self._group.rows // signature.batch_size)
+        operations = self._group.epoch_operations * max(1, len(self._trials))
+        return operations / _GUESSED_OPERATIONS_PER_SECOND + steps * _GUESSED_SECONDS_PER_STEP
+
+
+class Recording:
+    """What one segment adds to the store."""
+
+    def __init__(
+        self,
+        pack_index: int,
+        from_epoch: int,
+        to_epoch: int,
+        block: MetricsRecorded,
+        diverged_at: NDArray[np.int32],
+        *,
+        is_last: bool,
+    ) -> None:
+        self.pack_index = pack_index
+        self.from_epoch = from_epoch
+        self.to_epoch = to_epoch
+        self.block = block
+        self._diverged_at = diverged_at
+        self._is_last = is_last
+
+    @property
+    def trial_epochs(self) -> int:
+        """Epochs that it adds, summed over trials."""
+        reached = np.where(self._diverged_at > 0, self._diverged_at, self.to_epoch)
+        return int((reached - self.from_epoch).sum())
+
+    def ended(self) -> Iterator[EndedTrials]:
+        """The trials that end with it."""
+        diverged = np.flatnonzero(self._diverged_at)
+        if len(diverged):
+            yield self._ending(TrialState.DIVERGED, diverged, self._diverged_at[diverged])
+        finished = np.flatnonzero(self._diverged_at == 0)
+        if self._is_last and len(finished):
+            epochs = np.full(len(finished), self.to_epoch, np.int32)
+            yield self._ending(TrialState.SUCCEEDED, finished, epochs)
+
+    def _ending(
+        self, state: TrialState, rows: NDArray[np.intp], epochs: NDArray[np.int32]
+    ) -> EndedTrials:
+        final = self.block.values[rows, epochs - self.block.first_epoch]
+        return EndedTrials(state, self.block.trials[rows], epochs, final)

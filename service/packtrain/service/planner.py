@@ -1,0 +1,101 @@
+"""From groups of trials of one signature to packs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from packtrain.training import (
+    Pack,
+    epoch_operations,
+    metric_names,
+    segment_memory_bytes,
+)
+from packtrain.workers import DataSource
+
+# A job of less than this is not worth a second worker: two segments and their records cost more.
+_WORTH_A_WORKER_OPERATIONS = 2e8
+# More trials in a pack gain nothing (the trainer sweeps them in blocks) and lose more at a fault.
+_MAX_PACK_TRIALS = 16_384
+_MAX_PACK_BYTES = 1 << 30
+_MAX_SEGMENT_METRIC_BYTES = 32 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class TrialGroup:
+    """All trials of a job of one signature and one data: ``pack`` row i is trial indices[i].
+
+    ``rows`` and ``validation_rows`` are the numbers of rows that each epoch trains and measures.
+    """
+
+    indices: NDArray[np.int32]
+    pack: Pack
+    data: DataSource
+    rows: int
+    validation_rows: int
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of what is measured, layers told apart."""
+        return metric_names(self.pack.signature)
+
+    @property
+    def epoch_operations(self) -> float:
+        """Operations of one trial's epoch."""
+        return epoch_operations(self.pack.signature, self.rows, self.validation_rows)
+
+    @property
+    def operations(self) -> float:
+        """Operations of all trials' epochs."""
+        return self.epoch_operations * len(self.indices) * self.pack.signature.epochs
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedPack:
+    """Trials that train as one stacked array, and the group that they are of."""
+
+    group: TrialGroup
+    trials: NDArray[np.int32]
+    memory_bytes: int
+
+
+def pack_of(group: TrialGroup, trials: NDArray[np.int32]) -> Pack:
+    """The pack of these trials of the group."""
+    return group.pack.select(np.searchsorted(group.indices, trials).astype(np.intp))
+
+
+def memory_bytes(group: TrialGroup, trials: int) -> int:
+    """What a worker needs to train so many trials of the group."""
+    signature = group.pack.signature
+    return segment_memory_bytes(
+        signature,
+        trials,
+        group.rows,
+        group.validation_rows,
+        momentum=bool(group.pack.trials.momentum.any()),
+        epochs=segment_epochs_limit(group, trials),
+    )
+
+
+def segment_epochs_limit(group: TrialGroup, trials: int) -> int:
+    """The most epochs of a segment, so that what it measured stays small enough to hand over."""
+    bytes_an_epoch = 4 * trials * len(group.metrics)
+    return max(1, min(group.pack.signature.epochs, _MAX_SEGMENT_METRIC_BYTES // bytes_an_epoch))
+
+
+def plan_packs(groups: Sequence[TrialGroup], workers: int) -> list[PlannedPack]:
+    """Cut each group into packs: as few as keep every worker busy and memory in bounds."""
+    worth = max(1, math.floor(sum(g.operations for g in groups) / _WORTH_A_WORKER_OPERATIONS))
+    packs: list[PlannedPack] = []
+    for group in groups:
+        count = min(len(group.indices), max(1, min(max(1, workers), worth) // len(groups)))
+        size = min(math.ceil(len(group.indices) / count), _MAX_PACK_TRIALS)
+        while size > 1 and memory_bytes(group, size) > _MAX_PACK_BYTES:
+            size = math.ceil(size / 2)
+        parts = np.array_split(group.indices, math.ceil(len(group.indices) / size))
+        packs += [PlannedPack(group, part, memory_bytes(group, len(part))) for part in parts]
+    return packs

@@ -1,0 +1,209 @@
+"""The running service: the one module that wires its parts together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import IO
+
+import grpc
+import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+from grpc_reflection.v1alpha import reflection
+
+from packtrain.service.api import (
+    DatasetServicer,
+    ErrorInterceptor,
+    ServerServicer,
+    TrainingServicer,
+)
+from packtrain.service.contract import Planner
+from packtrain.service.coordinator import Coordinator
+from packtrain.service.datasets import Catalog
+from packtrain.service.settings import Settings
+from packtrain.service.store import Database, Store
+from packtrain.v1 import (
+    dataset_service_pb2,
+    dataset_service_pb2_grpc,
+    server_service_pb2,
+    server_service_pb2_grpc,
+    training_service_pb2,
+    training_service_pb2_grpc,
+)
+from packtrain.workers import Engine
+
+log = structlog.get_logger()
+
+# Settings, and what to call when the number of workers has changed.
+MakeEngine = Callable[[Settings, Callable[[], None]], Engine]
+
+_GRACE_SECONDS = 5.0
+_SERVICES = [
+    training_service_pb2.DESCRIPTOR.services_by_name["TrainingService"].full_name,
+    dataset_service_pb2.DESCRIPTOR.services_by_name["DatasetService"].full_name,
+    server_service_pb2.DESCRIPTOR.services_by_name["ServerService"].full_name,
+]
+_OPTIONS = [
+    # Two servers on one port would share its calls at random.
+    ("grpc.so_reuseport", 0),
+    # Streams count too: the limit of calls is not here.
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+]
+
+
+class StartError(Exception):
+    """The server can't start: one sentence that says what to do."""
+
+
+@contextlib.asynccontextmanager
+async def running_server(settings: Settings, make_engine: MakeEngine) -> AsyncIterator[Server]:
+    """A server that accepts calls and trains, until the block is left. Raises StartError,
+    EngineStartError."""
+    lock = _open_data_dir(settings.data_dir)
+    database = Database(f"sqlite:///{settings.data_dir / 'packtrain.db'}")
+    try:
+        try:
+            await asyncio.to_thread(database.migrate)
+        except Exception as error:
+            raise StartError(
+                f"the store in {settings.data_dir} can't be opened: {error}"
+            ) from error
+        server = await _start(settings, Store(database), make_engine)
+        try:
+            yield server
+        finally:
+            await server.stop()
+    finally:
+        await asyncio.to_thread(database.close)
+        lock.close()
+
+
+class Server:
+    """Made by :func:`running_server`."""
+
+    def __init__(
+        self,
+        address: str,
+        grpc_server: grpc.aio.Server,
+        health: HealthServicer,
+        engine: Engine,
+        training: asyncio.Task[None],
+    ) -> None:
+        self.address = address
+        self.engine = engine
+        self._grpc_server = grpc_server
+        self._health = health
+        self._training = training
+
+    async def stop(self) -> None:
+        """NOT_SERVING, no new segments, no more calls, no engine."""
+        await self._health.enter_graceful_shutdown()
+        self._training.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._training
+        await self._grpc_server.stop(_GRACE_SECONDS)
+        await self.engine.stop()
+
+
+async def _start(settings: Settings, store: Store, make_engine: MakeEngine) -> Server:
+    catalog = await asyncio.to_thread(
+        Catalog, settings.data_dir, settings.datasets, settings.limits.max_upload_bytes
+    )
+    models_dir = settings.data_dir / "models"
+    await _sweep(store, catalog, models_dir)
+    planner = Planner(catalog, settings.workers, settings.limits)
+    engine = make_engine(settings, lambda: coordinator.wake())
+    coordinator = Coordinator(store, engine, planner, models_dir)
+    grpc_server = grpc.aio.server(
+        interceptors=[ErrorInterceptor()],
+        options=[
+            *_OPTIONS,
+            ("grpc.max_receive_message_length", settings.limits.max_message_bytes),
+        ],
+    )
+    health = HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health, grpc_server)
+    training_service_pb2_grpc.add_TrainingServiceServicer_to_server(
+        TrainingServicer(store, coordinator, planner, models_dir), grpc_server
+    )
+    dataset_service_pb2_grpc.add_DatasetServiceServicer_to_server(
+        DatasetServicer(catalog, store), grpc_server
+    )
+    server_service_pb2_grpc.add_ServerServiceServicer_to_server(
+        ServerServicer(engine, settings.limits), grpc_server
+    )
+    names = [*_SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
+    reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], grpc_server)
+    address = f"{settings.host}:{_bind(grpc_server, settings)}"
+    await grpc_server.start()
+    for name in ("", *_SERVICES):
+        await health.set(name, health_pb2.HealthCheckResponse.SERVING)
+    try:
+        await engine.start()
+    except BaseException:
+        await grpc_server.stop(None)
+        await engine.stop()
+        raise
+    training = asyncio.create_task(coordinator.run(), name="coordinator")
+    training.add_done_callback(_tell_crash)
+    return Server(address, grpc_server, health, engine, training)
+
+
+def _bind(server: grpc.aio.Server, settings: Settings) -> int:
+    where = f"{settings.host}:{settings.port}"
+    try:
+        port = server.add_insecure_port(where)
+    except RuntimeError:
+        port = 0
+    if not port:
+        raise StartError(
+            f"can't listen on {where}: is another server there? Choose another port with --listen"
+        )
+    return int(port)
+
+
+def _tell_crash(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.error("coordinator_crashed", exc_info=task.exception())
+
+
+def _open_data_dir(data_dir: Path) -> IO[str]:
+    """Make it, and hold it: it has one server at a time."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock = (data_dir / "lock").open("w")
+    except OSError as error:
+        raise StartError(
+            f"the data directory {data_dir} can't be written ({os.strerror(error.errno or 0)}): "
+            "choose another with --data-dir"
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise StartError(
+            f"the data directory {data_dir} is in use by another server: stop that one, or choose "
+            "another directory with --data-dir"
+        ) from error
+    return lock
+
+
+async def _sweep(store: Store, catalog: Catalog, models_dir: Path) -> None:
+    """Remove what a crash left between two steps of a deletion."""
+    uids = await store.all_uids()
+    in_use = await store.datasets_in_use()
+
+    def sweep() -> None:
+        catalog.release(in_use)
+        for directory in models_dir.iterdir() if models_dir.is_dir() else ():
+            if directory.name not in uids:
+                shutil.rmtree(directory, ignore_errors=True)
+
+    await asyncio.to_thread(sweep)

@@ -1,0 +1,6 @@
+"""The store: SQL stays here."""
+
+from packtrain.service.store.database import Database
+from packtrain.service.store.store import Store
+
+__all__ = ["Database", "Store"]

@@ -1,0 +1,79 @@
+"""One writer and a few readers on a database, off the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.exc import OperationalError
+
+from packtrain.service.errors import StoreUnavailableError
+
+T = TypeVar("T")
+
+_READERS = 4
+
+
+class Database:
+    """Transactions as functions of a connection: writes in one thread, one after the other."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = create_engine(url, pool_size=_READERS + 1, max_overflow=0)
+        if self._engine.dialect.name == "sqlite":
+            event.listen(self._engine, "connect", _configure_sqlite)
+        # One writer alone: SQLite's WAL-reset bug (up to 3.51.2) needs two that checkpoint.
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-reader")
+
+    def migrate(self) -> None:
+        """Bring the schema to today's. Blocks."""
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        with self._engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    async def write(self, transaction: Callable[[Connection], T]) -> T:
+        """Run a transaction that may change something; it is durable when this returns."""
+        return await self._run(self._writer, transaction)
+
+    async def read(self, query: Callable[[Connection], T]) -> T:
+        """Run a query on a snapshot."""
+        return await self._run(self._readers, query)
+
+    async def _run(self, executor: ThreadPoolExecutor, function: Callable[[Connection], T]) -> T:
+        def run() -> T:
+            with self._engine.begin() as connection:
+                return function(connection)
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(executor, run)
+        except OperationalError as error:
+            raise StoreUnavailableError(
+                "STORE_UNAVAILABLE", f"the store can't be used: {error.orig}", retry_seconds=1.0
+            ) from error
+
+    def close(self) -> None:
+        """Wait for what is under way, and close all connections."""
+        self._writer.shutdown()
+        self._readers.shutdown()
+        self._engine.dispose()
+
+
+def _configure_sqlite(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    # FULL: what was acknowledged outlives a loss of power, at 0.3 ms a commit.
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "busy_timeout=10000",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

@@ -1,0 +1,225 @@
+"""Transactions on jobs and on the requests that made them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, select
+
+from packtrain.service.errors import (
+    AlreadyExistsError,
+    EtagMismatchError,
+    IllegalTransitionError,
+    InvalidSpecError,
+    NotFoundError,
+    Violation,
+)
+from packtrain.service.records import JobChanged, JobRecord, NewJob, RequestKey
+from packtrain.service.states import (
+    ACTIVE_JOB_STATES,
+    TERMINAL_JOB_STATES,
+    JobState,
+    TrialState,
+)
+from packtrain.service.store import schema
+from packtrain.service.store.log import append_events, now_microseconds, to_failure, to_time
+
+_J = schema.jobs.c
+_ACTIVE = tuple(s.value for s in ACTIVE_JOB_STATES)
+# A client that repeats a request does so within minutes.
+_REQUESTS_KEPT_MICROSECONDS = 24 * 3600 * 1_000_000
+
+
+def to_job(row: Row[Any]) -> JobRecord:
+    """A row of the table of jobs."""
+    counted = (
+        TrialState.SUCCEEDED,
+        TrialState.DIVERGED,
+        TrialState.FAILED,
+        TrialState.CANCELLED,
+    )
+    return JobRecord(
+        job_id=row.job_id,
+        uid=row.uid,
+        order=row.order,
+        spec=row.spec,
+        state=JobState(row.state),
+        revision=row.revision,
+        created=to_time(row.created),
+        started=to_time(row.started) if row.started is not None else None,
+        ended=to_time(row.ended) if row.ended is not None else None,
+        failure=to_failure(row.failure_reason, row.failure_message),
+        trials=row.trials,
+        trial_epochs=row.trial_epochs,
+        trial_epochs_total=row.trial_epochs_total,
+        counts={state: getattr(row, state.value) for state in counted},
+        metrics=tuple(json.loads(row.metrics)),
+        layer_sizes=tuple(json.loads(row.layer_sizes)),
+        datasets=tuple(json.loads(row.datasets)),
+    )
+
+
+def get_job(connection: Connection, job_id: str) -> JobRecord:
+    """Raises NotFoundError."""
+    row = connection.execute(select(schema.jobs).where(_J.job_id == job_id)).one_or_none()
+    if row is None:
+        raise NotFoundError(
+            "JOB_NOT_FOUND", f"there is no job jobs/{job_id}", metadata={"name": f"jobs/{job_id}"}
+        )
+    return to_job(row)
+
+
+def find_repeated(connection: Connection, request: RequestKey) -> JobRecord | None:
+    """The job of an earlier, equal request. Raises InvalidSpecError, NotFoundError."""
+    uid = repeated_uid(connection, request)
+    if uid is None:
+        return None
+    row = connection.execute(select(schema.jobs).where(_J.uid == uid)).one_or_none()
+    if row is None:
+        raise NotFoundError(
+            "JOB_DELETED", "the job that this request_id created has been deleted since"
+        )
+    return to_job(row)
+
+
+def repeated_uid(connection: Connection, request: RequestKey) -> str | None:
+    """The job's uid, where the same request came before. Raises InvalidSpecError."""
+    table = schema.requests
+    row = connection.execute(
+        select(table).where(table.c.request_id == request.request_id)
+    ).one_or_none()
+    if row is None:
+        return None
+    if (row.method, row.digest) != (request.method, request.digest):
+        description = "was used before for another request; give each request an id of its own"
+        raise InvalidSpecError(
+            "REQUEST_ID_REUSED",
+            f"request_id: {description}",
+            violations=[Violation("request_id", description)],
+        )
+    return str(row.job_uid)
+
+
+def remember_request(connection: Connection, request: RequestKey | None, uid: str) -> None:
+    """Keep the request with what it did, in the same transaction."""
+    if request is None:
+        return
+    table = schema.requests
+    now = now_microseconds()
+    connection.execute(delete(table).where(table.c.time < now - _REQUESTS_KEPT_MICROSECONDS))
+    connection.execute(
+        insert(table).values(
+            request_id=request.request_id,
+            method=request.method,
+            digest=request.digest,
+            job_uid=uid,
+            time=now,
+        )
+    )
+
+
+def create_job(
+    connection: Connection, job: NewJob, request: RequestKey | None
+) -> tuple[JobRecord, bool]:
+    """See Store.create_job."""
+    if request is not None and (earlier := find_repeated(connection, request)) is not None:
+        return earlier, False
+    if connection.execute(select(_J.uid).where(_J.job_id == job.job_id)).first():
+        raise AlreadyExistsError(
+            "JOB_EXISTS",
+            f"there is a job jobs/{job.job_id} already",
+            metadata={"name": f"jobs/{job.job_id}"},
+        )
+    order = connection.execute(select(func.coalesce(func.max(_J.order), 0) + 1)).scalar_one()
+    connection.execute(
+        insert(schema.jobs).values(
+            uid=job.uid,
+            order=order,
+            job_id=job.job_id,
+            spec=job.spec,
+            state=JobState.QUEUED.value,
+            revision=1,
+            created=now_microseconds(),
+            trials=job.trials,
+            trial_epochs=0,
+            trial_epochs_total=job.trial_epochs_total,
+            succeeded=0,
+            diverged=0,
+            failed=0,
+            cancelled=0,
+            metrics=json.dumps(job.metrics),
+            layer_sizes=json.dumps(job.layer_sizes),
+            datasets=json.dumps(job.datasets),
+            last_sequence=0,
+        )
+    )
+    rows = [
+        {
+            "job_uid": job.uid,
+            "pack_index": index,
+            "trials": pack.trials.astype("<i4").tobytes(),
+            "metrics": ",".join(pack.metrics),
+            "epochs": 0,
+            "started": False,
+        }
+        for index, pack in enumerate(job.packs)
+    ]
+    connection.execute(insert(schema.packs), rows)
+    append_events(connection, job.uid, [JobChanged(JobState.QUEUED)])
+    remember_request(connection, request, job.uid)
+    return get_job(connection, job.job_id), True
+
+
+def list_jobs(
+    connection: Connection, limit: int, before: int | None, states: tuple[JobState, ...]
+) -> list[JobRecord]:
+    """See Store.list_jobs."""
+    query = select(schema.jobs).order_by(_J.order.desc()).limit(limit)
+    if before is not None:
+        query = query.where(_J.order < before)
+    if states:
+        query = query.where(_J.state.in_([s.value for s in states]))
+    return [to_job(row) for row in connection.execute(query)]
+
+
+def active_jobs(connection: Connection, limit: int) -> list[JobRecord]:
+    """See Store.active_jobs."""
+    query = select(schema.jobs).where(_J.state.in_(_ACTIVE)).limit(limit)
+    begun_first = query.order_by(_J.state == JobState.QUEUED.value, _J.order)
+    return [to_job(row) for row in connection.execute(begun_first)]
+
+
+def datasets_in_use(connection: Connection) -> set[str]:
+    """See Store.datasets_in_use."""
+    rows = connection.execute(select(_J.datasets).where(_J.state.in_(_ACTIVE)).distinct())
+    return {digest for row in rows for digest in json.loads(row.datasets)}
+
+
+def all_uids(connection: Connection) -> set[str]:
+    """See Store.all_uids."""
+    return set(connection.execute(select(_J.uid)).scalars())
+
+
+def delete_job(
+    connection: Connection, job_id: str, etag: str, request: RequestKey | None
+) -> JobRecord | None:
+    """See Store.delete_job."""
+    if request is not None and repeated_uid(connection, request) is not None:
+        return None
+    job = get_job(connection, job_id)
+    if etag and etag != job.etag:
+        raise EtagMismatchError(
+            "ETAG_MISMATCH", f"jobs/{job_id} has changed: its etag is {job.etag}, not {etag}"
+        )
+    if job.state not in TERMINAL_JOB_STATES:
+        raise IllegalTransitionError(
+            "JOB_NOT_ENDED",
+            f"jobs/{job_id} is {job.state.name}; cancel it before you delete it",
+            metadata={"state": job.state.name},
+        )
+    for table in (schema.events, schema.trials, schema.packs):
+        connection.execute(delete(table).where(table.c.job_uid == job.uid))
+    connection.execute(delete(schema.jobs).where(_J.uid == job.uid))
+    remember_request(connection, request, job.uid)
+    return job

@@ -1,0 +1,109 @@
+"""The tables. Times are UTC microseconds since 1970; arrays are little-endian bytes."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+metadata = MetaData()
+
+# SQLite counts a row id by itself only where the key is INTEGER.
+_Identity = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _job_key() -> Column[str]:
+    return Column(
+        "job_uid", String(32), ForeignKey("jobs.uid", ondelete="CASCADE"), primary_key=True
+    )
+
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("uid", String(32), primary_key=True),
+    Column("order", _Identity, unique=True, nullable=False),
+    Column("job_id", String(63), unique=True, nullable=False),
+    Column("spec", LargeBinary, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("started", BigInteger),
+    Column("ended", BigInteger),
+    Column("failure_reason", String(64)),
+    Column("failure_message", Text),
+    Column("trials", Integer, nullable=False),
+    Column("trial_epochs", BigInteger, nullable=False),
+    Column("trial_epochs_total", BigInteger, nullable=False),
+    Column("succeeded", Integer, nullable=False),
+    Column("diverged", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("cancelled", Integer, nullable=False),
+    Column("metrics", Text, nullable=False),
+    Column("layer_sizes", Text, nullable=False),
+    Column("datasets", Text, nullable=False),
+    Column("last_sequence", BigInteger, nullable=False),
+    Index("jobs_by_state", "state", "order"),
+)
+
+packs = Table(
+    "packs",
+    metadata,
+    _job_key(),
+    Column("pack_index", Integer, primary_key=True),
+    Column("trials", LargeBinary, nullable=False),
+    Column("metrics", Text, nullable=False),
+    Column("epochs", Integer, nullable=False),
+    Column("started", Boolean, nullable=False),
+)
+
+# Trials that have ended. Those that have not are implied by their pack.
+trials = Table(
+    "trials",
+    metadata,
+    _job_key(),
+    Column("trial_index", Integer, primary_key=True),
+    Column("pack_index", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("epochs", Integer, nullable=False),
+    Column("final", LargeBinary, nullable=False),
+    Column("failure_reason", String(64)),
+    Column("failure_message", Text),
+)
+
+events = Table(
+    "events",
+    metadata,
+    _job_key(),
+    Column("sequence", BigInteger, primary_key=True),
+    Column("time", BigInteger, nullable=False),
+    Column("kind", String(8), nullable=False),
+    Column("state", String(16)),
+    Column("failure_reason", String(64)),
+    Column("failure_message", Text),
+    Column("trials", LargeBinary),
+    Column("epochs", LargeBinary),
+    Column("first_epoch", Integer),
+    Column("metrics", Text),
+    Column("values", LargeBinary),
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("request_id", String(64), primary_key=True),
+    Column("method", String(32), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("job_uid", String(32), nullable=False),
+    Column("time", BigInteger, nullable=False, index=True),
+)

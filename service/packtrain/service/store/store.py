@@ -1,0 +1,198 @@
+"""The store: jobs, packs, ended trials and event logs, durable before a method returns.
+
+Every transition is one statement guarded by the state that it leaves, with its event in the same
+transaction. Only this package knows SQL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from packtrain.service.records import (
+    EndedTrials,
+    Event,
+    Failure,
+    JobRecord,
+    MetricsRecorded,
+    NewJob,
+    PackRecord,
+    RequestKey,
+    TrialRecord,
+)
+from packtrain.service.states import JobState, TrialState
+from packtrain.service.store import jobs, log, training
+from packtrain.service.store.database import Database
+
+
+class Store:
+    """Everything durable, by domain words. All methods may raise StoreUnavailableError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._listeners: dict[str, set[asyncio.Event]] = defaultdict(set)
+
+    @contextlib.contextmanager
+    def listen(self, uid: str) -> Iterator[asyncio.Event]:
+        """An event that is set whenever something is appended to the job's log."""
+        changed = asyncio.Event()
+        self._listeners[uid].add(changed)
+        try:
+            yield changed
+        finally:
+            self._listeners[uid].discard(changed)
+            if not self._listeners[uid]:
+                del self._listeners[uid]
+
+    def _tell(self, uid: str) -> None:
+        for changed in self._listeners.get(uid, ()):
+            changed.set()
+
+    # Jobs
+
+    async def create_job(self, job: NewJob, request: RequestKey | None) -> tuple[JobRecord, bool]:
+        """The new job and True, or, for a repeated request, the job of the first time and False.
+
+        Raises AlreadyExistsError, InvalidSpecError (the request id was used otherwise).
+        """
+        return await self._database.write(partial(jobs.create_job, job=job, request=request))
+
+    async def repeated(self, request: RequestKey) -> JobRecord | None:
+        """The job that this very request brought about before, if it did."""
+        return await self._database.read(partial(jobs.find_repeated, request=request))
+
+    async def get_job(self, job_id: str) -> JobRecord:
+        """Raises NotFoundError."""
+        return await self._database.read(partial(jobs.get_job, job_id=job_id))
+
+    async def list_jobs(
+        self, limit: int, before: int | None, states: Sequence[JobState]
+    ) -> list[JobRecord]:
+        """Newest first; those older than order ``before``."""
+        return await self._database.read(
+            partial(jobs.list_jobs, limit=limit, before=before, states=tuple(states))
+        )
+
+    async def active_jobs(self, limit: int) -> list[JobRecord]:
+        """Jobs that have not ended: those begun first, then by their order."""
+        return await self._database.read(partial(jobs.active_jobs, limit=limit))
+
+    async def datasets_in_use(self) -> set[str]:
+        """Digests of the datasets of all jobs that have not ended."""
+        return await self._database.read(jobs.datasets_in_use)
+
+    async def cancel_job(self, job_id: str, request: RequestKey | None) -> JobRecord:
+        """QUEUED to CANCELLED, RUNNING to CANCELLING. Raises IllegalTransitionError."""
+        record = await self._database.write(
+            partial(training.cancel_job, job_id=job_id, request=request)
+        )
+        self._tell(record.uid)
+        return record
+
+    async def finish_cancelling(self, uid: str) -> None:
+        """CANCELLING to CANCELLED, with every trial that had not ended."""
+        await self._database.write(partial(training.finish_cancelling, uid=uid))
+        self._tell(uid)
+
+    async def delete_job(
+        self, job_id: str, etag: str, request: RequestKey | None
+    ) -> JobRecord | None:
+        """Delete a job that has ended, with all that is its own; None: this request did so before.
+
+        Raises NotFoundError, IllegalTransitionError, EtagMismatchError.
+        """
+        record = await self._database.write(
+            partial(jobs.delete_job, job_id=job_id, etag=etag, request=request)
+        )
+        if record is not None:
+            self._tell(record.uid)
+        return record
+
+    async def all_uids(self) -> set[str]:
+        """Of every job there is."""
+        return await self._database.read(jobs.all_uids)
+
+    # Training
+
+    async def list_packs(self, uid: str) -> list[PackRecord]:
+        """In the order of their index."""
+        return await self._database.read(partial(training.list_packs, uid=uid))
+
+    async def ended_trials(self, uid: str) -> set[int]:
+        """Indices of the trials that have ended."""
+        return await self._database.read(partial(training.ended_trials, uid=uid))
+
+    async def start_pack(self, uid: str, pack_index: int) -> None:
+        """The pack's trials are RUNNING, and so is the job. Repeating it does nothing.
+
+        Raises IllegalTransitionError where the job no longer trains.
+        """
+        await self._database.write(partial(training.start_pack, uid=uid, pack_index=pack_index))
+        self._tell(uid)
+
+    async def record_segment(
+        self,
+        uid: str,
+        pack_index: int,
+        from_epoch: int,
+        to_epoch: int,
+        block: MetricsRecorded | None,
+        ended: Sequence[EndedTrials],
+        trial_epochs: int,
+    ) -> None:
+        """The pack's position goes from one epoch to another, with what was measured between.
+
+        ``trial_epochs`` are the epochs that this adds, summed over trials. Raises
+        IllegalTransitionError where the pack is not at ``from_epoch`` or the job has ended.
+        """
+        await self._database.write(
+            partial(
+                training.record_segment,
+                uid=uid,
+                pack_index=pack_index,
+                from_epoch=from_epoch,
+                to_epoch=to_epoch,
+                block=block,
+                ended=tuple(ended),
+                trial_epochs=trial_epochs,
+            )
+        )
+        self._tell(uid)
+
+    async def finish_job(self, uid: str, state: JobState, failure: Failure | None) -> None:
+        """The job has ended. Raises IllegalTransitionError where it may not go to ``state``."""
+        await self._database.write(
+            partial(training.finish_job, uid=uid, state=state, failure=failure)
+        )
+        self._tell(uid)
+
+    async def list_trials(
+        self, job: JobRecord, first: int, limit: int, states: Sequence[TrialState]
+    ) -> list[TrialRecord]:
+        """Trials from index ``first``, in their order, ended or not."""
+        return await self._database.read(
+            partial(training.list_trials, job=job, first=first, limit=limit, states=tuple(states))
+        )
+
+    # Events
+
+    async def read_events(
+        self, uid: str, after: int, max_bytes: int, *, metrics_only: bool = False
+    ) -> list[Event]:
+        """The log after sequence ``after``: about ``max_bytes`` of it; empty at its end."""
+        return await self._database.read(
+            partial(
+                log.read_events,
+                uid=uid,
+                after=after,
+                max_bytes=max_bytes,
+                metrics_only=metrics_only,
+            )
+        )
+
+    def close(self) -> None:
+        """Wait for what is under way, and close."""
+        self._database.close()

@@ -1,0 +1,282 @@
+"""Transactions of training: packs move on, trials end, jobs change their state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Row, insert, select, update
+
+from packtrain.service.errors import IllegalTransitionError
+from packtrain.service.records import (
+    EndedTrials,
+    EventBody,
+    Failure,
+    JobChanged,
+    JobRecord,
+    MetricsRecorded,
+    PackRecord,
+    RequestKey,
+    TrialRecord,
+    TrialsChanged,
+)
+from packtrain.service.states import (
+    TERMINAL_JOB_STATES,
+    JobState,
+    TrialState,
+    leading_to,
+)
+from packtrain.service.store import schema
+from packtrain.service.store.jobs import get_job, remember_request, repeated_uid
+from packtrain.service.store.log import append_events, now_microseconds, to_failure
+
+_J, _P, _T = schema.jobs.c, schema.packs.c, schema.trials.c
+
+
+def _move_job(
+    connection: Connection, uid: str, state: JobState, failure: Failure | None = None
+) -> bool:
+    """One guarded statement, with its event; False where the job may not go there."""
+    values: dict[str, Any] = {"state": state.value, "revision": _J.revision + 1}
+    if state is JobState.RUNNING:
+        values["started"] = now_microseconds()
+    if state in TERMINAL_JOB_STATES:
+        values["ended"] = now_microseconds()
+    if failure is not None:
+        values |= {"failure_reason": failure.reason, "failure_message": failure.message}
+    guard = [s.value for s in leading_to(state)]
+    changed = connection.execute(
+        update(schema.jobs).where(_J.uid == uid, _J.state.in_(guard)).values(values)
+    )
+    if changed.rowcount == 0:
+        return False
+    append_events(connection, uid, [JobChanged(state, failure)])
+    return True
+
+
+def finish_job(connection: Connection, uid: str, state: JobState, failure: Failure | None) -> None:
+    """See Store.finish_job."""
+    if not _move_job(connection, uid, state, failure):
+        raise IllegalTransitionError("ILLEGAL_TRANSITION", f"the job may not become {state.name}")
+
+
+def cancel_job(connection: Connection, job_id: str, request: RequestKey | None) -> JobRecord:
+    """See Store.cancel_job."""
+    job = get_job(connection, job_id)
+    if request is not None and repeated_uid(connection, request) is not None:
+        return job
+    if job.state in TERMINAL_JOB_STATES:
+        raise IllegalTransitionError(
+            "JOB_ENDED",
+            f"jobs/{job_id} has ended as {job.state.name} and can't be cancelled",
+            metadata={"state": job.state.name},
+        )
+    if job.state is JobState.QUEUED:
+        _cancel_trials(connection, job.uid)
+        _move_job(connection, job.uid, JobState.CANCELLED)
+    else:
+        _move_job(connection, job.uid, JobState.CANCELLING)
+    remember_request(connection, request, job.uid)
+    return get_job(connection, job_id)
+
+
+def finish_cancelling(connection: Connection, uid: str) -> None:
+    """See Store.finish_cancelling."""
+    state = connection.execute(select(_J.state).where(_J.uid == uid)).scalar_one_or_none()
+    if state != JobState.CANCELLING.value:
+        return
+    _cancel_trials(connection, uid)
+    _move_job(connection, uid, JobState.CANCELLED)
+
+
+def _cancel_trials(connection: Connection, uid: str) -> None:
+    over = ended_trials(connection, uid)
+    events: list[EventBody] = []
+    for pack in list_packs(connection, uid):
+        left = np.array([t for t in pack.trials.tolist() if t not in over], np.int32)
+        if len(left) == 0:
+            continue
+        epochs = np.full(len(left), pack.epochs, np.int32)
+        final = np.full((len(left), len(pack.metrics)), np.nan, np.float32)
+        ended = EndedTrials(TrialState.CANCELLED, left, epochs, final)
+        events += _end_trials(connection, uid, pack.index, ended)
+    append_events(connection, uid, events)
+
+
+def list_packs(connection: Connection, uid: str) -> list[PackRecord]:
+    """See Store.list_packs."""
+    rows = connection.execute(select(schema.packs).where(_P.job_uid == uid).order_by(_P.pack_index))
+    return [_to_pack(row) for row in rows]
+
+
+def _to_pack(row: Row[Any]) -> PackRecord:
+    return PackRecord(
+        index=row.pack_index,
+        trials=np.frombuffer(row.trials, "<i4"),
+        metrics=tuple(row.metrics.split(",")),
+        epochs=row.epochs,
+        started=row.started,
+    )
+
+
+def ended_trials(connection: Connection, uid: str) -> set[int]:
+    """See Store.ended_trials."""
+    return set(connection.execute(select(_T.trial_index).where(_T.job_uid == uid)).scalars())
+
+
+def start_pack(connection: Connection, uid: str, pack_index: int) -> None:
+    """See Store.start_pack."""
+    _move_job(connection, uid, JobState.RUNNING)
+    _require_training(connection, uid)
+    started = connection.execute(
+        update(schema.packs)
+        .where(_P.job_uid == uid, _P.pack_index == pack_index, _P.started.is_(False))
+        .values(started=True)
+        .returning(_P.trials)
+    ).scalar_one_or_none()
+    if started is not None:
+        trials = np.frombuffer(started, "<i4")
+        event = TrialsChanged(TrialState.RUNNING, trials, np.zeros(len(trials), np.int32))
+        append_events(connection, uid, [event])
+
+
+def _require_training(connection: Connection, uid: str) -> None:
+    state = connection.execute(select(_J.state).where(_J.uid == uid)).scalar_one_or_none()
+    if state not in (JobState.RUNNING.value, JobState.CANCELLING.value):
+        raise IllegalTransitionError("JOB_ENDED", f"the job no longer trains: it is {state}")
+
+
+def record_segment(
+    connection: Connection,
+    uid: str,
+    pack_index: int,
+    from_epoch: int,
+    to_epoch: int,
+    block: MetricsRecorded | None,
+    ended: tuple[EndedTrials, ...],
+    trial_epochs: int,
+) -> None:
+    """See Store.record_segment."""
+    _require_training(connection, uid)
+    moved = connection.execute(
+        update(schema.packs)
+        .where(_P.job_uid == uid, _P.pack_index == pack_index, _P.epochs == from_epoch)
+        .values(epochs=to_epoch)
+    )
+    if moved.rowcount == 0:
+        raise IllegalTransitionError(
+            "EPOCH_RECORDED", f"pack {pack_index} is not at epoch {from_epoch}"
+        )
+    connection.execute(
+        update(schema.jobs)
+        .where(_J.uid == uid)
+        .values(trial_epochs=_J.trial_epochs + trial_epochs, revision=_J.revision + 1)
+    )
+    events: list[EventBody] = [block] if block is not None else []
+    for group in ended:
+        events += _end_trials(connection, uid, pack_index, group)
+    append_events(connection, uid, events)
+
+
+def _end_trials(
+    connection: Connection, uid: str, pack_index: int, ended: EndedTrials
+) -> list[EventBody]:
+    failure = ended.failure
+    rows = [
+        {
+            "job_uid": uid,
+            "trial_index": trial,
+            "pack_index": pack_index,
+            "state": ended.state.value,
+            "epochs": epochs,
+            "final": final.tobytes(),
+            "failure_reason": failure.reason if failure else None,
+            "failure_message": failure.message if failure else None,
+        }
+        for trial, epochs, final in zip(
+            ended.trials.tolist(), ended.epochs.tolist(), ended.final.astype("<f4"), strict=True
+        )
+    ]
+    if not rows:
+        return []
+    connection.execute(insert(schema.trials), rows)
+    counter = _J[ended.state.value]
+    connection.execute(
+        update(schema.jobs).where(_J.uid == uid).values({counter: counter + len(rows)})
+    )
+    return [TrialsChanged(ended.state, ended.trials, ended.epochs, failure)]
+
+
+def list_trials(
+    connection: Connection, job: JobRecord, first: int, limit: int, states: tuple[TrialState, ...]
+) -> list[TrialRecord]:
+    """See Store.list_trials."""
+    packs = list_packs(connection, job.uid)
+    if not states:
+        window = np.arange(first, min(first + limit, job.trials), dtype=np.int32)
+        ended = _ended_records(connection, job.uid, packs, first, limit, states=())
+        return [
+            *sorted(
+                [r for r in ended if r.index < first + limit]
+                + _running_records(packs, window, {r.index for r in ended}),
+                key=lambda r: r.index,
+            )
+        ]
+    found = _ended_records(connection, job.uid, packs, first, limit, states)
+    if {TrialState.QUEUED, TrialState.RUNNING} & set(states):
+        everything = np.arange(first, job.trials, dtype=np.int32)
+        going = _running_records(packs, everything, ended_trials(connection, job.uid))
+        found += [r for r in going if r.state in states]
+    return sorted(found, key=lambda r: r.index)[:limit]
+
+
+def _ended_records(
+    connection: Connection,
+    uid: str,
+    packs: list[PackRecord],
+    first: int,
+    limit: int,
+    states: tuple[TrialState, ...],
+) -> list[TrialRecord]:
+    query = (
+        select(schema.trials)
+        .where(_T.job_uid == uid, _T.trial_index >= first)
+        .order_by(_T.trial_index)
+        .limit(limit)
+    )
+    if states:
+        query = query.where(_T.state.in_([s.value for s in states]))
+    return [
+        TrialRecord(
+            index=row.trial_index,
+            state=TrialState(row.state),
+            epochs=row.epochs,
+            pack_index=row.pack_index,
+            failure=to_failure(row.failure_reason, row.failure_message),
+            final_metrics=dict(
+                zip(
+                    packs[row.pack_index].metrics,
+                    np.frombuffer(row.final, "<f4").tolist(),
+                    strict=True,
+                )
+            ),
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def _running_records(
+    packs: list[PackRecord], window: NDArray[np.int32], ended: set[int]
+) -> list[TrialRecord]:
+    return [
+        TrialRecord(
+            index=trial,
+            state=TrialState.RUNNING if pack.started else TrialState.QUEUED,
+            epochs=pack.epochs,
+            pack_index=pack.index,
+        )
+        for pack in packs
+        for trial in np.intersect1d(pack.trials, window).tolist()
+        if trial not in ended
+    ]

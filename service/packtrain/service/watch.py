@@ -1,0 +1,125 @@
+"""Watching: replay a job's log from any point, then follow it, at the reader's own pace."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+
+from packtrain.service.errors import InvalidSpecError, NotFoundError, Violation
+from packtrain.service.records import Event, JobRecord, MetricsRecorded, TrialsChanged
+from packtrain.service.states import TERMINAL_JOB_STATES
+from packtrain.service.store import Store
+
+# What a watcher holds at a time.
+_READ_BYTES = 2 << 20
+
+Body = TypeVar("Body")
+
+
+def write_token(uid: str, sequence: int) -> str:
+    """The token after which a later watch goes on."""
+    return base64.urlsafe_b64encode(f"{uid}:{sequence}".encode()).decode()
+
+
+def read_token(token: str, uid: str) -> int:
+    """The sequence of a token of this very job; 0 for none. Raises InvalidSpecError."""
+    if not token:
+        return 0
+    try:
+        token_uid, _, sequence = base64.urlsafe_b64decode(token.encode()).decode().partition(":")
+        number = int(sequence)
+    except (ValueError, binascii.Error):
+        token_uid, number = "", -1
+    if token_uid != uid or number < 0:
+        description = "is no token of this job (was the job deleted and created again?)"
+        raise InvalidSpecError.of([Violation("resume_token", description)])
+    return number
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which metrics are told, and of which trials; empty: all."""
+
+    trials: frozenset[int] = frozenset()
+    metrics: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, job: JobRecord, trials: Sequence[int], metrics: Sequence[str]) -> Filter:
+        """Raises InvalidSpecError for a trial or a metric that the job has not."""
+        violations = [
+            Violation(f"trials[{i}]", f"must be 0 to {job.trials - 1}, not {trial}")
+            for i, trial in enumerate(trials)
+            if not 0 <= trial < job.trials
+        ] + [
+            Violation(f"metrics[{i}]", f"{name!r} is none of {', '.join(job.metrics)}")
+            for i, name in enumerate(metrics)
+            if name not in job.metrics
+        ]
+        if violations:
+            raise InvalidSpecError.of(violations)
+        return cls(frozenset(trials), tuple(metrics))
+
+    def apply(self, event: Event) -> Event | None:
+        """The event with what was asked for; None where nothing of it was."""
+        body = event.body
+        if isinstance(body, MetricsRecorded):
+            block = self.select(body)
+            return None if block is None else replace(event, body=block)
+        if isinstance(body, TrialsChanged) and self.trials:
+            rows = np.flatnonzero(np.isin(body.trials, list(self.trials)))
+            if len(rows) == 0:
+                return None
+            kept = replace(body, trials=body.trials[rows], epochs=body.epochs[rows])
+            return replace(event, body=kept)
+        return event
+
+    def select(self, block: MetricsRecorded) -> MetricsRecorded | None:
+        """The part of a block that was asked for."""
+        if self.trials:
+            rows = np.flatnonzero(np.isin(block.trials, list(self.trials)))
+            if len(rows) == 0:
+                return None
+            block = replace(block, trials=block.trials[rows], values=block.values[rows])
+        if self.metrics:
+            columns = [i for i, name in enumerate(block.names) if name in self.metrics]
+            if not columns:
+                return None
+            names = tuple(block.names[i] for i in columns)
+            block = replace(block, names=names, values=block.values[:, :, columns])
+        return block
+
+
+async def watch_job(
+    store: Store, job: JobRecord, after: int, heartbeat_seconds: float, *, follow: bool
+) -> AsyncIterator[Event | None]:
+    """The job's events after sequence ``after``, each once, in order; None for a heartbeat.
+
+    Ends when the job has ended, or, without ``follow``, where the log ends now. Raises
+    NotFoundError when the job is deleted meanwhile.
+    """
+    with store.listen(job.uid) as changed:
+        while True:
+            changed.clear()
+            # Before the read: the last event is in the log whenever the state is terminal.
+            now = await store.get_job(job.job_id)
+            if now.uid != job.uid:
+                raise NotFoundError("JOB_NOT_FOUND", f"jobs/{job.job_id} was deleted")
+            events = await store.read_events(job.uid, after, _READ_BYTES)
+            for event in events:
+                after = event.sequence
+                yield event
+            if events:
+                continue
+            if now.state in TERMINAL_JOB_STATES or not follow:
+                return
+            try:
+                async with asyncio.timeout(heartbeat_seconds):
+                    await changed.wait()
+            except TimeoutError:
+                yield None
