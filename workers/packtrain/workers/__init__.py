@@ -1,0 +1,29 @@
+"""Runs segments of packs: on Ray through a supervised process, or here in tests."""
+
+from packtrain.workers.engine import (
+    DataSource,
+    Engine,
+    EngineError,
+    EngineStartError,
+    Segment,
+    SegmentFailedError,
+    SegmentResult,
+    StateLostError,
+)
+from packtrain.workers.local_engine import LocalEngine
+from packtrain.workers.model_file import read_model
+from packtrain.workers.supervisor import SupervisedEngine
+
+__all__ = [
+    "DataSource",
+    "Engine",
+    "EngineError",
+    "EngineStartError",
+    "LocalEngine",
+    "Segment",
+    "SegmentFailedError",
+    "SegmentResult",
+    "StateLostError",
+    "SupervisedEngine",
+    "read_model",
+]

@@ -1,0 +1,176 @@
+"""The workers of an engine: as many actors as there are CPUs, each dead one replaced."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+import structlog
+
+from packtrain.workers.engine import EngineStartError
+from packtrain.workers.segment_actor import SegmentActor, Whereabouts
+
+LOOK_SECONDS = 5.0
+"""How often the cluster's size is looked at: nodes come and go in tens of seconds."""
+COMPANY_SECONDS = 5.0
+"""How long the first worker waits for the others before the engine begins: packs are sized by the
+number of workers, which on a cluster may take minutes to be complete."""
+RETRY_SECONDS = (1.0, 30.0)
+"""First and longest pause after an actor that could not be started."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(eq=False)
+class Worker:
+    """An actor that is up. ``alive`` turns false when its process dies."""
+
+    handle: Any
+    where: Whereabouts
+    alive: bool = True
+
+
+class ActorPool:
+    """Hands out idle workers. ``on_change`` is told the number of workers that are up, for the
+    first time when :meth:`start` returns."""
+
+    def __init__(self, limit: int | None, on_change: Callable[[int], None]) -> None:
+        self._limit = limit
+        self._on_change = on_change
+        make_actor: Any = ray.remote  # its annotations lack max_concurrency
+        self._actor = make_actor(
+            # Ray's own retries are silent and, when memory runs out, endless: ours alone.
+            num_cpus=1,
+            max_restarts=0,
+            max_task_retries=0,
+            max_concurrency=2,
+        )(SegmentActor)
+        self._idle: asyncio.Queue[Worker] = asyncio.Queue()
+        self._workers: set[Worker] = set()
+        self._wanted = 0
+        self._is_started = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._starting: set[asyncio.Task[None]] = set()
+        self._first: asyncio.Future[None] | None = None
+        self._pause = RETRY_SECONDS[0]
+
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        """Those that are up."""
+        return tuple(self._workers)
+
+    async def start(self) -> None:
+        """Return when all workers are up, or some of them after a while. Raises
+        :class:`EngineStartError` if the first one dies."""
+        self._first = asyncio.get_running_loop().create_future()
+        self._keep(asyncio.create_task(self._watch_cluster()))
+        await self._first
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(COMPANY_SECONDS):
+                while len(self._workers) < self._wanted:
+                    await asyncio.sleep(0.02)
+        self._is_started = True
+        self._tell()
+
+    async def acquire(self) -> Worker:
+        """An idle worker, waiting for one in turn."""
+        while True:
+            worker = await self._idle.get()
+            if worker.alive:
+                return worker
+
+    def release(self, worker: Worker) -> None:
+        """It is idle again. The dead are already being replaced."""
+        if worker.alive:
+            self._idle.put_nowait(worker)
+
+    def kill(self, worker: Worker) -> None:
+        """End a worker that does not answer; another takes its place."""
+        ray.kill(worker.handle)
+        if worker.where.node_id == ray.get_runtime_context().get_node_id():
+            # A stopped process takes no message, and holds its memory until it is killed.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(worker.where.process_id, signal.SIGKILL)
+        self._bury(worker)
+
+    async def stop(self) -> None:
+        """Start no more workers. Those that are up end with the connection to Ray."""
+        tasks = self._tasks | self._starting
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _watch_cluster(self) -> None:
+        while True:
+            resources = await asyncio.to_thread(ray.cluster_resources)
+            cpus = int(resources.get("CPU", 0))
+            self._wanted = cpus if self._limit is None else min(cpus, self._limit)
+            self._fill()
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _fill(self) -> None:
+        while len(self._workers) + len(self._starting) < self._wanted:
+            task = asyncio.create_task(self._bring_up())
+            self._starting.add(task)
+            task.add_done_callback(self._starting.discard)
+        # A node that is gone leaves actors behind that wait for a place.
+        excess = len(self._workers) + len(self._starting) - self._wanted
+        for task in list(self._starting)[: max(0, excess)]:
+            task.cancel()
+
+    async def _bring_up(self) -> None:
+        handle = self._actor.remote()
+        try:
+            worker = Worker(handle, await handle.locate.remote())
+        except asyncio.CancelledError:
+            ray.kill(handle)
+            raise
+        except ray.exceptions.RayError as error:
+            await self._give_up(error)
+            return
+        self._pause = RETRY_SECONDS[0]
+        self._workers.add(worker)
+        self._idle.put_nowait(worker)
+        self._keep(asyncio.create_task(self._attend(worker)))
+        self._tell()
+        if self._first is not None and not self._first.done():
+            self._first.set_result(None)
+
+    async def _give_up(self, error: Exception) -> None:
+        log.error("worker.start_failed", error=str(error))
+        if self._first is not None and not self._first.done():
+            sentence = str(error).strip().splitlines()[-1]
+            self._first.set_exception(
+                EngineStartError(f"a Ray worker can't be started: {sentence}")
+            )
+        # Until the next look at the cluster at least: then it is tried again.
+        await asyncio.sleep(self._pause)
+        self._pause = min(2 * self._pause, RETRY_SECONDS[1])
+
+    async def _attend(self, worker: Worker) -> None:
+        with contextlib.suppress(ray.exceptions.RayError):
+            await worker.handle.stay.remote()
+        self._bury(worker)
+
+    def _bury(self, worker: Worker) -> None:
+        if not worker.alive:
+            return
+        worker.alive = False
+        self._workers.discard(worker)
+        log.warning("worker.lost", process_id=worker.where.process_id, node=worker.where.node_id)
+        self._tell()
+        self._fill()
+
+    def _tell(self) -> None:
+        if self._is_started:
+            self._on_change(len(self._workers))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,229 @@
+"""One life of the engine process, seen from the service: born, asked, buried."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from packtrain.workers.channel import Channel
+from packtrain.workers.engine import (
+    EngineStartError,
+    Segment,
+    SegmentResult,
+    StateLostError,
+)
+from packtrain.workers.messages import (
+    Answered,
+    CancelSegment,
+    DescribeEngine,
+    DropState,
+    EngineOptions,
+    EngineReport,
+    Refused,
+    RunSegment,
+    StartFailed,
+    WorkersChanged,
+)
+from packtrain.workers.process_session import end_session
+
+LOG_NAME = "engine.log"
+LOG_BYTES = 10 * 1024 * 1024
+"""A log that has grown past this is begun anew with the next process."""
+LAST_WORDS_BYTES = 4096
+END_SECONDS = 12.0
+"""How long a child may take to end Ray; it takes 1 to 2 s on an idle machine."""
+
+
+class EngineChild:
+    """A running engine process."""
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        channel: Channel,
+        scratch: Path,
+        log_file: BinaryIO,
+    ) -> None:
+        self.workers = 0
+        self._process = process
+        self._channel = channel
+        self._scratch = scratch
+        self._log_file = log_file
+        self._log_start = log_file.tell()
+        self._request_ids = itertools.count()
+        self._waiting: dict[int, asyncio.Future[SegmentResult | EngineReport]] = {}
+        self._is_gone = False
+
+    @classmethod
+    async def spawn(
+        cls,
+        workers: int | None,
+        ray_address: str | None,
+        log_dir: Path | None,
+        deadlines: dict[str, float],
+    ) -> EngineChild:
+        """Start a process. Raises :class:`EngineStartError` where the system does not let it."""
+        ours, theirs = socket.socketpair()
+        try:
+            # Not below TMPDIR, which may be long: see EngineOptions.
+            scratch = Path(tempfile.mkdtemp(prefix="packtrain-", dir=_short_folder()))
+            log_file = _open_log(log_dir)
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-P",  # not the working directory, where a ray.py may lie
+                "-m",
+                "packtrain.workers.engine_process",
+                str(theirs.fileno()),
+                stdin=subprocess.DEVNULL,
+                stdout=log_file,
+                stderr=log_file,
+                pass_fds=(theirs.fileno(),),
+                # Ctrl-C in the terminal is for the service, which then ends the engine.
+                start_new_session=True,
+            )
+        except OSError as error:
+            ours.close()
+            raise EngineStartError(f"the engine process can't be started: {error}") from error
+        finally:
+            theirs.close()
+        child = cls(process, await Channel.over(ours), scratch, log_file)
+        child._channel.post(
+            EngineOptions(workers=workers, ray_address=ray_address, scratch=scratch, **deadlines)
+        )
+        return child
+
+    async def wait_ready(self, timeout_seconds: float) -> None:
+        """Return when it has a worker. Raises :class:`EngineStartError`."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                message = await self._channel.receive()
+        except TimeoutError:
+            raise EngineStartError(
+                f"the engine had no worker after {timeout_seconds:.0f} s; check that the machine, "
+                "or the Ray cluster, has a free CPU"
+            ) from None
+        except EOFError:
+            await self._wait_exit(END_SECONDS)
+            raise EngineStartError(
+                f"the engine process ended while it started: {self.last_words()}"
+            ) from None
+        if isinstance(message, StartFailed):
+            raise EngineStartError(message.message)
+        self.workers = message.workers
+
+    async def serve(self, on_change: Callable[[], None]) -> None:
+        """Take its messages until it dies; then every request raises StateLostError."""
+        with contextlib.suppress(EOFError):
+            while True:
+                self._take(await self._channel.receive(), on_change)
+
+    def _take(self, message: object, on_change: Callable[[], None]) -> None:
+        match message:
+            case WorkersChanged(workers):
+                self.workers = workers
+                on_change()
+            case Answered(request_id, answer):
+                waiting = self._waiting.get(request_id)
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(answer)
+            case Refused(request_id):
+                waiting = self._waiting.get(request_id)
+                if waiting is not None and not waiting.done():
+                    waiting.set_exception(message.error())
+
+    async def run_segment(self, segment: Segment) -> SegmentResult:
+        """Run it. Raises :class:`StateLostError` or :class:`SegmentFailedError`."""
+        request_id = next(self._request_ids)
+        try:
+            answer = await self._ask(request_id, RunSegment(request_id, segment))
+        except asyncio.CancelledError:
+            self._channel.post(CancelSegment(request_id))
+            raise
+        assert isinstance(answer, SegmentResult)
+        return answer
+
+    async def describe(self) -> EngineReport:
+        """What the process holds."""
+        request_id = next(self._request_ids)
+        answer = await self._ask(request_id, DescribeEngine(request_id))
+        assert isinstance(answer, EngineReport)
+        return answer
+
+    def drop_state(self, pack_key: str) -> None:
+        """Forget a pack's state."""
+        self._channel.post(DropState(pack_key))
+
+    async def _ask(self, request_id: int, request: object) -> SegmentResult | EngineReport:
+        if self._is_gone:
+            raise StateLostError("the engine process is gone")
+        waiting: asyncio.Future[SegmentResult | EngineReport]
+        waiting = asyncio.get_running_loop().create_future()
+        self._waiting[request_id] = waiting
+        try:
+            self._channel.post(request)
+            return await waiting
+        finally:
+            del self._waiting[request_id]
+
+    async def bury(self) -> None:
+        """End the process and all that it started, and every request with StateLostError."""
+        self._is_gone = True
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(StateLostError("the engine process is gone"))
+        await self._channel.close()
+        if not await self._wait_exit(END_SECONDS):
+            self._process.terminate()
+            if not await self._wait_exit(2.0):
+                self._process.kill()
+                await self._process.wait()
+        await end_session(self._process.pid, patience_seconds=2.0)
+        await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
+
+    async def _wait_exit(self, timeout_seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                await self._process.wait()
+        return self._process.returncode is not None
+
+    @property
+    def exit_status(self) -> int | None:
+        """The process's, negative for a signal; None while it runs."""
+        return self._process.returncode
+
+    def last_words(self) -> str:
+        """The last line that it wrote, or that it wrote none."""
+        end = self._log_file.seek(0, 2)
+        self._log_file.seek(max(self._log_start, end - LAST_WORDS_BYTES))
+        lines = [
+            line.strip() for line in self._log_file.read().decode(errors="replace").split("\n")
+        ]
+        return next((line for line in reversed(lines) if line), "it said nothing")
+
+    def close_log(self) -> None:
+        """Its last words can't be asked for any more."""
+        self._log_file.close()
+
+
+def _short_folder() -> str | None:
+    return "/tmp" if Path("/tmp").is_dir() else None  # noqa: S108 - mkdtemp makes a private one
+
+
+def _open_log(log_dir: Path | None) -> BinaryIO:
+    if log_dir is None:
+        return tempfile.TemporaryFile()
+    log_dir.mkdir(parents=True, exist_ok=True)
+    path = log_dir / LOG_NAME
+    is_full = path.exists() and path.stat().st_size > LOG_BYTES
+    log_file = path.open("wb+" if is_full else "ab+")
+    log_file.seek(0, 2)
+    return log_file

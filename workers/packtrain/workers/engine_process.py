@@ -1,0 +1,175 @@
+"""The engine process: a Ray driver that serves one channel and ends with it.
+
+Started by :mod:`packtrain.workers.engine_child` as ``python -m packtrain.workers.engine_process
+DESCRIPTOR``. It holds no truth: it may die, or be killed, at any moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from packtrain.workers.channel import Channel
+from packtrain.workers.engine import EngineError, EngineStartError
+from packtrain.workers.messages import (
+    Answered,
+    CancelSegment,
+    DescribeEngine,
+    DropState,
+    EngineOptions,
+    Refused,
+    RunSegment,
+    StartFailed,
+    WorkersChanged,
+)
+from packtrain.workers.ray_environment import set_environment
+
+if TYPE_CHECKING:
+    from packtrain.workers.ray_engine import RayEngine
+
+END_SECONDS = 8.0
+"""How long Ray may take to end; after that the process goes, and its cluster goes with it."""
+
+log = structlog.get_logger(__name__)
+
+
+class EngineProcess:
+    """Serves the requests of one channel until it is closed."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._running: dict[int, asyncio.Task[None]] = {}
+        self.scratch: Path | None = None
+
+    async def serve(self) -> None:
+        """Return when the other end is gone."""
+        try:
+            options: EngineOptions = await self._channel.receive()
+            self.scratch = options.scratch
+            await self._serve(options)
+        except EOFError:
+            log.info("engine.service_gone")
+        except EngineStartError as error:
+            log.exception("engine.start_failed")
+            self._channel.post(StartFailed(str(error)))
+            await self._channel.close()
+
+    async def _serve(self, options: EngineOptions) -> None:
+        # Nothing else runs yet, so Ray may block: a service that goes away meanwhile is noticed
+        # right after.
+        engine = _connect(options, self._channel)
+        first_request = asyncio.create_task(self._channel.receive())
+        start = asyncio.create_task(engine.start())
+        try:
+            await asyncio.wait({start, first_request}, return_when=asyncio.FIRST_COMPLETED)
+            if not start.done() and first_request.done():
+                first_request.result()  # the end of the channel, most likely
+            await start
+            log.info("engine.ready")
+            self._take(engine, await first_request)
+            while True:
+                self._take(engine, await self._channel.receive())
+        finally:
+            for task in (start, first_request, *self._running.values()):
+                task.cancel()
+            await engine.stop()
+
+    def _take(self, engine: RayEngine, request: object) -> None:
+        match request:
+            case RunSegment(request_id):
+                task = asyncio.create_task(self._run(engine, request))
+                self._running[request_id] = task
+                task.add_done_callback(lambda _: self._running.pop(request_id))
+            case CancelSegment(request_id):
+                if request_id in self._running:
+                    self._running[request_id].cancel()
+            case DropState(pack_key):
+                engine.drop_state(pack_key)
+            case DescribeEngine(request_id):
+                self._channel.post(Answered(request_id, engine.describe()))
+
+    async def _run(self, engine: RayEngine, request: RunSegment) -> None:
+        try:
+            result = await engine.run_segment(request.segment)
+        except EngineError as error:
+            self._channel.post(Refused.by(request.request_id, error))
+        except Exception as error:
+            log.exception("segment.unexpected_error")
+            self._channel.post(
+                Refused(request.request_id, "ENGINE_ERROR", f"{type(error).__name__}: {error}")
+            )
+        else:
+            self._channel.post(Answered(request.request_id, result))
+
+
+def _connect(options: EngineOptions, channel: Channel) -> RayEngine:
+    set_environment(is_local=options.ray_address is None)
+    try:
+        from packtrain.workers import ray_cluster
+        from packtrain.workers.ray_engine import RayEngine
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        raise EngineStartError(
+            "Ray is not installed: run `pip install 'packtrain[server]'`"
+        ) from error
+    ray_cluster.connect(options)
+    return RayEngine(options, lambda workers: channel.post(WorkersChanged(workers)))
+
+
+async def _serve(descriptor: int) -> Path | None:
+    """Returns the folder that is to be removed once Ray has ended."""
+    end = socket.socket(fileno=descriptor)
+    # Ray's processes must not hold the channel open when this one is gone.
+    end.set_inheritable(False)
+    channel = await Channel.over(end)
+    process = EngineProcess(channel)
+    serving = asyncio.create_task(process.serve())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, serving.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
+    return process.scratch
+
+
+def _end_ray() -> None:
+    watchdog = threading.Timer(END_SECONDS, os._exit, [1])
+    watchdog.daemon = True
+    watchdog.start()
+    if "ray" in sys.modules:
+        sys.modules["ray"].shutdown()
+
+
+def main() -> None:
+    """Serve the channel whose descriptor is the only argument."""
+    logging.basicConfig(stream=sys.stderr)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    scratch = None
+    try:
+        scratch = asyncio.run(_serve(int(sys.argv[1])))
+    finally:
+        _end_ray()
+    if scratch is not None:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

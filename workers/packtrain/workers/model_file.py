@@ -1,0 +1,80 @@
+"""Trained networks in one safetensors file a pack: any language reads it, and no code is in it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.numpy import save, save_file
+
+from packtrain.training import Pack, PackState
+
+TRIALS = "trials"
+
+
+def write_model(path: Path, pack: Pack, state: PackState, trial_indices: NDArray[np.int32]) -> None:
+    """Write the networks of the trials that have not diverged.
+
+    Tensors: ``trials`` (K,) int32, the trials inside; for layer l from 1 ``layers.<l>.weights``
+    (K, n_in, n_out) and ``layers.<l>.biases`` (K, n_out), of the pack's data type. The metadata
+    name the activations. A reader sees the whole file or none, after a power loss too.
+
+    Raises :class:`OSError` where the file can't be written.
+    """
+    if len(trial_indices) != len(state):
+        raise ValueError(f"{len(trial_indices)} trial indices for {len(state)} trials")
+    alive = np.flatnonzero(state.diverged_at == 0)
+    tensors: dict[str, NDArray[np.generic]] = {TRIALS: trial_indices[alive].astype(np.int32)}
+    for layer, (weights, biases) in enumerate(zip(state.weights, state.biases, strict=True), 1):
+        # safetensors writes the buffer of an array as it lies: it must be contiguous.
+        tensors[f"layers.{layer}.weights"] = np.ascontiguousarray(weights[alive])
+        tensors[f"layers.{layer}.biases"] = np.ascontiguousarray(biases[alive])
+    metadata = {
+        "hidden_activation": str(pack.signature.hidden_activation),
+        "output_activation": str(pack.signature.output_activation),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}.unfinished")
+    try:
+        save_file(tensors, unfinished, metadata)
+        _sync(unfinished)
+        unfinished.replace(path)
+        _sync(path.parent)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_model(path: Path, trial_index: int) -> bytes:
+    """One trial's network as a safetensors file of its own, without reading the others.
+
+    Tensors: ``layers.<l>.weights`` (n_in, n_out) and ``layers.<l>.biases`` (n_out,), with the
+    activations in the metadata. Raises :class:`KeyError` where the trial is not inside, because
+    it diverged or belongs to another pack, and :class:`FileNotFoundError` without the file.
+    """
+    with safe_open(path, framework="numpy") as file:
+        found = np.flatnonzero(file.get_tensor(TRIALS) == trial_index)
+        if not len(found):
+            raise KeyError(f"no trial {trial_index} in {path.name}")
+        row = int(found[0])
+        tensors = {
+            # Sliced, then squeezed: an index of one would come back with a length-1 axis lost
+            # or kept by the version of safetensors.
+            name: np.ascontiguousarray(file.get_slice(name)[row : row + 1][0])
+            for name in file.keys()  # noqa: SIM118 - not a mapping
+            if name != TRIALS
+        }
+        metadata = file.metadata()
+    content: bytes = save(tensors, metadata)
+    return content

@@ -1,0 +1,207 @@
+"""Runs segments on Ray. Lives in the engine process, whose loop is the Ray driver's."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import ray
+import structlog
+from ray.exceptions import (
+    ActorUnavailableError,
+    NodeDiedError,
+    ObjectLostError,
+    ObjectStoreFullError,
+    OutOfDiskError,
+    OutOfMemoryError,
+    RayActorError,
+    RayError,
+    RayTaskError,
+    WorkerCrashedError,
+)
+
+from packtrain.training import PackState, SegmentMetrics, TrainingData
+from packtrain.workers.actor_pool import ActorPool, Worker
+from packtrain.workers.data_store import DataStore
+from packtrain.workers.engine import Segment, SegmentFailedError, SegmentResult, StateLostError
+from packtrain.workers.messages import EngineOptions, EngineReport
+from packtrain.workers.model_file import write_model
+from packtrain.workers.state_table import Claim, StateTable
+
+RETRIES = 3
+"""How often a segment runs again after its worker died. A worker that dies four times over one
+segment is killed by it, not by chance."""
+
+_LOST = (RayActorError, ActorUnavailableError, WorkerCrashedError, NodeDiedError)
+_FULL = (OutOfMemoryError, ObjectStoreFullError, OutOfDiskError, MemoryError)
+
+log = structlog.get_logger(__name__)
+
+StateRef: TypeAlias = "ray.ObjectRef[PackState]"
+DataRef: TypeAlias = "ray.ObjectRef[TrainingData]"
+Outcome: TypeAlias = "tuple[StateRef, SegmentMetrics, float]"
+
+
+class WorkerLostError(Exception):
+    """A worker died, or did not answer in time, with a segment in its hands."""
+
+
+class RayEngine:
+    """Runs segments on the cluster that this process is connected to.
+
+    States stay in the object store; this process holds references to them, and a state's
+    reference is given up only once its successor is there.
+    """
+
+    def __init__(self, options: EngineOptions, on_change: Callable[[int], None]) -> None:
+        self._options = options
+        self._pool = ActorPool(options.workers, on_change)
+        self._states: StateTable[StateRef] = StateTable()
+        store_bytes = ray.cluster_resources().get("object_store_memory", 10**9)  # type: ignore[no-untyped-call]
+        self._data = DataStore(int(store_bytes) // 2)
+        self._occupied: set[asyncio.Task[Outcome]] = set()
+
+    async def start(self) -> None:
+        """Return when workers are up. Raises :class:`EngineStartError`."""
+        await self._pool.start()
+
+    async def run_segment(self, segment: Segment) -> SegmentResult:
+        """Run it, on another worker if need be.
+
+        Raises :class:`StateLostError`, or :class:`SegmentFailedError` with the reason
+        ``TRAINING_ERROR``, ``DATA_ERROR``, ``OUT_OF_MEMORY``, ``WORKER_LOST`` or
+        ``MODEL_NOT_WRITTEN``.
+        """
+        claim = self._states.claim(segment)
+        try:
+            state, metrics, seconds = await self._run_until_done(segment, claim)
+            if segment.model_path is not None:
+                await asyncio.to_thread(_write_model, segment, state)
+            self._states.store(claim, state, seconds)
+        finally:
+            self._states.release(claim)
+        return SegmentResult(metrics, seconds)
+
+    async def _run_until_done(self, segment: Segment, claim: Claim[StateRef]) -> Outcome:
+        lost = ""
+        for _ in range(1 + RETRIES):
+            data = await self._data.find(segment.data)
+            try:
+                return await self._run_once(segment, claim, data)
+            except WorkerLostError as error:
+                lost = str(error)
+                log.warning("segment.worker_lost", pack_key=segment.pack_key, error=lost)
+            except ObjectLostError as error:
+                # Objects go with the node that held them, and it may have been the data.
+                self._data.forget(segment.data)
+                lost = str(error).strip().splitlines()[0]
+                log.warning("segment.object_lost", pack_key=segment.pack_key, error=lost)
+                if claim.held is not None:
+                    self._states.drop(segment.pack_key)
+                    raise StateLostError(
+                        f"the state of pack {segment.pack_key} was on a node that is gone"
+                    ) from error
+        raise SegmentFailedError(
+            "WORKER_LOST", f"{1 + RETRIES} workers died one after another: {lost}"
+        )
+
+    async def _run_once(self, segment: Segment, claim: Claim[StateRef], data: DataRef) -> Outcome:
+        worker = await self._pool.acquire()
+        # A task of its own: when the caller is cancelled the worker stays busy until its call,
+        # which can't be interrupted, returns.
+        task = asyncio.create_task(self._occupy(worker, segment, claim, data))
+        self._occupied.add(task)
+        task.add_done_callback(self._finish_occupied)
+        return await asyncio.shield(task)
+
+    def _finish_occupied(self, task: asyncio.Task[Outcome]) -> None:
+        self._occupied.discard(task)
+        if not task.cancelled():
+            task.exception()  # told to the caller, if there still is one
+
+    async def _occupy(
+        self, worker: Worker, segment: Segment, claim: Claim[StateRef], data: DataRef
+    ) -> Outcome:
+        try:
+            state, told = worker.handle.train.options(num_returns=2).remote(
+                segment.pack,
+                [data],
+                None if claim.held is None else claim.held.state,
+                segment.epochs,
+                segment.record_after,
+                segment.rows,
+            )
+            metrics, seconds = await self._await_answer(worker, told, self._deadline(claim))
+        finally:
+            self._pool.release(worker)
+        return state, metrics, seconds
+
+    async def _await_answer(self, worker: Worker, told: ray.ObjectRef[Any], seconds: float) -> Any:
+        answer = asyncio.wrap_future(told.future())
+        done, _ = await asyncio.wait({answer}, timeout=seconds)
+        if not done:
+            answer.add_done_callback(lambda late: late.cancelled() or late.exception())
+            self._pool.kill(worker)
+            raise WorkerLostError(f"a worker did not answer within {seconds:.0f} s")
+        try:
+            return answer.result()
+        except (RayError, MemoryError) as error:
+            raise _translate(error) from error
+
+    def _deadline(self, claim: Claim[StateRef]) -> float:
+        """Seconds: Ray notices a dead process at once, a hung node only after a minute, and a
+        stopped process never."""
+        if claim.held is None:
+            return self._options.first_deadline_seconds
+        epochs = claim.end_epoch - claim.held.epoch
+        expected = claim.held.seconds_per_epoch * epochs
+        return max(self._options.least_deadline_seconds, self._options.deadline_factor * expected)
+
+    def drop_state(self, pack_key: str) -> None:
+        """Forget a pack's state. Unknown keys are no error."""
+        self._states.drop(pack_key)
+
+    def describe(self) -> EngineReport:
+        """What this engine holds."""
+        return EngineReport(
+            process_id=os.getpid(),
+            worker_process_ids=tuple(w.where.process_id for w in self._pool.workers),
+            held_states=len(self._states),
+            held_data=len(self._data),
+        )
+
+    async def stop(self) -> None:
+        """End the tasks; the workers end with the connection to Ray."""
+        await self._pool.stop()
+        for task in tuple(self._occupied):
+            task.cancel()
+        self._states.clear()
+
+
+def _translate(error: BaseException) -> Exception:
+    cause = error.cause if isinstance(error, RayTaskError) else error
+    if isinstance(cause, ObjectLostError):
+        return cause
+    if isinstance(cause, _FULL):
+        return SegmentFailedError(
+            "OUT_OF_MEMORY", "a worker ran out of memory; train fewer trials at a time"
+        )
+    if isinstance(error, _LOST):
+        return WorkerLostError(str(error).strip().splitlines()[0])
+    log.error("segment.failed", error=str(error))
+    return SegmentFailedError("TRAINING_ERROR", f"{type(cause).__name__}: {cause}")
+
+
+def _write_model(segment: Segment, state: StateRef) -> None:
+    # Here and not in the worker, which may be on another machine, without this one's folders.
+    if segment.model_path is None or segment.trial_indices is None:
+        raise SegmentFailedError("MODEL_NOT_WRITTEN", "model_path needs trial_indices beside it")
+    try:
+        write_model(segment.model_path, segment.pack, ray.get(state), segment.trial_indices)
+    except OSError as error:
+        log.exception("model.not_written")
+        raise SegmentFailedError(
+            "MODEL_NOT_WRITTEN", f"the model can't be written: {error}"
+        ) from error

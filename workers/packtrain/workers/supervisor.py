@@ -1,0 +1,169 @@
+"""The engine that the service talks to: a child process, started again whenever it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+
+import structlog
+
+from packtrain.workers.engine import EngineStartError, Segment, SegmentResult, StateLostError
+from packtrain.workers.engine_child import EngineChild
+from packtrain.workers.messages import EngineReport
+
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 30.0
+SETTLED_SECONDS = 60.0
+"""An engine that lived this long did not die of its start: the next pause is short again."""
+
+log = structlog.get_logger(__name__)
+
+
+class EngineStatus(StrEnum):
+    """What leads out of each: STARTING to READY or, by :meth:`SupervisedEngine.stop` or a first
+    start that fails, to STOPPED; READY to STARTING when the process dies, or to STOPPED."""
+
+    STARTING = "starting"
+    READY = "ready"
+    STOPPED = "stopped"
+
+
+class SupervisedEngine:
+    """Runs segments on Ray in a child process, the Ray driver, which dies with Ray's head.
+
+    ``workers`` None: one a CPU. ``ray_address`` None: a Ray cluster of its own, on loopback.
+    ``log_dir``: where the child's ``engine.log`` goes; None: only its last words are kept.
+    ``on_change`` is called whenever ``status`` or ``workers`` changed. ``deadlines`` are those of
+    :class:`packtrain.workers.messages.EngineOptions`.
+    """
+
+    def __init__(
+        self,
+        workers: int | None = None,
+        ray_address: str | None = None,
+        *,
+        log_dir: Path | None = None,
+        start_timeout_seconds: float = 90.0,
+        on_change: Callable[[], None] | None = None,
+        **deadlines: float,
+    ) -> None:
+        self._limit = workers
+        self._ray_address = ray_address
+        self._log_dir = log_dir
+        self._start_timeout_seconds = start_timeout_seconds
+        self._on_change = on_change or (lambda: None)
+        self._deadlines = deadlines
+        self._child: EngineChild | None = None
+        self._status = EngineStatus.STOPPED
+        self._status_changed = asyncio.Event()
+        self._supervision: asyncio.Task[None] | None = None
+
+    @property
+    def workers(self) -> int:
+        """Segments that run at a time; 0 while the engine is not ready."""
+        return 0 if self._child is None else self._child.workers
+
+    @property
+    def status(self) -> EngineStatus:
+        """Where the engine is in its life."""
+        return self._status
+
+    async def start(self) -> None:
+        """Return when segments can run. Raises :class:`EngineStartError`."""
+        if self._supervision is not None:
+            raise RuntimeError("the engine was started before")
+        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._change(EngineStatus.STARTING)
+        self._supervision = asyncio.create_task(self._supervise(ready))
+        await ready
+
+    async def wait_ready(self) -> None:
+        """Return when segments can run. Raises :class:`StateLostError` if they never will."""
+        await self._wait_child()
+
+    async def run_segment(self, segment: Segment) -> SegmentResult:
+        """Run it; one that begins at epoch 0 waits for an engine that is being started.
+
+        Raises :class:`StateLostError` or :class:`SegmentFailedError`.
+        """
+        if segment.start_epoch and self._child is None:
+            raise StateLostError("the engine process was started anew")
+        return await (await self._wait_child()).run_segment(segment)
+
+    async def drop_state(self, pack_key: str) -> None:
+        """Forget a pack's state. Unknown keys are no error."""
+        if self._child is not None:
+            self._child.drop_state(pack_key)
+
+    async def describe(self) -> EngineReport:
+        """Process ids and numbers of what is held, for diagnosis."""
+        return await (await self._wait_child()).describe()
+
+    async def stop(self) -> None:
+        """End all workers and processes. Running segments raise StateLostError."""
+        if self._supervision is not None:
+            self._supervision.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._supervision
+        self._change(EngineStatus.STOPPED)
+
+    async def _wait_child(self) -> EngineChild:
+        while self._child is None:
+            if self._status is EngineStatus.STOPPED:
+                raise StateLostError("the engine is stopped")
+            await self._status_changed.wait()
+        return self._child
+
+    def _change(self, status: EngineStatus) -> None:
+        self._status = status
+        # Wakes all who wait; each looks for itself at what it has become.
+        self._status_changed.set()
+        self._status_changed = asyncio.Event()
+        self._on_change()
+
+    async def _supervise(self, ready: asyncio.Future[None]) -> None:
+        loop = asyncio.get_running_loop()
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            began = loop.time()
+            try:
+                await self._live_once(ready)
+            except EngineStartError as error:
+                if not ready.done():
+                    self._change(EngineStatus.STOPPED)
+                    ready.set_exception(error)
+                    return
+                log.error("engine.start_failed", error=str(error), again_in_seconds=pause)
+            finally:
+                if not ready.done() and asyncio.current_task().cancelling():  # type: ignore[union-attr]
+                    ready.set_exception(EngineStartError("the engine was stopped as it started"))
+            if loop.time() - began > SETTLED_SECONDS:
+                pause = FIRST_PAUSE_SECONDS
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    async def _live_once(self, ready: asyncio.Future[None]) -> None:
+        child = await EngineChild.spawn(
+            self._limit, self._ray_address, self._log_dir, self._deadlines
+        )
+        try:
+            await child.wait_ready(self._start_timeout_seconds)
+            self._child = child
+            self._change(EngineStatus.READY)
+            log.info("engine.ready", workers=child.workers)
+            if not ready.done():
+                ready.set_result(None)
+            await child.serve(self._on_change)
+        finally:
+            was_ready, self._child = self._child is not None, None
+            if was_ready:
+                self._change(EngineStatus.STARTING)
+            await child.bury()
+            if was_ready and not asyncio.current_task().cancelling():  # type: ignore[union-attr]
+                log.error(
+                    "engine.died", exit_status=child.exit_status, last_words=child.last_words()
+                )
+            child.close_log()
