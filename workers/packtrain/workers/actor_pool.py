@@ -71,10 +71,8 @@ class ActorPool:
         self._first = asyncio.get_running_loop().create_future()
         self._keep(asyncio.create_task(self._watch_cluster()))
         await self._first
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(COMPANY_SECONDS):
-                while len(self._workers) < self._wanted:
-                    await asyncio.sleep(0.02)
+        if self._starting:
+            await asyncio.wait(self._starting, timeout=COMPANY_SECONDS)
         self._is_started = True
         self._tell()
 

@@ -19,7 +19,6 @@ from packtrain.workers.engine import (
     SegmentResult,
     StateLostError,
 )
-from packtrain.workers.model_file import write_model
 from packtrain.workers.state_table import StateTable
 
 log = structlog.get_logger(__name__)
@@ -62,10 +61,6 @@ class LocalEngine:
         """Run it. Raises :class:`StateLostError` or :class:`SegmentFailedError`."""
         if self._threads is None:
             raise StateLostError("the engine is not running")
-        if self._before_segment is not None:
-            await self._before_segment(segment)
-        if self._next_errors:
-            raise self._next_errors.pop(0)
         outcome: asyncio.Future[SegmentResult] = asyncio.get_running_loop().create_future()
         self._waiting.add(outcome)
         task = asyncio.create_task(self._run(segment))
@@ -77,6 +72,10 @@ class LocalEngine:
             task.cancel()
 
     async def _run(self, segment: Segment) -> SegmentResult:
+        if self._before_segment is not None:
+            await self._before_segment(segment)
+        if self._next_errors:
+            raise self._next_errors.pop(0)
         claim = self._states.claim(segment)
         held = None if claim.held is None else claim.held.state
         work = asyncio.get_running_loop().run_in_executor(self._threads, _train, segment, held)
@@ -135,8 +134,7 @@ def _train(segment: Segment, held: PackState | None) -> tuple[PackState, Segment
         record_after=segment.record_after,
         rows=segment.rows,
     )
-    if segment.model_path is not None and segment.trial_indices is not None:
-        write_model(segment.model_path, segment.pack, state, segment.trial_indices)
+    segment_runner.write_end_state(segment, state)
     return state, metrics, seconds
 
 

@@ -65,11 +65,12 @@ class DescribeEngine:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineReport:
-    """What an engine process holds: its id, its workers' process ids, and numbers of states and
-    data sets."""
+    """What an engine process holds: its id, its workers' process ids, how many of them have a
+    segment in hand, and numbers of states and data sets."""
 
     process_id: int
     worker_process_ids: tuple[int, ...]
+    busy_workers: int
     held_states: int
     held_data: int
 

@@ -27,7 +27,7 @@ from packtrain.workers.actor_pool import ActorPool, Worker
 from packtrain.workers.data_store import DataStore
 from packtrain.workers.engine import Segment, SegmentFailedError, SegmentResult, StateLostError
 from packtrain.workers.messages import EngineOptions, EngineReport
-from packtrain.workers.model_file import write_model
+from packtrain.workers.segment_runner import write_end_state
 from packtrain.workers.state_table import Claim, StateTable
 
 RETRIES = 3
@@ -168,6 +168,7 @@ class RayEngine:
         return EngineReport(
             process_id=os.getpid(),
             worker_process_ids=tuple(w.where.process_id for w in self._pool.workers),
+            busy_workers=len(self._occupied),
             held_states=len(self._states),
             held_data=len(self._data),
         )
@@ -196,12 +197,4 @@ def _translate(error: BaseException) -> Exception:
 
 def _write_model(segment: Segment, state: StateRef) -> None:
     # Here and not in the worker, which may be on another machine, without this one's folders.
-    if segment.model_path is None or segment.trial_indices is None:
-        raise SegmentFailedError("MODEL_NOT_WRITTEN", "model_path needs trial_indices beside it")
-    try:
-        write_model(segment.model_path, segment.pack, ray.get(state), segment.trial_indices)
-    except OSError as error:
-        log.exception("model.not_written")
-        raise SegmentFailedError(
-            "MODEL_NOT_WRITTEN", f"the model can't be written: {error}"
-        ) from error
+    write_end_state(segment, ray.get(state))

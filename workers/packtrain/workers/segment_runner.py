@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from packtrain.training import (
@@ -18,7 +19,10 @@ from packtrain.training import (
     prepare_data,
     train_segment,
 )
-from packtrain.workers.engine import DataSource
+from packtrain.workers.engine import DataSource, Segment, SegmentFailedError
+from packtrain.workers.model_file import write_model
+
+log = structlog.get_logger(__name__)
 
 
 def load_data(source: DataSource) -> TrainingData:
@@ -60,3 +64,20 @@ def run(
     began = time.perf_counter()
     end_state, metrics = train_segment(pack, data, state, epochs, record_after=record_after)
     return end_state, metrics, time.perf_counter() - began
+
+
+def write_end_state(segment: Segment, state: PackState) -> None:
+    """Write the model that a segment asks for, if it asks for one.
+
+    Raises :class:`SegmentFailedError` (``MODEL_NOT_WRITTEN``) where that can't be done.
+    """
+    if segment.model_path is None:
+        return
+    if segment.trial_indices is None:
+        raise SegmentFailedError("MODEL_NOT_WRITTEN", "model_path needs trial_indices beside it")
+    try:
+        write_model(segment.model_path, segment.pack, state, segment.trial_indices)
+    except OSError as error:
+        log.exception("model.not_written", pack_key=segment.pack_key)
+        sentence = f"the model can't be written: {error}"
+        raise SegmentFailedError("MODEL_NOT_WRITTEN", sentence) from error

@@ -1,0 +1,100 @@
+"""Networks as safetensors files."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import load
+
+from packtrain.training import initial_state
+from packtrain.workers import read_model
+from packtrain.workers.model_file import write_model
+from packtrain.workers.segment_runner import load_data
+
+
+@pytest.fixture
+def state(pack, source):
+    return initial_state(pack, load_data(source))
+
+
+def test_one_trial_of_many(tmp_path, pack, state):
+    path = tmp_path / "model.safetensors"
+    write_model(path, pack, state, np.array([9, 4, 7, 1, 0, 2], np.int32))
+    content = read_model(path, 7)
+    network = load(content)
+    assert sorted(network) == [
+        "layers.1.biases",
+        "layers.1.weights",
+        "layers.2.biases",
+        "layers.2.weights",
+    ]
+    for layer in (0, 1):
+        weights, biases = (network[f"layers.{layer + 1}.{n}"] for n in ("weights", "biases"))
+        np.testing.assert_array_equal(weights, state.weights[layer][2])
+        np.testing.assert_array_equal(biases, state.biases[layer][2])
+    (tmp_path / "one").write_bytes(content)
+    with safe_open(tmp_path / "one", framework="numpy") as file:
+        assert file.metadata() == {"hidden_activation": "sigmoid", "output_activation": "sigmoid"}
+
+
+def test_one_neuron_keeps_its_shape(tmp_path, pack, state):
+    one = replace(
+        state,
+        weights=tuple(w[:, :1, :1] for w in state.weights),
+        biases=tuple(b[:, :1] for b in state.biases),
+    )
+    write_model(tmp_path / "m", pack, one, np.arange(6, dtype=np.int32))
+    network = load(read_model(tmp_path / "m", 5))
+    assert network["layers.1.weights"].shape == (1, 1)
+    assert network["layers.1.biases"].shape == (1,)
+
+
+def test_diverged_trials_are_left_out(tmp_path, pack, state):
+    diverged = replace(state, diverged_at=np.array([0, 3, 0, 0, 0, 0], np.int32))
+    write_model(tmp_path / "m", pack, diverged, np.arange(6, dtype=np.int32))
+    with pytest.raises(KeyError, match="no trial 1"):
+        read_model(tmp_path / "m", 1)
+    network = load(read_model(tmp_path / "m", 2))
+    np.testing.assert_array_equal(network["layers.1.weights"], state.weights[0][2])
+
+
+def test_a_pack_that_diverged_altogether(tmp_path, pack, state):
+    diverged = replace(state, diverged_at=np.ones(6, np.int32))
+    write_model(tmp_path / "m", pack, diverged, np.arange(6, dtype=np.int32))
+    with pytest.raises(KeyError):
+        read_model(tmp_path / "m", 0)
+
+
+def test_a_trial_of_another_pack(tmp_path, pack, state):
+    write_model(tmp_path / "m", pack, state, np.arange(6, dtype=np.int32))
+    with pytest.raises(KeyError, match="no trial 6"):
+        read_model(tmp_path / "m", 6)
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_model(tmp_path / "m", 0)
+
+
+def test_a_write_replaces_whole_files_only(tmp_path, pack, state, monkeypatch):
+    path = tmp_path / "m"
+    write_model(path, pack, state, np.arange(6, dtype=np.int32))
+    before = path.read_bytes()
+
+    def fail(tensors, file, metadata):
+        file.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr("packtrain.workers.model_file.save_file", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_model(path, pack, state, np.arange(6, dtype=np.int32))
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["m"]
+
+
+def test_trial_indices_must_fit(tmp_path, pack, state):
+    with pytest.raises(ValueError, match="5 trial indices for 6 trials"):
+        write_model(tmp_path / "m", pack, state, np.arange(5, dtype=np.int32))

@@ -1,0 +1,186 @@
+"""Processes die, hang and go away at named moments; the numbers stay the same."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from packtrain.training import train_segment
+from packtrain.workers import (
+    EngineStartError,
+    SegmentFailedError,
+    StateLostError,
+    SupervisedEngine,
+)
+from packtrain.workers.process_session import list_session
+from packtrain.workers.segment_runner import load_data
+from packtrain.workers.supervisor import EngineStatus
+
+pytestmark = [pytest.mark.ray, pytest.mark.asyncio(loop_scope="module")]
+
+SERVICE = """
+import asyncio
+from packtrain.workers import SupervisedEngine
+
+async def serve():
+    engine = SupervisedEngine(1)
+    await engine.start()
+    print((await engine.describe()).process_id, flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(serve())
+"""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engine(tmp_path_factory):
+    engine = SupervisedEngine(
+        1, log_dir=tmp_path_factory.mktemp("logs"), least_deadline_seconds=2.0
+    )
+    await engine.start()
+    yield engine
+    await engine.stop()
+
+
+@pytest.fixture(scope="module")
+def expected(pack, source):
+    return train_segment(pack, load_data(source), None, 6)[1].values
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not is_so():  # noqa: ASYNC110 - processes set no events
+            await asyncio.sleep(0.01)
+
+
+async def until_busy(engine: SupervisedEngine, *, besides: int | None = None) -> int:
+    """The process id of the one worker, once a segment is in its hands."""
+    while True:
+        report = await engine.describe()
+        if report.busy_workers and set(report.worker_process_ids) - {besides}:
+            return report.worker_process_ids[0]
+        await asyncio.sleep(0.01)
+
+
+async def stop_worker_with(engine: SupervisedEngine, segment):
+    """A task that runs a segment, and the process id of its worker, which is stopped."""
+    (worker,) = (await engine.describe()).worker_process_ids
+    os.kill(worker, signal.SIGSTOP)
+    task = asyncio.create_task(engine.run_segment(segment))
+    assert await until_busy(engine) == worker
+    return task, worker
+
+
+async def test_a_killed_workers_segment_runs_again(engine, segment, expected):
+    await engine.run_segment(segment("killed", 0, 2))
+    task, worker = await stop_worker_with(engine, segment("killed", 2, 4))
+    os.kill(worker, signal.SIGKILL)
+    np.testing.assert_array_equal((await task).metrics.values, expected[:, 2:])
+    assert (await engine.describe()).worker_process_ids != (worker,)
+
+
+async def test_a_hung_worker_is_replaced(engine, segment, expected):
+    await engine.run_segment(segment("hung", 0, 2))
+    task, worker = await stop_worker_with(engine, segment("hung", 2, 4))
+    np.testing.assert_array_equal((await task).metrics.values, expected[:, 2:])
+    assert worker not in list_session((await engine.describe()).process_id)
+
+
+async def test_a_segment_that_kills_every_worker_fails(engine, segment):
+    task = asyncio.create_task(engine.run_segment(segment("deadly", 0, 10**7)))
+    worker = None
+    for _ in range(4):
+        worker = await until_busy(engine, besides=worker)
+        os.kill(worker, signal.SIGKILL)
+    with pytest.raises(SegmentFailedError) as caught:
+        await task
+    assert caught.value.reason == "WORKER_LOST"
+
+
+async def test_an_idle_worker_that_dies_is_replaced(engine, segment, expected):
+    (worker,) = (await engine.describe()).worker_process_ids
+    os.kill(worker, signal.SIGKILL)
+    await until(lambda: engine.workers == 0)
+    await until(lambda: engine.workers == 1)
+    result = await engine.run_segment(segment("idle", 0, 6))
+    np.testing.assert_array_equal(result.metrics.values, expected)
+
+
+async def test_the_engine_comes_back_without_its_states(engine, segment, expected):
+    await engine.run_segment(segment("lost", 0, 2))
+    task, _ = await stop_worker_with(engine, segment("lost", 2, 4))
+    first_life = (await engine.describe()).process_id
+    os.kill(first_life, signal.SIGKILL)
+    with pytest.raises(StateLostError):
+        await task
+    assert (engine.workers, engine.status) == (0, EngineStatus.STARTING)
+    with pytest.raises(StateLostError):
+        await engine.run_segment(segment("lost", 2, 4))
+    result = await engine.run_segment(segment("lost", 0, 6))
+    np.testing.assert_array_equal(result.metrics.values, expected)
+    assert (engine.workers, engine.status) == (1, EngineStatus.READY)
+    assert list_session(first_life) == []
+
+
+async def test_stopping_leaves_no_process(segment, tmp_path):
+    changes = []
+    engine = SupervisedEngine(
+        1, on_change=lambda: changes.append((engine.status, engine.workers)), log_dir=tmp_path
+    )
+    await engine.start()
+    task, _ = await stop_worker_with(engine, segment("stopped", 0, 2))
+    process_id = (await engine.describe()).process_id
+    assert list_session(process_id)
+    await engine.stop()
+    with pytest.raises(StateLostError):
+        await task
+    assert list_session(process_id) == []
+    assert changes[0] == (EngineStatus.STARTING, 0)
+    assert (EngineStatus.READY, 1) in changes
+    assert changes[-1] == (EngineStatus.STOPPED, 0)
+    assert "engine.ready" in (tmp_path / "engine.log").read_text()
+    with pytest.raises(StateLostError):
+        await engine.run_segment(segment("stopped", 0, 2))
+
+
+async def test_ray_goes_with_a_killed_service():
+    service = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", SERVICE, stdout=asyncio.subprocess.PIPE
+    )
+    engine_process_id = int(await service.stdout.readline())
+    assert list_session(engine_process_id)
+    service.kill()
+    await service.wait()
+    await until(lambda: list_session(engine_process_id) == [])
+
+
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        ("127.0.0.1:1", "no Ray cluster answers at 127.0.0.1:1"),
+        ("ray://127.0.0.1:10001", 'neither "auto" nor HOST:PORT'),
+        ("nowhere", 'neither "auto" nor HOST:PORT'),
+    ],
+)
+async def test_an_address_without_a_cluster(address, sentence):
+    engine = SupervisedEngine(ray_address=address)
+    with pytest.raises(EngineStartError, match=sentence):
+        await engine.start()
+    assert (engine.workers, engine.status) == (0, EngineStatus.STOPPED)
+    await engine.stop()
+
+
+async def test_stopping_a_start():
+    engine = SupervisedEngine(1)
+    starting = asyncio.create_task(engine.start())
+    await until(lambda: engine.status is EngineStatus.STARTING)
+    await engine.stop()
+    with pytest.raises(EngineStartError, match="stopped"):
+        await starting
