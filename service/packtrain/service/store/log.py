@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, insert, select, update
 
 from packtrain.service.records import (
@@ -80,6 +81,31 @@ def read_events(
             break
     result.close()
     return found
+
+
+def last_values(
+    connection: Connection, uid: str, trials: NDArray[np.int32], metrics: int
+) -> NDArray[np.float32]:
+    """What was recorded last of each of these trials, (K, metrics); NaN where nothing was."""
+    values = np.full((len(trials), metrics), np.nan, np.float32)
+    wanted = {trial: row for row, trial in enumerate(trials.tolist())}
+    table = schema.events
+    result = connection.execute(
+        select(table)
+        .where(table.c.job_uid == uid, table.c.kind == "metrics")
+        .order_by(table.c.sequence.desc())
+        .execution_options(yield_per=1)
+    )
+    for row in result:
+        block = _decode(row)
+        assert isinstance(block, MetricsRecorded)
+        for position, trial in enumerate(block.trials.tolist()):
+            if trial in wanted:
+                values[wanted.pop(trial)] = block.values[position, -1]
+        if not wanted:
+            break
+    result.close()
+    return values
 
 
 def _split(body: EventBody) -> Iterator[EventBody]:

@@ -29,7 +29,7 @@ from packtrain.service.states import (
 )
 from packtrain.service.store import schema
 from packtrain.service.store.jobs import get_job, remember_request, repeated_uid
-from packtrain.service.store.log import append_events, now_microseconds, to_failure
+from packtrain.service.store.log import append_events, last_values, now_microseconds, to_failure
 
 _J, _P, _T = schema.jobs.c, schema.packs.c, schema.trials.c
 
@@ -98,7 +98,7 @@ def _cancel_trials(connection: Connection, uid: str) -> None:
         if len(left) == 0:
             continue
         epochs = np.full(len(left), pack.epochs, np.int32)
-        final = np.full((len(left), len(pack.metrics)), np.nan, np.float32)
+        final = last_values(connection, uid, left, len(pack.metrics))
         ended = EndedTrials(TrialState.CANCELLED, left, epochs, final)
         events += _end_trials(connection, uid, pack.index, ended)
     append_events(connection, uid, events)
