@@ -1,6 +1,7 @@
 """Trains packs of small neural networks as stacked arrays. Needs NumPy and SciPy only."""
 
 from packtrain.training.checks import PackError, check_pack
+from packtrain.training.choice import block_trials
 from packtrain.training.data import (
     DataError,
     RowRange,
@@ -11,7 +12,7 @@ from packtrain.training.data import (
     prepare_data,
     select_rows,
 )
-from packtrain.training.footprint import block_trials, epoch_operations, segment_memory_bytes
+from packtrain.training.footprint import epoch_operations, segment_memory_bytes
 from packtrain.training.metrics import METRICS, Metric, metric_names
 from packtrain.training.segment import initial_state, train, train_segment
 from packtrain.training.spec import (

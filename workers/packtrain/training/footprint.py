@@ -1,23 +1,12 @@
-"""What a pack costs, told before anything is allocated: memory, operations, block size."""
+"""What a pack costs, told before anything is allocated: memory and operations."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from packtrain.training.measurement import rows_per_pass
+from packtrain.training.choice import block_trials, rows_per_pass
 from packtrain.training.metrics import metric_names
 from packtrain.training.spec import Signature
-
-# A block's weights should stay in the cache that a core has to itself or nearly so; yet a block
-# of few trials pays NumPy's overhead per call (about 40 calls a step) for each of them.
-BLOCK_BYTES = 2 * 1024 * 1024
-LEAST_BLOCK, MOST_BLOCK = 8, 1024
-
-
-def block_trials(signature: Signature) -> int:
-    """How many trials the trainer sweeps as one block."""
-    fitting = BLOCK_BYTES // (_parameters(signature) * _item_bytes(signature))
-    return int(np.clip(fitting, LEAST_BLOCK, MOST_BLOCK))
 
 
 def epoch_operations(signature: Signature, training_rows: int, validation_rows: int = 0) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from packtrain.training.activations import differentiate, mark_saturated
+from packtrain.training.choice import rows_per_pass
 from packtrain.training.costs import elementwise_cost
 from packtrain.training.data import TrainingData
 from packtrain.training.kernel import Floats, Kernel, Pass
@@ -15,16 +16,6 @@ from packtrain.training.metrics import metric_names
 from packtrain.training.spec import Activation, Signature
 
 Columns = dict[str, NDArray[np.float64]]
-
-# Bytes of input rows that are passed through all networks of a block before the next rows come:
-# half of a 512 KB level-2 cache. A constant, not the machine's cache, since sums depend on it.
-ROW_BLOCK_BYTES = 256 * 1024
-
-
-def rows_per_pass(signature: Signature) -> int:
-    """Rows that are measured at a time: a function of the signature alone."""
-    widest = max(signature.sizes) * np.dtype(signature.data_type).itemsize
-    return int(np.clip(ROW_BLOCK_BYTES // widest // 16 * 16, 16, 256))
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ al., "Parallel random numbers: as easy as 1, 2, 3", 2011).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 
 import numpy as np
@@ -35,3 +36,13 @@ def order_rows(order_seed: int, epoch: int, rows: int) -> NDArray[np.intp]:
     """The order, (rows,), in which an epoch (from 1) goes through the training rows."""
     generator = make_generator(order_seed, Purpose.ORDER, epoch=epoch)
     return generator.permutation(rows).astype(np.intp, copy=False)
+
+
+def make_dropout_generators(
+    seeds: NDArray[np.uint64], layers: Sequence[int], epoch: int
+) -> list[list[np.random.Generator]]:
+    """For each of ``layers`` a generator per seed; an epoch's masks are drawn step by step."""
+    return [
+        [make_generator(int(seed), Purpose.DROPOUT, layer=layer, epoch=epoch) for seed in seeds]
+        for layer in layers
+    ]

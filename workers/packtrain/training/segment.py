@@ -7,14 +7,13 @@ from numpy.typing import NDArray
 
 from packtrain.training.blocks import Block, divide_trials
 from packtrain.training.checks import check_pack
+from packtrain.training.choice import block_trials, make_kernel
 from packtrain.training.data import TrainingData
-from packtrain.training.footprint import block_trials
 from packtrain.training.initializers import initialize_layer
 from packtrain.training.kernel import Floats, Kernel, Networks
 from packtrain.training.measurement import Meter
 from packtrain.training.metrics import metric_names
 from packtrain.training.spec import Constant, GivenArrays, Pack
-from packtrain.training.stacked import StackedKernel
 from packtrain.training.state import PackState, SegmentMetrics
 
 # A trial has diverged when one of these, if it is measured, is not finite.
@@ -138,9 +137,7 @@ class _Run:
         return end, SegmentMetrics(self._first, names, self._values, diverged_at)
 
     def _train_block(self, block: Block) -> None:
-        kernel: Kernel = StackedKernel(
-            self._pack.signature, block, self._load(block), len(self._data.x)
-        )
+        kernel = make_kernel(self._pack.signature, block, self._load(block), len(self._data.x))
         for epoch in self._epochs:
             kernel.train_epoch(self._data.x, self._data.y, epoch)
             finite = kernel.are_finite()

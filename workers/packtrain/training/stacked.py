@@ -12,7 +12,7 @@ from packtrain.training.activations import activate, differentiate
 from packtrain.training.blocks import Block
 from packtrain.training.costs import output_error
 from packtrain.training.kernel import Floats, Networks, Pass
-from packtrain.training.randomness import Purpose, make_generator, order_rows
+from packtrain.training.randomness import make_dropout_generators, order_rows
 from packtrain.training.spec import Signature
 from packtrain.training.updates import StackedPass, WeightUpdate
 
@@ -53,7 +53,9 @@ class StackedKernel:
     def train_epoch(self, x: Floats, y: Floats, epoch: int) -> None:
         batch = min(self._signature.batch_size, len(x))
         order = order_rows(self.block.order_seed, epoch, len(x))
-        generators = self._dropout_generators(epoch)
+        generators = []
+        if self.block.has_dropout:
+            generators = make_dropout_generators(self.block.seeds, self._layers[:-1], epoch)
         for first in range(0, len(x), batch):
             rows = order[first : first + batch]
             made = self._pass_of(len(rows))
@@ -62,17 +64,6 @@ class StackedKernel:
             np.take(y, rows, axis=0, out=made.y, mode="clip")
             self._forward(made.x, made, generators)
             self._learn(made)
-
-    def _dropout_generators(self, epoch: int) -> list[list[np.random.Generator]]:
-        if not self.block.has_dropout:
-            return []
-        return [
-            [
-                make_generator(int(seed), Purpose.DROPOUT, layer=layer, epoch=epoch)
-                for seed in self.block.seeds
-            ]
-            for layer in self._layers[:-1]
-        ]
 
     def _forward(
         self, x: Floats, made: StackedPass, generators: list[list[np.random.Generator]]

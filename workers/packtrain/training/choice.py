@@ -1,0 +1,68 @@
+"""Which kernel trains a signature, in blocks of how many trials, and how rows are measured.
+
+The choices that change a sum's order follow from the signature alone, never from the machine or
+the number of trials: they are part of every result.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from packtrain.training.blocks import Block
+from packtrain.training.kernel import Kernel, Networks
+from packtrain.training.lanes import LaneKernel
+from packtrain.training.spec import Signature
+from packtrain.training.stacked import StackedKernel
+
+# Weights times rows of a mini-batch below which vector arithmetic beats stacked products.
+LANE_PRODUCTS = 1000
+
+# A block's weights should stay in the caches; yet a block of few trials pays NumPy's overhead
+# per call (about 40 calls a step) for each of them.
+STACKED_BLOCK_BYTES = 2 * 1024 * 1024
+LEAST_STACKED, MOST_STACKED = 8, 512
+LANE_BLOCK_BYTES = 512 * 1024
+LEAST_LANES, MOST_LANES = 256, 4096
+
+# Bytes of inputs that are passed through all networks of a block before the next rows come.
+STACKED_ROW_BYTES = 256 * 1024
+LANE_ROWS = 8
+
+
+def suits_lanes(signature: Signature) -> bool:
+    """Whether the layers are too small for matrix products."""
+    return signature.batch_size * _weights(signature) <= LANE_PRODUCTS
+
+
+def make_kernel(
+    signature: Signature, block: Block, networks: Networks, training_rows: int
+) -> Kernel:
+    """The kernel of a block; it takes ``networks`` over."""
+    if suits_lanes(signature):
+        return LaneKernel(signature, block, networks, training_rows)
+    return StackedKernel(signature, block, networks, training_rows)
+
+
+def block_trials(signature: Signature) -> int:
+    """How many trials the trainer sweeps as one block. No result depends on it."""
+    item = np.dtype(signature.data_type).itemsize
+    if suits_lanes(signature):
+        # Weights and their step; activations, errors and scratch of a mini-batch.
+        each = 2 * _weights(signature) + 3 * signature.batch_size * sum(signature.sizes[1:])
+        fitting = LANE_BLOCK_BYTES // (each * item) // 16 * 16
+        return int(np.clip(fitting, LEAST_LANES, MOST_LANES))
+    fitting = STACKED_BLOCK_BYTES // (_weights(signature) * item)
+    return int(np.clip(fitting, LEAST_STACKED, MOST_STACKED))
+
+
+def rows_per_pass(signature: Signature) -> int:
+    """Rows that are measured at a time."""
+    if suits_lanes(signature):
+        return LANE_ROWS
+    widest = max(signature.sizes) * np.dtype(signature.data_type).itemsize
+    return int(np.clip(STACKED_ROW_BYTES // widest // 16 * 16, 16, 256))
+
+
+def _weights(signature: Signature) -> int:
+    pairs = zip(signature.sizes, signature.sizes[1:], strict=False)
+    return sum(inputs * outputs for inputs, outputs in pairs)

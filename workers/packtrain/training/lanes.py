@@ -1,0 +1,275 @@
+"""The kernel for tiny layers: the trial axis last, and plain vector arithmetic along it.
+
+A matrix product of a 2 x 3 layer costs a hundred times its arithmetic in calls. Here one NumPy
+call does one multiplication of every trial of the block. Trials lie in the lanes of the vector
+unit: arrays are (rows, neurons, lanes), weights (n_in, n_out, lanes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from packtrain.training.activations import activate, differentiate
+from packtrain.training.blocks import Block
+from packtrain.training.costs import output_error
+from packtrain.training.kernel import Floats, Networks, Pass
+from packtrain.training.randomness import make_dropout_generators, order_rows
+from packtrain.training.spec import Signature
+
+# Lanes are padded to a multiple of this, so that no axis of length 1 makes NumPy sum in another
+# order for a single trial than for many.
+LANE_MULTIPLE = 16
+
+
+class LanePass:
+    """Buffers for a pass of ``rows`` rows; ``shown`` are a layer's inputs from the second on."""
+
+    def __init__(self, signature: Signature, lanes: int, rows: int) -> None:
+        def layers(widths: Sequence[int]) -> list[Floats]:
+            return [np.empty((rows, n, lanes), signature.data_type) for n in widths]
+
+        self.a = layers(signature.sizes[1:])
+        self.z = np.empty_like(self.a[-1])
+        self.delta = layers(signature.sizes[1:])
+        self.scratch = layers(signature.sizes[1:])
+        self.shown = list(self.a[:-1])
+        self.masks: list[Floats] = []
+
+    def make_masks(self) -> None:
+        self.shown = [np.empty_like(a) for a in self.a[:-1]]
+        self.masks = [np.ones_like(a) for a in self.a[:-1]]
+
+
+class LaneKernel:
+    """Networks turned round, (n_in, n_out, lanes).
+
+    ``training_rows`` is n of the formulas (Nielsen, chapter 3).
+    """
+
+    output_axis = 1
+
+    def __init__(
+        self, signature: Signature, block: Block, networks: Networks, training_rows: int
+    ) -> None:
+        self.block = block
+        self._signature = signature
+        self._training_rows = training_rows
+        self._layers = range(len(networks.weights))
+        self._lanes = -(-len(block) // LANE_MULTIPLE) * LANE_MULTIPLE
+        self._weights, self._biases, self._weight_velocities, self._bias_velocities = (
+            [self._turn(array) for array in arrays]
+            for arrays in (
+                networks.weights,
+                networks.biases,
+                networks.weight_velocities,
+                networks.bias_velocities,
+            )
+        )
+        self._steps = [np.empty_like(w) for w in self._weights]
+        self._penalties = [np.empty_like(w) for w in self._weights]
+        self._bias_steps = [np.empty_like(b) for b in self._biases]
+        self._passes: dict[int, LanePass] = {}
+        self._gradient: list[Floats] = []
+        rates = block.learning_rate
+        self._decay = self._turn(rates * block.l2 / training_rows)
+        self._keep = self._turn(1 - rates * block.l2 / training_rows)
+        self._shrink = self._turn(rates * block.l1 / training_rows)
+        self._momentum = self._turn(block.momentum)
+        self._rates: dict[int, Floats] = {}
+
+    def _turn(self, array: Floats) -> Floats:
+        """(B, ...) as (..., lanes) in the data type, padded with zeros."""
+        turned = np.zeros((*array.shape[1:], self._lanes), self._signature.data_type)
+        turned[..., : len(array)] = np.moveaxis(array, 0, -1)
+        return turned
+
+    def _turn_back(self, array: Floats) -> Floats:
+        return np.ascontiguousarray(np.moveaxis(array[..., : len(self.block)], -1, 0))
+
+    def networks(self) -> Networks:
+        return Networks(
+            tuple(self._turn_back(w) for w in self._weights),
+            tuple(self._turn_back(b) for b in self._biases),
+            tuple(self._turn_back(v) for v in self._weight_velocities),
+            tuple(self._turn_back(v) for v in self._bias_velocities),
+        )
+
+    def keep(self, keep: NDArray[np.bool_]) -> Self:
+        networks = self.networks().select(keep)
+        return type(self)(self._signature, self.block.select(keep), networks, self._training_rows)
+
+    def _pass_of(self, rows: int) -> LanePass:
+        if rows not in self._passes:
+            self._passes[rows] = LanePass(self._signature, self._lanes, rows)
+        return self._passes[rows]
+
+    def train_epoch(self, x: Floats, y: Floats, epoch: int) -> None:
+        batch = self._signature.batch_size
+        generators = []
+        if self.block.has_dropout:
+            generators = make_dropout_generators(self.block.seeds, self._layers[:-1], epoch)
+        if batch >= len(x):
+            # All rows at once are a sum: their order is of no account.
+            self._learn(x, y, self._forward(x, generators))
+            return
+        order = order_rows(self.block.order_seed, epoch, len(x))
+        x, y = x[order], y[order]
+        for first in range(0, len(x), batch):
+            rows = slice(first, first + batch)
+            self._learn(x[rows], y[rows], self._forward(x[rows], generators))
+
+    def _forward(self, x: Floats, generators: list[list[np.random.Generator]]) -> LanePass:
+        made = self._pass_of(len(x))
+        shown = x[:, :, np.newaxis]
+        for layer in self._layers[:-1]:
+            a = made.a[layer]
+            self._weigh(layer, shown, a, made.scratch[layer])
+            activate(self._signature.hidden_activation, a, a, 1)
+            shown = a
+            if generators:
+                shown = self._drop_out(layer, made, generators[layer])
+        self._weigh(-1, shown, made.z, made.scratch[-1])
+        activate(self._signature.output_activation, made.z, made.a[-1], 1)
+        return made
+
+    def _weigh(self, layer: int, shown: Floats, z: Floats, scratch: Floats) -> None:
+        weights = self._weights[layer]
+        np.multiply(shown[:, :1], weights[0], out=z)
+        for i in range(1, len(weights)):
+            np.multiply(shown[:, i : i + 1], weights[i], out=scratch)
+            np.add(z, scratch, out=z)
+        np.add(z, self._biases[layer], out=z)
+
+    def _drop_out(
+        self, layer: int, made: LanePass, generators: list[np.random.Generator]
+    ) -> Floats:
+        """Inverted dropout (Srivastava et al., 2014)."""
+        if not made.masks:
+            made.make_masks()
+        mask, shown = made.masks[layer], made.shown[layer]
+        for lane, generator in enumerate(generators):
+            share = self.block.dropout[lane]
+            drawn = generator.random(mask.shape[:2], dtype=np.float32)
+            mask[..., lane] = (drawn >= share) * mask.dtype.type(1 / (1 - share))
+        np.multiply(made.a[layer], mask, out=shown)
+        return shown
+
+    def _learn(self, x: Floats, y: Floats, made: LanePass) -> None:
+        self._find_output_error(y, made)
+        rows = len(x)
+        if rows not in self._rates:
+            self._rates[rows] = self._turn(self.block.learning_rate / rows)
+        np.multiply(made.delta[-1], self._rates[rows], out=made.delta[-1])
+        for layer in reversed(self._layers):
+            shown = made.shown[layer - 1] if layer else x[:, :, np.newaxis]
+            self._correlate(shown, made.delta[layer], made.scratch[layer], self._steps[layer])
+            np.add.reduce(made.delta[layer], axis=0, out=self._bias_steps[layer])
+            if layer > 0:
+                mask = made.masks[layer - 1] if self.block.has_dropout else None
+                self._propagate(layer, made, mask)
+            self._step(layer)
+
+    def _find_output_error(self, y: Floats, made: Pass) -> None:
+        activation, a = self._signature.output_activation, made.a[-1]
+        targets = y[:, :, np.newaxis]
+        delta, scratch = made.delta[-1], made.scratch[-1]
+        output_error(self.block.cost, activation, a, targets, delta, scratch, 1)
+
+    @staticmethod
+    def _correlate(shown: Floats, delta: Floats, scratch: Floats, out: Floats) -> None:
+        """The products of inputs and errors, summed over the rows, in ``out``."""
+        if len(delta) == 1:
+            np.multiply(shown[0][:, np.newaxis], delta[0], out=out)
+            return
+        for i in range(len(out)):
+            np.multiply(shown[:, i : i + 1], delta, out=scratch)
+            np.add.reduce(scratch, axis=0, out=out[i])
+
+    def _propagate(self, layer: int, made: Pass, mask: Floats | None) -> None:
+        weights, errors = self._weights[layer], made.delta[layer]
+        delta, scratch = made.delta[layer - 1], made.scratch[layer - 1]
+        np.multiply(weights[:, 0], errors[:, :1], out=delta)
+        for j in range(1, weights.shape[1]):
+            np.multiply(weights[:, j], errors[:, j : j + 1], out=scratch)
+            np.add(delta, scratch, out=delta)
+        if mask is not None:
+            np.multiply(delta, mask, out=delta)
+        activation = self._signature.hidden_activation
+        derivative = differentiate(activation, made.a[layer - 1], scratch)
+        if derivative is not None:
+            np.multiply(delta, derivative, out=delta)
+
+    def _step(self, layer: int) -> None:
+        w, b = self._weights[layer], self._biases[layer]
+        step, bias_step, penalty = (
+            self._steps[layer],
+            self._bias_steps[layer],
+            self._penalties[layer],
+        )
+        if self.block.has_l1:
+            np.sign(w, out=penalty)
+            np.multiply(penalty, self._shrink, out=penalty)
+            np.add(step, penalty, out=step)
+        if not self.block.has_momentum:
+            np.multiply(w, self._keep, out=w)
+            np.subtract(w, step, out=w)
+            np.subtract(b, bias_step, out=b)
+            return
+        v, bias_v = self._weight_velocities[layer], self._bias_velocities[layer]
+        np.multiply(w, self._decay, out=penalty)
+        np.add(step, penalty, out=step)
+        np.multiply(v, self._momentum, out=v)
+        np.subtract(v, step, out=v)
+        np.add(w, v, out=w)
+        np.multiply(bias_v, self._momentum, out=bias_v)
+        np.subtract(bias_v, bias_step, out=bias_v)
+        np.add(b, bias_v, out=b)
+
+    def forward(self, x: Floats) -> LanePass:
+        return self._forward(x, [])
+
+    def backward(self, x: Floats, y: Floats, made: Pass) -> None:
+        if not self._gradient:
+            self._gradient = [np.zeros_like(w) for w in self._weights]
+        self._find_output_error(y, made)
+        for layer in reversed(self._layers):
+            if layer > 0:
+                self._propagate(layer, made, None)
+            shown = made.a[layer - 1] if layer else x[:, :, np.newaxis]
+            step = self._steps[layer]
+            self._correlate(shown, made.delta[layer], made.scratch[layer], step)
+            np.add(self._gradient[layer], step, out=self._gradient[layer])
+
+    def take_gradient_squares(self) -> list[NDArray[np.float64]]:
+        squares = [self.total(gradient * gradient) for gradient in self._gradient]
+        for gradient in self._gradient:
+            gradient[...] = 0
+        return squares
+
+    def rows_beside(self, rows: Floats) -> Floats:
+        return rows[..., np.newaxis]
+
+    def total(self, values: Floats) -> NDArray[np.float64]:
+        summed = np.add.reduce(values.reshape(-1, self._lanes), axis=0)
+        return np.asarray(summed[: len(self.block)], np.float64)
+
+    def count_rows(self, marks: NDArray[np.bool_]) -> NDArray[np.float64]:
+        return np.asarray(np.count_nonzero(marks, axis=0)[: len(self.block)], np.float64)
+
+    def weight_squares(self, layer: int) -> NDArray[np.float64]:
+        return self.total(self._weights[layer] * self._weights[layer])
+
+    def weight_magnitudes(self, layer: int) -> NDArray[np.float64]:
+        return self.total(np.abs(self._weights[layer]))
+
+    def are_finite(self) -> NDArray[np.bool_]:
+        arrays = (*self._weights, *self._biases)
+        finite = np.isfinite(sum(self.total(array) for array in arrays))
+        for lane in np.flatnonzero(~finite):
+            # A sum of finite numbers may overflow.
+            finite[lane] = all(np.isfinite(array[..., lane]).all() for array in arrays)
+        return np.asarray(finite)
