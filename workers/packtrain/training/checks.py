@@ -8,6 +8,7 @@ from packtrain.training.costs import REQUIRED_OUTPUT
 from packtrain.training.data import TrainingData
 from packtrain.training.metrics import METRICS
 from packtrain.training.spec import Activation, Cost, GivenArrays, Pack, Signature, Trials
+from packtrain.training.state import PackState
 
 
 class PackError(ValueError):
@@ -27,6 +28,23 @@ def check_pack(pack: Pack, data: TrainingData) -> None:
         _check_rows(pack.signature, "data.validation", data.x_validation, data.y_validation)
     _check_metrics(pack.signature, data)
     _check_targets(pack, data)
+
+
+def check_state(pack: Pack, state: PackState) -> None:
+    """Raise :class:`PackError` where ``state`` is not one of ``pack``."""
+    if len(state) != len(pack):
+        raise PackError("state", f"expected {len(pack)} trials, got {len(state)}.")
+    pairs = list(zip(pack.signature.sizes[:-1], pack.signature.sizes[1:], strict=True))
+    for name, shapes in (
+        ("weights", [(len(pack), inputs, outputs) for inputs, outputs in pairs]),
+        ("biases", [(len(pack), outputs) for _, outputs in pairs]),
+    ):
+        arrays = getattr(state, name)
+        found = [array.shape for array in arrays]
+        if found != shapes or any(a.dtype != pack.signature.data_type for a in arrays):
+            raise PackError(
+                f"state.{name}", f"expected {pack.signature.data_type} of shapes {shapes}."
+            )
 
 
 def _check_signature(signature: Signature) -> None:

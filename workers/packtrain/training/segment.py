@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from packtrain.training.blocks import Block, divide_trials
-from packtrain.training.checks import check_pack
+from packtrain.training.checks import check_pack, check_state
 from packtrain.training.choice import block_trials, make_kernel
 from packtrain.training.data import TrainingData
 from packtrain.training.initializers import initialize_layer
@@ -48,6 +48,8 @@ def train_segment(
     Raises :class:`PackError` where pack and data, or pack and state, don't fit.
     """
     check_pack(pack, data)
+    if state is not None:
+        check_state(pack, state)
     # Infinities and NaN are results here: the trial diverged.
     with np.errstate(all="ignore"):
         state = _initialize(pack) if state is None else _copy(pack, state)
