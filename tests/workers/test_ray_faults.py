@@ -32,6 +32,7 @@ from packtrain.workers import SupervisedEngine
 async def serve():
     engine = SupervisedEngine(1)
     await engine.start()
+    # After the line that tells that the engine is ready.
     print((await engine.describe()).process_id, flush=True)
     await asyncio.Event().wait()
 
@@ -39,10 +40,23 @@ asyncio.run(serve())
 """
 
 
+@pytest.fixture(scope="module")
+def changes():
+    return []
+
+
+@pytest.fixture(scope="module")
+def log_dir(tmp_path_factory):
+    return tmp_path_factory.mktemp("logs")
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def engine(tmp_path_factory):
+async def engine(changes, log_dir):
     engine = SupervisedEngine(
-        1, log_dir=tmp_path_factory.mktemp("logs"), least_deadline_seconds=2.0
+        1,
+        log_dir=log_dir,
+        on_change=lambda: changes.append((engine.status, engine.workers)),
+        least_deadline_seconds=2.0,
     )
     await engine.start()
     yield engine
@@ -62,15 +76,17 @@ async def until(is_so: Callable[[], bool]) -> None:
 
 async def until_busy(engine: SupervisedEngine, *, besides: int | None = None) -> int:
     """The process id of the one worker, once a segment is in its hands."""
-    while True:
-        report = await engine.describe()
-        if report.busy_workers and set(report.worker_process_ids) - {besides}:
-            return report.worker_process_ids[0]
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(30):
+        while True:
+            report = await engine.describe()
+            if report.busy_workers and set(report.worker_process_ids) - {besides}:
+                return report.worker_process_ids[0]
+            await asyncio.sleep(0.01)
 
 
 async def stop_worker_with(engine: SupervisedEngine, segment):
     """A task that runs a segment, and the process id of its worker, which is stopped."""
+    await until(lambda: engine.workers == 1)
     (worker,) = (await engine.describe()).worker_process_ids
     os.kill(worker, signal.SIGSTOP)
     task = asyncio.create_task(engine.run_segment(segment))
@@ -94,7 +110,7 @@ async def test_a_hung_worker_is_replaced(engine, segment, expected):
 
 
 async def test_a_segment_that_kills_every_worker_fails(engine, segment):
-    task = asyncio.create_task(engine.run_segment(segment("deadly", 0, 10**7)))
+    task = asyncio.create_task(engine.run_segment(segment("deadly", 0, 10**5)))
     worker = None
     for _ in range(4):
         worker = await until_busy(engine, besides=worker)
@@ -105,6 +121,7 @@ async def test_a_segment_that_kills_every_worker_fails(engine, segment):
 
 
 async def test_an_idle_worker_that_dies_is_replaced(engine, segment, expected):
+    await until(lambda: engine.workers == 1)
     (worker,) = (await engine.describe()).worker_process_ids
     os.kill(worker, signal.SIGKILL)
     await until(lambda: engine.workers == 0)
@@ -129,32 +146,12 @@ async def test_the_engine_comes_back_without_its_states(engine, segment, expecte
     assert list_session(first_life) == []
 
 
-async def test_stopping_leaves_no_process(segment, tmp_path):
-    changes = []
-    engine = SupervisedEngine(
-        1, on_change=lambda: changes.append((engine.status, engine.workers)), log_dir=tmp_path
-    )
-    await engine.start()
-    task, _ = await stop_worker_with(engine, segment("stopped", 0, 2))
-    process_id = (await engine.describe()).process_id
-    assert list_session(process_id)
-    await engine.stop()
-    with pytest.raises(StateLostError):
-        await task
-    assert list_session(process_id) == []
-    assert changes[0] == (EngineStatus.STARTING, 0)
-    assert (EngineStatus.READY, 1) in changes
-    assert changes[-1] == (EngineStatus.STOPPED, 0)
-    assert "engine.ready" in (tmp_path / "engine.log").read_text()
-    with pytest.raises(StateLostError):
-        await engine.run_segment(segment("stopped", 0, 2))
-
-
 async def test_ray_goes_with_a_killed_service():
     service = await asyncio.create_subprocess_exec(
         sys.executable, "-c", SERVICE, stdout=asyncio.subprocess.PIPE
     )
-    engine_process_id = int(await service.stdout.readline())
+    lines = [await service.stdout.readline(), await service.stdout.readline()]
+    engine_process_id = int(lines[1])
     assert list_session(engine_process_id)
     service.kill()
     await service.wait()
@@ -184,3 +181,20 @@ async def test_stopping_a_start():
     await engine.stop()
     with pytest.raises(EngineStartError, match="stopped"):
         await starting
+
+
+async def test_stopping_leaves_no_process(engine, segment, changes, log_dir):
+    """The last test of the module, since it ends the engine of the others."""
+    task, _ = await stop_worker_with(engine, segment("stopped", 0, 2))
+    process_id = (await engine.describe()).process_id
+    assert list_session(process_id)
+    await engine.stop()
+    with pytest.raises(StateLostError):
+        await task
+    assert list_session(process_id) == []
+    assert changes[0] == (EngineStatus.STARTING, 0)
+    assert (EngineStatus.READY, 1) in changes
+    assert changes[-1] == (EngineStatus.STOPPED, 0)
+    assert "engine.ready" in (log_dir / "engine.log").read_text()
+    with pytest.raises(StateLostError):
+        await engine.run_segment(segment("stopped", 0, 2))

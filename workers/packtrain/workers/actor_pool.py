@@ -90,11 +90,16 @@ class ActorPool:
 
     def kill(self, worker: Worker) -> None:
         """End a worker that does not answer; another takes its place."""
-        ray.kill(worker.handle)
         if worker.where.node_id == ray.get_runtime_context().get_node_id():
             # A stopped process takes no message, and holds its memory until it is killed.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(worker.where.process_id, signal.SIGKILL)
+        self.discard(worker)
+
+    def discard(self, worker: Worker) -> None:
+        """Give up a worker that a call found dead, which may be known here before the pool's own
+        watch on it tells: it must not be handed out once more."""
+        ray.kill(worker.handle)
         self._bury(worker)
 
     async def stop(self) -> None:

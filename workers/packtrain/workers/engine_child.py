@@ -61,6 +61,7 @@ class EngineChild:
         self._log_start = log_file.tell()
         self._request_ids = itertools.count()
         self._waiting: dict[int, asyncio.Future[SegmentResult | EngineReport]] = {}
+        self._was_ready = False
         self._is_gone = False
 
     @classmethod
@@ -119,6 +120,7 @@ class EngineChild:
         if isinstance(message, StartFailed):
             raise EngineStartError(message.message)
         self.workers = message.workers
+        self._was_ready = True
 
     async def serve(self, on_change: Callable[[], None]) -> None:
         """Take its messages until it dies; then every request raises StateLostError."""
@@ -181,12 +183,11 @@ class EngineChild:
             if not waiting.done():
                 waiting.set_exception(StateLostError("the engine process is gone"))
         await self._channel.close()
-        if not await self._wait_exit(END_SECONDS):
-            self._process.terminate()
-            if not await self._wait_exit(2.0):
-                self._process.kill()
-                await self._process.wait()
-        await end_session(self._process.pid, patience_seconds=2.0)
+        # One that is still starting does not listen before Ray is up, and has nothing to lose.
+        if not await self._wait_exit(END_SECONDS if self._was_ready else 1.0):
+            self._process.kill()
+            await self._process.wait()
+        await end_session(self._process.pid, patience_seconds=2.0 if self._was_ready else 0.5)
         await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
 
     async def _wait_exit(self, timeout_seconds: float) -> bool:

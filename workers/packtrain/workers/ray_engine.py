@@ -148,6 +148,8 @@ class RayEngine:
         try:
             return answer.result()
         except (RayError, MemoryError) as error:
+            if isinstance(error, (*_LOST, OutOfMemoryError)):
+                self._pool.discard(worker)
             raise _translate(error) from error
 
     def _deadline(self, claim: Claim[StateRef]) -> float:
