@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from packtrain.service.datasets.dataset import MAX_CLASSES, ArrayHeader
 from packtrain.service.datasets.errors import InvalidDatasetError
@@ -63,7 +65,7 @@ class ArrayWriter:
                 self._refuse(int(wrong.argmax()), "NOT_FINITE", "a number that is not finite")
         self._items += len(numbers)
 
-    def _check_labels(self, labels: np.ndarray[tuple[int], np.dtype[np.generic]]) -> None:
+    def _check_labels(self, labels: NDArray[Any]) -> None:
         if not len(labels):
             return
         wrong = (labels < 0) | (labels >= MAX_CLASSES)

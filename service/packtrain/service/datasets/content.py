@@ -67,9 +67,13 @@ class ContentStore:
                 f"no dataset has the digest {digest!r}", "DATASET_NOT_FOUND"
             ) from None
 
-    def touch(self, digest: str) -> None:
-        """Begin its time of grace anew (see :meth:`release`)."""
-        os.utime(self._content / digest)
+    def touch(self, digest: str) -> bool:
+        """Begin its time of grace anew (see :meth:`release`). False where it is not there."""
+        try:
+            os.utime(self._content / digest)
+        except FileNotFoundError:
+            return False
+        return True
 
     def remove(self, digest: str) -> None:
         """Remove content. A crash half-way leaves it to the next sweep of ``incoming``."""
@@ -107,13 +111,11 @@ class ContentWriter:
         self.received_bytes = 0
         self._directory = Path(mkdtemp(dir=incoming))
         self._pending = [
-            (name, header, part)
-            for split in reversed(self._splits)
-            for name, header, part in (
-                (split.name, split.targets, "targets"),
-                (split.name, split.inputs, "inputs"),
-            )
+            (f"{part} of split {split.name!r}", f"{split.name}.{part}.npy", header)
+            for split in self._splits
+            for part, header in (("inputs", split.inputs), ("targets", split.targets))
         ]
+        self._pending.reverse()
         self._array: ArrayWriter | None = None
         self._classes = 0
 
@@ -134,9 +136,8 @@ class ContentWriter:
 
     def _open_array(self) -> ArrayWriter:
         if self._array is None:
-            split, header, part = self._pending.pop()
-            path = self._directory / f"{split}.{part}.npy"
-            self._array = ArrayWriter(path, header, f"{part} of split {split!r}")
+            what, file_name, header = self._pending.pop()
+            self._array = ArrayWriter(self._directory / file_name, header, what)
         return self._array
 
     def _close_full_array(self) -> None:

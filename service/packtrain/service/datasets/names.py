@@ -1,0 +1,61 @@
+"""Names of content: small JSON files, each replaced as a whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from packtrain.service.datasets.durable import disk_errors, replace_durably, sync_file
+
+
+@dataclass(frozen=True, kw_only=True)
+class NameRecord:
+    """What a dataset's name stands for. ``source`` tells one state of a file from another."""
+
+    dataset_id: str
+    digest: str
+    description: str
+    created: datetime
+    source: str = ""
+
+
+class NameStore:
+    """``<directory>/<dataset_id>.json``."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._directory = directory
+        for scratch in directory.glob("*.new"):
+            scratch.unlink()
+
+    def find(self, dataset_id: str) -> NameRecord | None:
+        """The record of a checked name."""
+        try:
+            document = json.loads(self._path(dataset_id).read_bytes())
+        except FileNotFoundError:
+            return None
+        return NameRecord(**document | {"created": datetime.fromisoformat(document["created"])})
+
+    def records(self) -> Iterator[NameRecord]:
+        """All of them, by id."""
+        for path in sorted(self._directory.glob("*.json")):
+            record = self.find(path.stem)
+            if record is not None:
+                yield record
+
+    def put(self, record: NameRecord) -> None:
+        """Durable when it returns."""
+        document = asdict(record) | {"created": record.created.isoformat()}
+        with disk_errors():
+            replace_durably(self._path(record.dataset_id), json.dumps(document).encode())
+
+    def remove(self, dataset_id: str) -> None:
+        """Durable when it returns."""
+        self._path(dataset_id).unlink(missing_ok=True)
+        sync_file(self._directory)
+
+    def _path(self, dataset_id: str) -> Path:
+        return self._directory / f"{dataset_id}.json"
