@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from packtrain.service.planner import TrialGroup, pack_of, segment_epochs_limit
-from packtrain.service.records import EndedTrials, Failure, MetricsRecorded, PackRecord
+from packtrain.service.records import EndedTrials, MetricsRecorded, PackRecord
 from packtrain.service.states import TrialState
 from packtrain.workers import Segment, SegmentResult
 
@@ -17,9 +17,6 @@ from packtrain.workers import Segment, SegmentResult
 SEGMENT_SECONDS = 1.0
 # The first metrics should come at once.
 _FIRST_SEGMENT_SECONDS = 0.05
-# Only for the first segment; the next ones go by what was measured.
-_GUESSED_OPERATIONS_PER_SECOND = 2e10
-_GUESSED_SECONDS_PER_STEP = 5e-5
 
 
 class PackRun:
@@ -44,7 +41,7 @@ class PackRun:
         self._epoch = 0
         self._attempt = 0
         self._rows: NDArray[np.intp] | None = None
-        self._epoch_seconds = self._guess_epoch_seconds()
+        self._epoch_seconds = group.epoch_seconds(len(self._trials))
         self._target_seconds = _FIRST_SEGMENT_SECONDS
 
     @property
@@ -101,25 +98,12 @@ class PackRun:
         self.recorded = self._epoch
         return recording
 
-    def fail(self, failure: Failure) -> EndedTrials:
-        """All trials that are left end so."""
-        trials, self._trials = self._trials, self._trials[:0]
-        final = np.full((len(trials), len(self._group.metrics)), np.nan, np.float32)
-        epochs = np.full(len(trials), self.recorded, np.int32)
-        return EndedTrials(TrialState.FAILED, trials, epochs, final, failure)
-
     def _next_epochs(self) -> int:
         left = self.total - self._epoch
         epochs = max(1, int(self._target_seconds / self._epoch_seconds))
         if left <= 1.5 * epochs:
             epochs = left
         return min(epochs, left, segment_epochs_limit(self._group, len(self._trials)))
-
-    def _guess_epoch_seconds(self) -> float:
-        signature = self._group.pack.signature
-        steps = -(-self._group.rows // signature.batch_size)
-        operations = self._group.epoch_operations * max(1, len(self._trials))
-        return operations / _GUESSED_OPERATIONS_PER_SECOND + steps * _GUESSED_SECONDS_PER_STEP
 
 
 class Recording:

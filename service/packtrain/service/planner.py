@@ -18,7 +18,14 @@ from packtrain.training import (
 from packtrain.workers import DataSource
 
 # A job of less than this is not worth a second worker: two segments and their records cost more.
-_WORTH_A_WORKER_OPERATIONS = 2e8
+_WORTH_A_WORKER_SECONDS = 0.2
+# Rough speeds of one core, for cutting packs and for the length of a first segment; what follows
+# goes by what was measured. Seconds to initialize a trial; for a trial's step beside its
+# products; for a pack's step, whatever the number of trials.
+_OPERATIONS_PER_SECOND = 1.5e10
+_SECONDS_PER_TRIAL = 3e-5
+_SECONDS_PER_TRIAL_STEP = 1.5e-7
+_SECONDS_PER_PACK_STEP = 5e-5
 # More trials in a pack gain nothing (the trainer sweeps them in blocks) and lose more at a fault.
 _MAX_PACK_TRIALS = 16_384
 _MAX_PACK_BYTES = 1 << 30
@@ -47,6 +54,19 @@ class TrialGroup:
     def epoch_operations(self) -> float:
         """Operations of one trial's epoch."""
         return epoch_operations(self.pack.signature, self.rows, self.validation_rows)
+
+    def epoch_seconds(self, trials: int) -> float:
+        """About how long a worker takes for an epoch of so many of its trials."""
+        steps = -(-self.rows // self.pack.signature.batch_size)
+        a_trial = self.epoch_operations / _OPERATIONS_PER_SECOND + steps * _SECONDS_PER_TRIAL_STEP
+        return trials * a_trial + steps * _SECONDS_PER_PACK_STEP
+
+    @property
+    def seconds(self) -> float:
+        """About how long one worker takes for all of it."""
+        trials = len(self.indices)
+        epochs = self.pack.signature.epochs
+        return trials * _SECONDS_PER_TRIAL + epochs * self.epoch_seconds(trials)
 
     @property
     def operations(self) -> float:
@@ -89,7 +109,7 @@ def segment_epochs_limit(group: TrialGroup, trials: int) -> int:
 
 def plan_packs(groups: Sequence[TrialGroup], workers: int) -> list[PlannedPack]:
     """Cut each group into packs: as few as keep every worker busy and memory in bounds."""
-    worth = max(1, math.floor(sum(g.operations for g in groups) / _WORTH_A_WORKER_OPERATIONS))
+    worth = max(1, math.floor(sum(g.seconds for g in groups) / _WORTH_A_WORKER_SECONDS))
     packs: list[PlannedPack] = []
     for group in groups:
         count = min(len(group.indices), max(1, min(max(1, workers), worth) // len(groups)))
