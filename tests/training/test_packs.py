@@ -108,7 +108,7 @@ def build(drawn) -> tuple[Pack, TrainingData]:
     return pack, data_of(signature, drawn["rows"], drawn["seed"])
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(packs)
 def test_trials_together_equal_trials_alone(drawn):
     pack, data = build(drawn)
@@ -120,7 +120,7 @@ def test_trials_together_equal_trials_alone(drawn):
         assert_equal(state.select(some), wanted, few_state, few_metrics)
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=12, deadline=None, derandomize=True)
 @given(packs, st.integers(1, 3))
 def test_segments_equal_the_whole(drawn, cut):
     pack, data = build(drawn)

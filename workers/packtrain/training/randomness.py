@@ -13,6 +13,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+Generators = list[list[np.random.Generator]]  # by layer, by trial
+
 
 class Purpose(IntEnum):
     """What a draw is for. The values are part of every result: never renumber them."""
@@ -40,7 +42,7 @@ def order_rows(order_seed: int, epoch: int, rows: int) -> NDArray[np.intp]:
 
 def make_dropout_generators(
     seeds: NDArray[np.uint64], layers: Sequence[int], epoch: int
-) -> list[list[np.random.Generator]]:
+) -> Generators:
     """For each of ``layers`` a generator per seed; an epoch's masks are drawn step by step."""
     return [
         [make_generator(int(seed), Purpose.DROPOUT, layer=layer, epoch=epoch) for seed in seeds]

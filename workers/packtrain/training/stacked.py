@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from packtrain.training.activations import activate, differentiate
 from packtrain.training.blocks import Block
 from packtrain.training.costs import output_error
+from packtrain.training.deferred import DeferredLayer, deferred_steps
 from packtrain.training.kernel import Floats, Networks, Pass
-from packtrain.training.randomness import make_dropout_generators, order_rows
+from packtrain.training.randomness import Generators, make_dropout_generators, order_rows
 from packtrain.training.spec import Signature
 from packtrain.training.updates import StackedPass, WeightUpdate
 
@@ -36,6 +37,10 @@ class StackedKernel:
         self._training_rows = training_rows
         self._passes: dict[int, StackedPass] = {}
         self._update = WeightUpdate(signature, block, networks, training_rows)
+        self._deferred: dict[int, DeferredLayer] = {}
+        self._steps_deferred = 1
+        if self._update.is_fused(0) and not (block.has_momentum or block.has_l1):
+            self._steps_deferred = deferred_steps(signature)
         self._gradient: list[Floats] = []
 
     def networks(self) -> Networks:
@@ -53,9 +58,12 @@ class StackedKernel:
     def train_epoch(self, x: Floats, y: Floats, epoch: int) -> None:
         batch = min(self._signature.batch_size, len(x))
         order = order_rows(self.block.order_seed, epoch, len(x))
-        generators = []
+        generators: Generators = []
         if self.block.has_dropout:
             generators = make_dropout_generators(self.block.seeds, self._layers[:-1], epoch)
+        if self._steps_deferred > 1:
+            self._train_deferred(x, y, order, generators)
+            return
         for first in range(0, len(x), batch):
             rows = order[first : first + batch]
             made = self._pass_of(len(rows))
@@ -65,21 +73,53 @@ class StackedKernel:
             self._forward(made.x, made, generators)
             self._learn(made)
 
+    def _train_deferred(
+        self, x: Floats, y: Floats, order: NDArray[np.intp], generators: Generators
+    ) -> None:
+        batch = min(self._signature.batch_size, len(x))
+        together = batch * self._steps_deferred
+        for start in range(0, len(x), together):
+            rows = order[start : start + together]
+            deferred = self._deferred_of(len(rows))
+            deferred.begin(x, rows)
+            for first in range(0, len(rows), batch):
+                part = rows[first : first + batch]
+                made = self._pass_of(len(part))
+                np.take(y, part, axis=0, out=made.y, mode="clip")
+                self._forward(made.x, made, generators, deferred)
+                self._learn(made, deferred)
+            deferred.finish()
+
+    def _deferred_of(self, rows: int) -> DeferredLayer:
+        if rows not in self._deferred:
+            weights, keep = self._weights[0], self._update.keep
+            self._deferred[rows] = DeferredLayer(weights, keep, rows)
+        return self._deferred[rows]
+
     def _forward(
-        self, x: Floats, made: StackedPass, generators: list[list[np.random.Generator]]
+        self,
+        x: Floats,
+        made: StackedPass,
+        generators: Generators,
+        deferred: DeferredLayer | None = None,
     ) -> None:
         shown = x
         for layer in self._layers[:-1]:
             a = made.a[layer]
-            np.matmul(shown, self._weights[layer], out=a)
-            np.add(a, self._biases[layer][:, np.newaxis], out=a)
+            self._weigh(layer, shown, a, deferred)
             activate(self._signature.hidden_activation, a, a, -1)
             shown = a
             if generators:
                 shown = self._drop_out(layer, made, generators[layer])
-        np.matmul(shown, self._weights[-1], out=made.z)
-        np.add(made.z, self._biases[-1][:, np.newaxis], out=made.z)
+        self._weigh(self._layers[-1], shown, made.z, deferred)
         activate(self._signature.output_activation, made.z, made.a[-1], -1)
+
+    def _weigh(self, layer: int, shown: Floats, z: Floats, deferred: DeferredLayer | None) -> None:
+        if layer == 0 and deferred is not None:
+            deferred.weigh(z)
+        else:
+            np.matmul(shown, self._weights[layer], out=z)
+        np.add(z, self._biases[layer][:, np.newaxis], out=z)
 
     def _drop_out(
         self, layer: int, made: StackedPass, generators: list[np.random.Generator]
@@ -96,7 +136,7 @@ class StackedKernel:
         np.multiply(made.a[layer], mask, out=shown)
         return shown
 
-    def _learn(self, made: StackedPass) -> None:
+    def _learn(self, made: StackedPass, deferred: DeferredLayer | None = None) -> None:
         output, scratch = self._signature.output_activation, made.scratch[-1]
         output_error(self.block.cost, output, made.a[-1], made.y, made.delta[-1], scratch, -1)
         # Scaled here, the error scales every gradient that follows from it.
@@ -106,7 +146,11 @@ class StackedKernel:
             if layer > 0:
                 mask = made.masks[layer - 1] if self.block.has_dropout else None
                 self._propagate(layer, made, mask)
-            self._update.apply(layer, made)
+            self._update.step_biases(layer, made.delta[layer])
+            if layer == 0 and deferred is not None:
+                deferred.step(made.delta[0])
+            else:
+                self._update.step_weights(layer, made)
 
     def _propagate(self, layer: int, made: Pass, mask: Floats | None) -> None:
         delta, scratch = made.delta[layer - 1], made.scratch[layer - 1]

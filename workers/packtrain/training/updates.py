@@ -63,25 +63,28 @@ class WeightUpdate:
         def column(values: Floats) -> Floats:
             return values.astype(dtype)[:, np.newaxis, np.newaxis]
 
-        self._decay, self._keep, self._shrink = column(decay), column(1 - decay), column(shrink)
+        self._decay, self.keep, self._shrink = column(decay), column(1 - decay), column(shrink)
         self._momentum = column(block.momentum)
         # Python floats, which BLAS takes fastest; rounded to the data type first.
-        self._keep_each = self._keep.ravel().tolist()
+        self._keep_each = self.keep.ravel().tolist()
         self._momentum_each = self._momentum.ravel().tolist()
         (self._gemm,) = blas.get_blas_funcs(("gemm",), dtype=dtype)
         self._columns = [[w.T for w in weights] for weights in networks.weights]
         self._velocity_columns = [[v.T for v in vs] for vs in networks.weight_velocities]
         self._bias_steps = [np.empty_like(b) for b in networks.biases]
-        self._fused = [w[0].size >= FUSED_WEIGHTS for w in networks.weights]
+        self._fused = [bool(w[0].size >= FUSED_WEIGHTS) for w in networks.weights]
         self._scratch = [
             np.empty_like(w[:1] if fused else w)
             for w, fused in zip(networks.weights, self._fused, strict=True)
         ]
         self._penalties = [np.empty_like(s) for s in self._scratch]
 
-    def apply(self, layer: int, made: StackedPass) -> None:
-        """One step of the layer's weights and biases."""
-        self._step_biases(layer, made.delta[layer])
+    def is_fused(self, layer: int) -> bool:
+        """Whether the layer's step is one product that writes it once."""
+        return self._fused[layer]
+
+    def step_weights(self, layer: int, made: StackedPass) -> None:
+        """One step of the layer's weights."""
         if not self._fused[layer]:
             self._step_stacked(layer, made)
         elif self._block.has_momentum:
@@ -89,7 +92,8 @@ class WeightUpdate:
         else:
             self._step_fused(layer, made)
 
-    def _step_biases(self, layer: int, delta: Floats) -> None:
+    def step_biases(self, layer: int, delta: Floats) -> None:
+        """One step of the layer's biases, from its errors (B, m, n_out)."""
         biases, step = self._networks.biases[layer], self._bias_steps[layer]
         np.add.reduce(delta, axis=1, out=step)
         if self._block.has_momentum:
@@ -115,7 +119,7 @@ class WeightUpdate:
         if self._block.has_l1:
             np.sign(w, out=self._penalties[layer])
             np.multiply(self._penalties[layer], self._shrink, out=self._penalties[layer])
-        np.multiply(w, self._keep, out=w)
+        np.multiply(w, self.keep, out=w)
         np.subtract(w, step, out=w)
         if self._block.has_l1:
             np.subtract(w, self._penalties[layer], out=w)
