@@ -69,8 +69,9 @@ def divide_trials(trials: Trials, rows: NDArray[np.intp], most_trials: int) -> I
     in_groups = np.argsort(group, kind="stable")
     ends = np.cumsum(np.bincount(group))
     for places in np.split(in_groups, ends[:-1]) if len(rows) else ():
-        for first in range(0, len(places), most_trials):
-            yield _make_block(trials, rows[places[first : first + most_trials]])
+        # Of even size: a small last block would pay as much overhead as a full one.
+        for part in np.array_split(places, -(-len(places) // most_trials)):
+            yield _make_block(trials, rows[part])
 
 
 def _make_block(trials: Trials, rows: NDArray[np.intp]) -> Block:

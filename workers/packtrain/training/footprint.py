@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from packtrain.training.choice import block_trials, rows_per_pass
+from packtrain.training.deferred import deferred_steps
 from packtrain.training.metrics import metric_names
 from packtrain.training.spec import Signature
 
@@ -54,6 +55,10 @@ def segment_memory_bytes(
     # Activations, errors, scratch; under dropout what it shows and its masks; the inputs.
     neurons = 5 * sum(signature.sizes[1:]) + 2 * signature.sizes[-1]
     passes = rows * (block * neurons + signature.sizes[0] + signature.sizes[-1]) * item
+    # The deferred first layer: its weighted inputs and errors, the rows and their products.
+    together = min(batch * deferred_steps(signature), training_rows)
+    deferred = block * 2 * signature.sizes[1] + signature.sizes[0] + together
+    passes += 2 * together * deferred * item
     order = 2 * 8 * training_rows + 8 * validation_rows
     return states + metrics + networks + passes + order
 
