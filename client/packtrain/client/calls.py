@@ -1,0 +1,243 @@
+"""The calls of the contract: how each request is built and each response read.
+
+The sync and the async client share all of this; they differ in how they wait.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
+
+from packtrain.client import converters, names
+from packtrain.client.errors import ApiError, Unavailable
+from packtrain.client.models import Model
+from packtrain.client.resources import (
+    Dataset,
+    Job,
+    JobPlan,
+    JobState,
+    ServerInfo,
+    Trial,
+    TrialState,
+)
+from packtrain.client.results import Results
+from packtrain.client.settings import ClientSettings, RetrySettings
+from packtrain.client.spec import JobSpec
+from packtrain.client.uploads import Split
+from packtrain.v1 import (
+    dataset_service_pb2_grpc,
+    server_service_pb2_grpc,
+    training_service_pb2_grpc,
+)
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+SpecLike: TypeAlias = JobSpec | Mapping[str, Any]
+Service = Literal["Training", "Dataset", "Server"]
+
+_STUBS: dict[str, Any] = {
+    "Training": training_service_pb2_grpc.TrainingServiceStub,
+    "Dataset": dataset_service_pb2_grpc.DatasetServiceStub,
+    "Server": server_service_pb2_grpc.ServerServiceStub,
+}
+
+
+def make_stubs(channel: Any) -> dict[str, Any]:
+    """The services' stubs on a channel of either kind."""
+    return {service: stub(channel) for service, stub in _STUBS.items()}
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """One call: ``parse`` reads the response, or the list of them where it is a stream.
+
+    ``request`` is a message, or a function that gives the messages of an upload anew.
+    """
+
+    service: Service
+    method: str
+    request: Any
+    parse: Callable[[Any], T]
+    is_transfer: bool = False
+    is_stream: bool = False
+    is_idempotent: bool = True
+
+    def arguments(self) -> Any:
+        """The request, or an iterator over the messages of an upload."""
+        return self.request() if callable(self.request) else self.request
+
+    def timeout_seconds(self, settings: ClientSettings) -> float:
+        """How long an attempt may take."""
+        return settings.transfer_timeout_seconds if self.is_transfer else settings.timeout_seconds
+
+
+class Attempts:
+    """Decides whether a call that failed is sent again, and after which pause."""
+
+    def __init__(self, call: Call[Any], retry: RetrySettings) -> None:
+        self._retry = retry
+        self._allowed = call.is_idempotent
+        self._count = 0
+        self._started = time.monotonic()
+
+    def pause_seconds(self, error: ApiError) -> float:
+        """The pause before the next attempt; raises ``error`` where there is none."""
+        pause = self._retry.pause_seconds(self._count)
+        spent = time.monotonic() - self._started
+        if (
+            not self._allowed
+            or not isinstance(error, Unavailable)
+            or spent + pause > self._retry.budget_seconds
+        ):
+            raise error
+        self._count += 1
+        return pause
+
+
+class CreatedJob(NamedTuple):
+    """A job and its plan; a job that was only validated has no state."""
+
+    job: Job
+    plan: JobPlan
+
+
+class Page(NamedTuple, Generic[T_co]):
+    """A part of a list, and the token of the next; "" where this is the last."""
+
+    items: tuple[T_co, ...]
+    next_token: str
+
+
+def create_job(
+    spec: SpecLike, job_id: str | None, request_id: str | None, validate_only: bool
+) -> Call[CreatedJob]:
+    request = converters.create_job_request(
+        spec, names.job_id(job_id or ""), request_id or new_request_id(), validate_only
+    )
+    return Call("Training", "CreateJob", request, _read_created)
+
+
+def _read_created(response: Any) -> CreatedJob:
+    return CreatedJob(converters.read_job(response.job), converters.read_plan(response.plan))
+
+
+def get_job(job: str) -> Call[Job]:
+    request = converters.request("GetJob", name=names.job_name(job))
+    return Call("Training", "GetJob", request, _read_job)
+
+
+def _read_job(response: Any) -> Job:
+    return converters.read_job(response.job)
+
+
+def list_jobs(states: Sequence[JobState], page_size: int, token: str) -> Call[Page[Job]]:
+    request = converters.request(
+        "ListJobs", page_size=page_size, page_token=token, states=converters.job_states(states)
+    )
+    return Call("Training", "ListJobs", request, _page("jobs", converters.read_job))
+
+
+def cancel_job(job: str, request_id: str | None) -> Call[Job]:
+    request = converters.request(
+        "CancelJob", name=names.job_name(job), request_id=request_id or new_request_id()
+    )
+    return Call("Training", "CancelJob", request, _read_job)
+
+
+def delete_job(job: str, etag: str, request_id: str | None) -> Call[None]:
+    request = converters.request(
+        "DeleteJob", name=names.job_name(job), etag=etag, request_id=request_id or new_request_id()
+    )
+    return Call("Training", "DeleteJob", request, _read_nothing)
+
+
+def list_trials(
+    job: str, states: Sequence[TrialState], page_size: int, token: str
+) -> Call[Page[Trial]]:
+    request = converters.request(
+        "ListTrials",
+        parent=names.job_name(job),
+        page_size=page_size,
+        page_token=token,
+        states=converters.trial_states(states),
+    )
+    return Call("Training", "ListTrials", request, _page("trials", converters.read_trial))
+
+
+def read_metrics(job: str, trials: Sequence[int], metrics: Sequence[str]) -> Call[Results]:
+    request = converters.request(
+        "ReadMetrics", name=names.job_name(job), trials=trials, metrics=metrics
+    )
+    return Call(
+        "Training",
+        "ReadMetrics",
+        request,
+        converters.read_results,
+        is_transfer=True,
+        is_stream=True,
+    )
+
+
+def download_model(job: str, trial: int) -> Call[Model]:
+    request = converters.request("DownloadModel", name=names.trial_name(job, trial))
+    return Call(
+        "Training",
+        "DownloadModel",
+        request,
+        converters.read_model,
+        is_transfer=True,
+        is_stream=True,
+    )
+
+
+def upload_dataset(name: str, splits: tuple[Split, ...], description: str) -> Call[Dataset]:
+    # The same content again is no error, so an upload may be sent again.
+    def messages() -> Iterator[Any]:
+        return converters.upload_requests(names.dataset_id(name), splits, description)
+
+    return Call("Dataset", "UploadDataset", messages, _read_dataset, is_transfer=True)
+
+
+def _read_dataset(response: Any) -> Dataset:
+    return converters.read_dataset(response.dataset)
+
+
+def get_dataset(name: str) -> Call[Dataset]:
+    request = converters.request("GetDataset", name=names.dataset_name(name))
+    return Call("Dataset", "GetDataset", request, _read_dataset)
+
+
+def list_datasets(page_size: int, token: str) -> Call[Page[Dataset]]:
+    request = converters.request("ListDatasets", page_size=page_size, page_token=token)
+    return Call("Dataset", "ListDatasets", request, _page("datasets", converters.read_dataset))
+
+
+def delete_dataset(name: str) -> Call[None]:
+    # It bears no request_id: sent again, it would answer NOT_FOUND to its own success.
+    request = converters.request("DeleteDataset", name=names.dataset_name(name))
+    return Call("Dataset", "DeleteDataset", request, _read_nothing, is_idempotent=False)
+
+
+def get_server_info() -> Call[ServerInfo]:
+    request = converters.request("GetServerInfo")
+    return Call("Server", "GetServerInfo", request, converters.read_server_info)
+
+
+def new_request_id() -> str:
+    """A name for one wish, however often it is sent."""
+    return str(uuid.uuid4())
+
+
+def _read_nothing(_: Any) -> None:
+    return None
+
+
+def _page(field: str, read: Callable[[Any], T]) -> Callable[[Any], Page[T]]:
+    def parse(response: Any) -> Page[T]:
+        messages: Iterable[Any] = getattr(response, field)
+        return Page(tuple(read(message) for message in messages), response.next_page_token)
+
+    return parse

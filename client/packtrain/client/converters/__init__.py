@@ -1,0 +1,41 @@
+"""The only modules of the client in which the contract's messages meet typed objects."""
+
+from packtrain.client.converters.documents import parse_document
+from packtrain.client.converters.requests import (
+    create_job_request,
+    job_states,
+    request,
+    trial_states,
+    upload_requests,
+    watch_request,
+)
+from packtrain.client.converters.resources import (
+    read_dataset,
+    read_event,
+    read_job,
+    read_model,
+    read_plan,
+    read_results,
+    read_server_info,
+    read_trial,
+)
+from packtrain.client.converters.specs import spec_message
+
+__all__ = [
+    "create_job_request",
+    "job_states",
+    "parse_document",
+    "read_dataset",
+    "read_event",
+    "read_job",
+    "read_model",
+    "read_plan",
+    "read_results",
+    "read_server_info",
+    "read_trial",
+    "request",
+    "spec_message",
+    "trial_states",
+    "upload_requests",
+    "watch_request",
+]

@@ -1,0 +1,147 @@
+"""Specifications in the contract's JSON form: checked against the proto's own descriptors.
+
+protobuf's parser stops at the first wrong field and words it for its own developers; this walk
+names all of them. It knows no schema but the descriptors.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar, cast
+
+from google.protobuf import json_format
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from google.protobuf.message import Message
+
+from packtrain.client.errors import SpecError, Violation
+
+# What an error calls the specification itself, which has no path.
+WHOLE = "specification"
+
+M = TypeVar("M", bound=Message)
+
+
+def parse_document(document: Any, message: M) -> M:
+    """Fill ``message`` from its JSON form. Raises SpecError, which names every wrong field."""
+    wrong = list(check_document(document, descriptor_of(message), ""))
+    if wrong:
+        raise SpecError(*wrong[0], *wrong[1:])
+    try:
+        json_format.ParseDict(document, message)
+    except json_format.ParseError as error:  # what the walk does not know
+        raise SpecError(WHOLE, " ".join(str(error).split())) from None
+    return message
+
+
+def descriptor_of(owner: Message | FieldDescriptor) -> Descriptor:
+    """The descriptor of a message, or of the message that a field belongs to."""
+    # The stubs know two implementations of descriptors; both have the same attributes.
+    found = owner.DESCRIPTOR if isinstance(owner, Message) else owner.containing_type
+    return cast(Descriptor, found)
+
+
+def enum_words(enum: EnumDescriptor) -> dict[str, int]:
+    """The enum's values by their names without prefix, in lower case; not the unspecified one."""
+    prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
+    return {v.name.removeprefix(prefix).lower(): v.number for v in enum.values if v.number}
+
+
+def check_document(value: Any, descriptor: Descriptor, path: str) -> Iterator[Violation]:
+    """What is wrong with ``value`` as the JSON form of a message."""
+    if descriptor.full_name == "google.protobuf.Value":
+        return  # anything goes: the server knows what the parameter's path takes
+    if not isinstance(value, Mapping):
+        yield Violation(path or WHOLE, f"expected a mapping of fields, not {_shown(value)}")
+        return
+    known = {name: f for f in descriptor.fields for name in (f.json_name, f.name)}
+    chosen: dict[str, str] = {}
+    for name, part in value.items():
+        part_path = f"{path}.{name}" if path else str(name)
+        field = known.get(name)
+        if field is None:
+            yield Violation(part_path, _unknown(str(name), descriptor))
+        elif part is not None:
+            yield from _check_oneof(field, str(name), part_path, chosen)
+            yield from _check_field(part, field, part_path)
+
+
+def _check_oneof(
+    field: FieldDescriptor, name: str, path: str, chosen: dict[str, str]
+) -> Iterator[Violation]:
+    # An optional scalar is a oneof of one: no other member can meet it.
+    if field.containing_oneof is not None:
+        first = chosen.setdefault(field.containing_oneof.name, name)
+        if first != name:
+            yield Violation(path, f"can't stand beside {first}: expected only one of the two")
+
+
+def _check_field(value: Any, field: FieldDescriptor, path: str) -> Iterator[Violation]:
+    if not field.is_repeated:
+        yield from _check_item(value, field, path)
+    elif not isinstance(value, list | tuple):
+        yield Violation(path, f"expected a list, not {_shown(value)}")
+    else:
+        for index, item in enumerate(value):
+            yield from _check_item(item, field, f"{path}[{index}]")
+
+
+def _check_item(value: Any, field: FieldDescriptor, path: str) -> Iterator[Violation]:
+    if field.message_type is not None:
+        yield from check_document(value, field.message_type, path)
+    elif field.enum_type is not None:
+        names_and_numbers = {*field.enum_type.values_by_name, *field.enum_type.values_by_number}
+        if isinstance(value, bool | list | dict) or value not in names_and_numbers:
+            names = [v.name for v in field.enum_type.values if v.number]
+            yield Violation(path, f"expected one of {', '.join(names)}, not {_shown(value)}")
+    elif field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
+        if not isinstance(value, str):
+            yield Violation(path, f"expected a text, not {_shown(value)}")
+    elif field.cpp_type == FieldDescriptor.CPPTYPE_DOUBLE:
+        if not _is_number(value, float):
+            yield Violation(path, f"expected a number, not {_shown(value)}")
+    elif not _is_number(value, int) or not _fits(int(value), field):
+        yield Violation(path, f"expected {_whole(field)}, not {_shown(value)}")
+
+
+_BITS = {
+    FieldDescriptor.CPPTYPE_INT32: (-(2**31), 2**31),
+    FieldDescriptor.CPPTYPE_INT64: (-(2**63), 2**63),
+    FieldDescriptor.CPPTYPE_UINT64: (0, 2**64),
+}
+
+
+def _fits(value: int, field: FieldDescriptor) -> bool:
+    low, high = _BITS[field.cpp_type]
+    return low <= value < high
+
+
+def _whole(field: FieldDescriptor) -> str:
+    low, high = _BITS[field.cpp_type]
+    return f"a whole number of {low} to {high - 1}"
+
+
+def _is_number(value: Any, kind: type[int] | type[float]) -> bool:
+    """Whether JSON's number, or the text of one, is of this kind."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return False
+    try:
+        number = kind(value)
+    except (ValueError, OverflowError):
+        return False
+    return kind is float or isinstance(value, str) or number == value
+
+
+def _unknown(name: str, descriptor: Descriptor) -> str:
+    names = [field.json_name for field in descriptor.fields]
+    near = difflib.get_close_matches(name, names, n=1)
+    if near:
+        return f"is not a field; did you mean {near[0]}?"
+    if not names:
+        return "is not a field: expected an empty mapping {}"
+    return f"is not a field; expected one of {', '.join(names)}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

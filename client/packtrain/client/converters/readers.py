@@ -1,0 +1,188 @@
+"""What each message of a specification takes from the typed object that stands for it.
+
+A reader gives the values of a message's fields, by the proto's names; a value may be a further
+object, a domain or None. Most objects bear the proto's names and need no reader of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+from packtrain.client import selections, spec
+from packtrain.client.domains import Choice, Domain
+from packtrain.client.errors import SpecError
+from packtrain.client.names import dataset_name
+
+Fields = dict[str, Any]
+
+# The member of its oneof that each alternative is.
+ALTERNATIVES: dict[type[Any], str] = {
+    spec.Quadratic: "quadratic",
+    spec.CrossEntropy: "cross_entropy",
+    spec.LogLikelihood: "log_likelihood",
+    spec.ScaledGaussian: "scaled_gaussian",
+    spec.UnitGaussian: "unit_gaussian",
+    spec.Xavier: "xavier",
+    spec.He: "he",
+    spec.Constant: "constant",
+    spec.GivenArrays: "arrays",
+    spec.SGD: "sgd",
+}
+
+
+def read_fields(message_name: str, value: Any, path: str) -> Fields:
+    """The fields that ``value`` gives to a message of this type; SpecError if it can't."""
+    reader, expected = READERS.get(message_name, (_read_plain, message_name))
+    found = reader(value)
+    if found is None:
+        raise SpecError(path or "spec", f"expected {expected}, not {value!r}")
+    return found
+
+
+def _own(value: Any) -> Fields:
+    return {f.name: getattr(value, f.name) for f in fields(value)}
+
+
+def _read_plain(value: Any) -> Fields | None:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return _own(value) if is_dataclass(value) and not isinstance(value, type) else None
+
+
+def _of(*kinds: type[Any]) -> Callable[[Any], Fields | None]:
+    return lambda value: _own(value) if isinstance(value, kinds) else None
+
+
+def _one_of(*kinds: type[Any]) -> Callable[[Any], Fields | None]:
+    return lambda value: {ALTERNATIVES[type(value)]: value} if isinstance(value, kinds) else None
+
+
+def _read_spec(value: Any) -> Fields | None:
+    if not isinstance(value, spec.JobSpec):
+        return None
+    found = _own(value)
+    del found["search"]  # written when all domains are known
+    measured = {"metrics": list(found.pop("metrics")) or None}
+    measured["every_epochs"] = found.pop("measure_every")
+    if any(part is not None for part in measured.values()):
+        found["measurement"] = measured
+    return found
+
+
+def _read_selection(value: Any) -> Fields | None:
+    match value:
+        case str():
+            return {"name": dataset_name(value)}
+        case selections.Synthetic():
+            return {"synthetic": value}
+        case selections.InlineDataset():
+            return {"inline": value}
+        case (x, y):
+            return {"inline": selections.inline(x, y)}
+        case selections.DatasetSelection():
+            return _read_full_selection(value)
+    return None
+
+
+def _read_full_selection(value: selections.DatasetSelection) -> Fields:
+    found = _own(value)
+    match found["name"]:
+        case str(name):
+            found["name"] = dataset_name(name)
+        case Choice(names):
+            found["name"] = Choice(tuple(dataset_name(name) for name in names))
+    rows, held_out = found.pop("training_rows"), found.pop("validation")
+    if isinstance(rows, Domain) and not _holds(rows, selections.RowRange):
+        rows = {"count": rows}
+    found["training"] = rows
+    by_rows = isinstance(held_out, str | selections.RowRange) or _holds(
+        held_out, str, selections.RowRange
+    )
+    found["validation_rows" if by_rows else "validation_share"] = held_out
+    return found
+
+
+def _holds(value: Any, *kinds: type[Any]) -> bool:
+    return isinstance(value, Choice) and all(isinstance(v, kinds) for v in value.values)
+
+
+def _read_rows(value: Any) -> Fields | None:
+    match value:
+        case str():
+            return {"split": value}
+        case bool():
+            return None
+        case int() | np.integer():
+            return {"count": int(value)}
+        case selections.RowRange() | dict():
+            return _read_plain(value)
+    return None
+
+
+def _read_inline(value: Any) -> Fields | None:
+    if not isinstance(value, selections.InlineDataset):
+        return None
+    found: Fields = {"inputs": _rows(value.inputs)}
+    if value.targets is not None:
+        found["targets"] = _rows(value.targets)
+    else:
+        found["labels"] = np.asarray(value.labels).tolist()
+    return found
+
+
+def _rows(array: Any) -> list[Fields]:
+    return [{"values": row} for row in np.asarray(array, np.float64).tolist()]
+
+
+def _read_network(value: Any) -> Fields | None:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return {"hidden": value}
+    return _own(value) if isinstance(value, spec.Network) else None
+
+
+def _read_arrays(value: Any) -> Fields | None:
+    if not isinstance(value, spec.GivenArrays):
+        return None
+    pairs = zip(value.weights, value.biases, strict=True)
+    return {"layers": [{"weights": _flat(w), "biases": _flat(b)} for w, b in pairs]}
+
+
+def _flat(array: Any) -> list[float]:
+    flat: list[float] = np.asarray(array, np.float64).ravel().tolist()
+    return flat
+
+
+# By message type: its reader, and what to say when the value is of none of its kinds.
+READERS: dict[str, tuple[Callable[[Any], Fields | None], str]] = {
+    "JobSpec": (_read_spec, "a JobSpec or a mapping in the contract's JSON form"),
+    "DatasetSelection": (
+        _read_selection,
+        "a dataset's name, a DatasetSelection, a synthetic set or a pair (x, y)",
+    ),
+    "RowRange": (_read_rows, "a RowRange, a number of rows or a split's name"),
+    "SyntheticDataset": (_of(selections.Synthetic), "a synthetic set such as xor()"),
+    "InlineDataset": (_read_inline, "inline(x, y)"),
+    "Network": (_read_network, "a Network or the widths of its hidden layers"),
+    "Cost": (
+        _one_of(spec.Quadratic, spec.CrossEntropy, spec.LogLikelihood),
+        "Quadratic(), CrossEntropy() or LogLikelihood()",
+    ),
+    "Initialization": (
+        _one_of(
+            spec.ScaledGaussian,
+            spec.UnitGaussian,
+            spec.Xavier,
+            spec.He,
+            spec.Constant,
+            spec.GivenArrays,
+        ),
+        "ScaledGaussian(), UnitGaussian(), Xavier(), He(), Constant() or GivenArrays()",
+    ),
+    "GivenArrays": (_read_arrays, "GivenArrays()"),
+    "Regularization": (_of(spec.Regularization), "Regularization()"),
+    "Optimizer": (_one_of(spec.SGD), "SGD()"),
+}

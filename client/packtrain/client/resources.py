@@ -1,0 +1,176 @@
+"""What the server holds, as typed objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from packtrain.client.names import dataset_id, job_id
+
+
+class JobState(StrEnum):
+    """A job's state; the contract's comments say what leads out of each."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing leads out of it."""
+        return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
+
+
+class TrialState(StrEnum):
+    """A trial's state. DIVERGED is a result, not an error."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    DIVERGED = "diverged"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing leads out of it."""
+        return self not in (TrialState.QUEUED, TrialState.RUNNING)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Why something failed: ``reason`` for programs, ``message`` for people."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobProgress:
+    """How far a job is: trials, those that ended by how, and epochs summed over trials."""
+
+    trials: int
+    succeeded: int
+    diverged: int
+    failed: int
+    cancelled: int
+    trial_epochs: int
+    trial_epochs_total: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobPlan:
+    """What a job would cost: ``operations`` are multiplications and additions."""
+
+    trials: int
+    packs: int
+    memory_bytes: int
+    operations: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A training job as it was when it was read.
+
+    ``spec`` is the contract's JSON form with every default filled in; ``create_job`` takes it.
+    ``layer_sizes`` is empty where trials differ.
+    """
+
+    name: str
+    uid: str
+    spec: Mapping[str, Any]
+    state: JobState | None
+    create_time: datetime | None
+    start_time: datetime | None
+    end_time: datetime | None
+    failure: Failure | None
+    progress: JobProgress
+    metrics: tuple[str, ...]
+    layer_sizes: tuple[int, ...]
+    etag: str
+
+    @property
+    def id(self) -> str:
+        """The name without "jobs/"."""
+        return job_id(self.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One assignment of values to the search space, and what came of it.
+
+    ``parameters`` are this trial's values by path; ``final_metrics`` those of its last epoch,
+    once it has ended.
+    """
+
+    name: str
+    index: int
+    state: TrialState
+    parameters: Mapping[str, Any]
+    epochs: int
+    final_metrics: Mapping[str, float]
+    failure: Failure | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """Rows to learn from. ``splits`` maps names to rows; ``classes`` is 0 for real targets."""
+
+    name: str
+    origin: str
+    splits: Mapping[str, int]
+    features: int
+    classes: int
+    targets: int
+    digest: str
+    size_bytes: int
+    create_time: datetime | None
+    description: str
+
+    @property
+    def id(self) -> str:
+        """The name without "datasets/"."""
+        return dataset_id(self.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricInfo:
+    """Something that can be measured; ``per_layer`` ones yield name/1, name/2, ..."""
+
+    name: str
+    description: str
+    per_layer: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerLimits:
+    """What the server refuses to exceed."""
+
+    max_trials: int
+    max_job_memory_bytes: int
+    max_upload_bytes: int
+    max_message_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerInfo:
+    """What the server is and offers, by the words that a specification names it with."""
+
+    version: str
+    activations: tuple[str, ...]
+    costs: tuple[str, ...]
+    initializations: tuple[str, ...]
+    optimizers: tuple[str, ...]
+    search_algorithms: tuple[str, ...]
+    domains: tuple[str, ...]
+    metrics: tuple[MetricInfo, ...]
+    synthetic_datasets: tuple[str, ...]
+    limits: ServerLimits
+    engine_state: str
+    workers: int
