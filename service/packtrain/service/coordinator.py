@@ -7,6 +7,7 @@ on when it is started again. Cancelling and fair shares happen between segments.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 import structlog
@@ -40,6 +41,11 @@ class _JobRun:
         # Pack tasks that wait for a turn: cancelling the job need not wait for them.
         self.waiting: set[asyncio.Task[None]] = set()
 
+    def cancel(self) -> None:
+        self.cancelling = True
+        for task in self.waiting:
+            task.cancel()
+
 
 class Coordinator:
     """Owns the training of all jobs of one store, from :meth:`run` until that is cancelled."""
@@ -62,9 +68,7 @@ class Coordinator:
         """The store says that the job is CANCELLING: stop it after its running segments."""
         run = self._jobs.get(uid)
         if run is not None:
-            run.cancelling = True
-            for task in run.waiting:
-                task.cancel()
+            run.cancel()
         self.wake()
 
     async def run(self) -> None:
@@ -80,7 +84,11 @@ class Coordinator:
                     self._wake.set()
                     continue
                 for record in found:
-                    if record.uid not in self._jobs and len(self._jobs) < _MAX_ACTIVE_JOBS:
+                    run = self._jobs.get(record.uid)
+                    if run is not None and record.state is JobState.CANCELLING:
+                        # Cancelled between being read here and being known to cancel().
+                        run.cancel()
+                    elif run is None and len(self._jobs) < _MAX_ACTIVE_JOBS:
                         self._jobs[record.uid] = run = _JobRun(record)
                         tasks.create_task(self._run_job(run))
                 await self._wake.wait()
@@ -98,7 +106,9 @@ class Coordinator:
         except Exception:
             log.exception("job_crashed", job=run.record.job_id)
             failure = Failure("INTERNAL", "the service could not train this job; see its log")
-            await self._fail_job(uid, failure)
+            # The store may be the reason: then the job is tried again, and ends no other one.
+            with contextlib.suppress(StoreUnavailableError):
+                await self._fail_job(uid, failure)
         finally:
             del self._jobs[uid]
             self._wake.set()
@@ -161,11 +171,18 @@ class Coordinator:
                 if recording is not None:
                     await recording
                 recording = asyncio.create_task(self._record(uid, made)) if made else None
-        finally:
-            run.waiting.discard(task)
+        except SegmentFailedError as error:
+            log.warning("pack_failed", pack=pack.state_key, reason=error.reason, why=str(error))
             if recording is not None:
                 await recording
-            await self._engine.drop_state(pack.state_key)
+            await self._store.fail_pack(uid, record.index, Failure(error.reason, str(error)))
+        finally:
+            run.waiting.discard(task)
+            try:
+                if recording is not None:
+                    await recording
+            finally:
+                await self._engine.drop_state(pack.state_key)
 
     async def _run_segment(self, uid: str, pack: PackRun) -> Recording | None:
         if not pack.started:
@@ -177,13 +194,6 @@ class Coordinator:
         except StateLostError as error:
             log.warning("state_lost", pack=pack.state_key, why=str(error))
             pack.begin_again()
-            return None
-        except SegmentFailedError as error:
-            log.warning("pack_failed", pack=pack.state_key, reason=error.reason, why=str(error))
-            ended = pack.fail(Failure(error.reason, str(error)))
-            await self._store.record_segment(
-                uid, pack.index, pack.recorded, pack.recorded, None, [ended], 0
-            )
             return None
         return pack.advance(segment, result)
 

@@ -137,8 +137,11 @@ def draw(domain: Domain, seed: int, path: str, first: int, stop: int) -> Column:
         return domain.mean + domain.standard_deviation * standard
     if domain.log:
         low, high = math.log(domain.low), math.log(domain.high)
-        return np.clip(np.exp(low + (high - low) * unit[:, 0]), domain.low, domain.high)
-    return domain.low + (domain.high - domain.low) * unit[:, 0]
+        values = np.exp(low + (high - low) * unit[:, 0])
+    else:
+        values = domain.low + (domain.high - domain.low) * unit[:, 0]
+    # Rounding may reach the upper end, which is not of the interval.
+    return np.clip(values, domain.low, np.nextafter(domain.high, domain.low))
 
 
 def trial_seeds(order_seeds: NDArray[np.uint64], indices: NDArray[np.int64]) -> NDArray[np.uint64]:

@@ -106,8 +106,8 @@ class Server:
         """NOT_SERVING, no new segments, no more calls, no engine."""
         await self._health.enter_graceful_shutdown()
         self._training.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._training
+        # Whatever it ended with is logged; the rest must be stopped all the same.
+        await asyncio.wait([self._training])
         await self._grpc_server.stop(_GRACE_SECONDS)
         await self.engine.stop()
 

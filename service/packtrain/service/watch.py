@@ -33,13 +33,12 @@ def read_token(token: str, uid: str) -> int:
         return 0
     try:
         token_uid, _, sequence = base64.urlsafe_b64decode(token.encode()).decode().partition(":")
-        number = int(sequence)
     except (ValueError, binascii.Error):
-        token_uid, number = "", -1
-    if token_uid != uid or number < 0:
+        token_uid = sequence = ""
+    if token_uid != uid or not sequence.isdecimal() or len(sequence) > 18:
         description = "is no token of this job (was the job deleted and created again?)"
         raise InvalidSpecError.of([Violation("resume_token", description)])
-    return number
+    return int(sequence)
 
 
 @dataclass(frozen=True)

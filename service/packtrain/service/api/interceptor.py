@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, NoReturn
 
 import grpc
@@ -35,6 +35,9 @@ from packtrain.service.errors import (
 log = structlog.get_logger()
 
 DOMAIN = "packtrain"
+# gRPC takes 8 KiB of trailers, in which the details are Base64 beside the message itself.
+_MAX_DETAILS_BYTES = 3_500
+_MAX_TEXT = 400
 
 _DATASET_ERRORS: dict[type[DatasetError], type[ServiceError]] = {
     DatasetNotFoundError: NotFoundError,
@@ -121,23 +124,34 @@ def _status_of(error: ServiceError | Exception, method: str) -> status_pb2.Statu
         error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
     ]
     if error.violations:
-        details.append(
-            error_details_pb2.BadRequest(
-                field_violations=[
-                    error_details_pb2.BadRequest.FieldViolation(
-                        field=v.field, description=v.description
-                    )
-                    for v in error.violations
-                ]
-            )
-        )
+        details.append(_bad_request(error.violations))
     if error.retry_seconds is not None:
         delay = Duration()
         delay.FromMilliseconds(int(error.retry_seconds * 1000))
         details.append(error_details_pb2.RetryInfo(retry_delay=delay))
     return status_pb2.Status(
-        code=code.value[0], message=error.message, details=[_pack(d) for d in details]
+        code=code.value[0], message=_cut(error.message), details=[_pack(d) for d in details]
     )
+
+
+def _bad_request(violations: Sequence[Violation]) -> error_details_pb2.BadRequest:
+    """Every wrong field, as far as trailers have room: then how many there are more."""
+    found = error_details_pb2.BadRequest()
+    for i, violation in enumerate(violations):
+        found.field_violations.add(
+            field=_cut(violation.field), description=_cut(violation.description)
+        )
+        if found.ByteSize() > _MAX_DETAILS_BYTES:
+            del found.field_violations[-1]
+            more = f"and {len(violations) - i} more wrong fields"
+            found.field_violations.add(field=_cut(violation.field), description=more)
+            break
+    return found
+
+
+def _cut(text: str) -> str:
+    # What a client sent may be told back to it, but not all of a megabyte.
+    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}..."
 
 
 def _pack(detail: Message) -> AnyMessage:

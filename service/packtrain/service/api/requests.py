@@ -62,7 +62,8 @@ def read_page_number(token: str) -> int | None:
     text = read_page_token(token)
     if text is None:
         return None
-    if not text.isdecimal():
+    # Beyond 18 digits no database counts.
+    if not text.isdecimal() or len(text) > 18:
         raise InvalidSpecError.of([Violation("page_token", "is no token of a response")])
     return int(text)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import secrets
 import shutil
 import uuid
@@ -75,11 +76,12 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
     async def ListJobs(self, request: pb.ListJobsRequest, _: Context) -> pb.ListJobsResponse:
         """Newest first; a page goes on below the last order that was shown."""
         size = page_size(request.page_size, 50, 500)
-        states = messages.from_job_states(list(request.states))
+        states = messages.from_job_states(request.states)
         before = read_page_number(request.page_token)
         found = await self._store.list_jobs(size + 1, before, states)
-        more = write_page_token(found[size - 1].order) if len(found) > size else ""
-        jobs = [messages.to_job(job) for job in found[:size]]
+        shown = _fitting(found[:size])
+        more = write_page_token(shown[-1].order) if len(found) > len(shown) else ""
+        jobs = [messages.to_job(job) for job in shown]
         return pb.ListJobsResponse(jobs=jobs, next_page_token=more)
 
     async def CancelJob(self, request: pb.CancelJobRequest, _: Context) -> pb.CancelJobResponse:
@@ -124,16 +126,13 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
         job = await self._job(request.parent, "parent")
         size = page_size(request.page_size, 100, 1000)
         first = read_page_number(request.page_token) or 0
-        states = messages.from_trial_states(list(request.states))
+        states = messages.from_trial_states(request.states)
         found = await self._store.list_trials(job, first, size + 1, states)
         more = write_page_token(found[size].index) if len(found) > size else ""
         shown = found[:size]
-        trials = []
-        if shown:
-            spec = spec_pb2.JobSpec.FromString(job.spec)
-            start = shown[0].index
-            values = await asyncio.to_thread(trial_parameters, spec, start, shown[-1].index + 1)
-            trials = [messages.to_trial(job, t, values[t.index - start]) for t in shown]
+        spec = spec_pb2.JobSpec.FromString(job.spec)
+        values = await asyncio.to_thread(trial_parameters, spec, [t.index for t in shown])
+        trials = [messages.to_trial(job, t, v) for t, v in zip(shown, values, strict=True)]
         return pb.ListTrialsResponse(trials=trials, next_page_token=more)
 
     async def ReadMetrics(
@@ -182,3 +181,9 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
         yield pb.DownloadModelResponse(header=header)
         for start in range(0, len(content), _CHUNK_BYTES):
             yield pb.DownloadModelResponse(chunk=content[start : start + _CHUNK_BYTES])
+
+
+def _fitting(jobs: list[JobRecord]) -> list[JobRecord]:
+    """As many as a client reads in one message (specifications carry data), at least one."""
+    sizes = itertools.accumulate(len(job.spec) for job in jobs)
+    return jobs[: max(1, sum(size <= _READ_BYTES for size in sizes))]

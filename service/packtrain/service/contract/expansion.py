@@ -308,7 +308,8 @@ class _Expander:
         column = self._columns["seed"][indices]
         if "seed" in self._parameters.choices:
             values = [int(v) for v in self._parameters.choices["seed"]]
-            column = np.array(values, np.int64)[column]
+            order = np.array(values, np.uint64)[column]
+            return order, trial_seeds(order, np.zeros(len(indices), np.int64))
         if column.min() < 0:
             self._violations.add("seed", "must be at least 0 (a value of its domain)")
         order = column.astype(np.uint64)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 import numpy as np
 from google.protobuf.struct_pb2 import Value
@@ -10,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from packtrain.service.contract.fields import enum_value
 from packtrain.service.datasets import Origin, StoredDataset
+from packtrain.service.errors import InvalidSpecError, Violation
 from packtrain.service.records import (
     Event,
     Failure,
@@ -23,6 +26,8 @@ from packtrain.service.records import (
 from packtrain.service.resources import dataset_name, job_name, trial_name
 from packtrain.service.states import JobState, TrialState
 from packtrain.v1 import dataset_service_pb2, job_pb2, spec_pb2, training_service_pb2
+
+State = TypeVar("State", JobState, TrialState)
 
 _ORIGINS = {
     Origin.BUILT_IN: dataset_service_pb2.DATASET_ORIGIN_BUILT_IN,
@@ -59,16 +64,26 @@ def to_trial_state(state: TrialState) -> job_pb2.TrialState:
     return value
 
 
-def from_job_states(states: list[int]) -> list[JobState]:
-    """The states of a filter; unknown ones match nothing and are left out."""
-    names: dict[int, JobState] = {to_job_state(state): state for state in JobState}
-    return [names[s] for s in states if s in names]
+def from_job_states(states: Sequence[int]) -> list[JobState]:
+    """The states of a filter. Raises InvalidSpecError for one that is none."""
+    return _from_states(states, {to_job_state(state): state for state in JobState})
 
 
-def from_trial_states(states: list[int]) -> list[TrialState]:
-    """The states of a filter; unknown ones match nothing and are left out."""
-    names: dict[int, TrialState] = {to_trial_state(state): state for state in TrialState}
-    return [names[s] for s in states if s in names]
+def from_trial_states(states: Sequence[int]) -> list[TrialState]:
+    """The states of a filter. Raises InvalidSpecError for one that is none."""
+    return _from_states(states, {to_trial_state(state): state for state in TrialState})
+
+
+def _from_states(states: Sequence[int], names: Mapping[int, State]) -> list[State]:
+    # To leave an unknown one out would turn "none" into "all".
+    violations = [
+        Violation(f"states[{i}]", f"must be one of {', '.join(s.name for s in names.values())}")
+        for i, state in enumerate(states)
+        if state not in names
+    ]
+    if violations:
+        raise InvalidSpecError.of(violations)
+    return [names[state] for state in states]
 
 
 def to_job(job: JobRecord) -> job_pb2.Job:

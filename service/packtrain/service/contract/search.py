@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from packtrain.service.contract.fields import (
     is_given,
     is_integer,
     oneof_conflict,
+    set_json,
 )
 from packtrain.service.search import (
     Choice,
@@ -30,6 +32,8 @@ from packtrain.service.search import (
 )
 from packtrain.v1 import spec_pb2
 
+# A draw has 53 bits.
+MAX_INTEGER_SPAN = 2**53
 _NOT_SEARCHABLE = ("search", "measurement", "data_type")
 
 
@@ -65,8 +69,7 @@ def read_search(spec: spec_pb2.JobSpec, violations: Violations) -> ParameterSpac
         if domain is None:
             continue
         if isinstance(domain, Choice):
-            values = json_format.MessageToDict(parameter.choice).get("values", [])
-            choices[parameter.path] = values
+            choices[parameter.path] = _read_values(parameter, where, violations)
         if isinstance(algorithm, Grid):
             _check_grid(domain, algorithm, parameter.WhichOneof("domain"), where, violations)
         parameters.append((parameter.path, domain))
@@ -155,6 +158,21 @@ def _read_domain(
     return _read_interval(message, kind == "log_uniform", where, violations)
 
 
+def _read_values(parameter: spec_pb2.Parameter, where: str, violations: Violations) -> list[Any]:
+    try:
+        values = json_format.MessageToDict(parameter.choice).get("values", [])
+    except json_format.SerializeToJsonError:
+        violations.add(f"{where}.choice.values", "must be JSON values: no NaN, no infinity")
+        return []
+    for i, value in enumerate(values):
+        # Seeds become a column without ever being set in a message.
+        wrong = set_json(spec_pb2.JobSpec(), "seed", value) if parameter.path == "seed" else None
+        if wrong or (parameter.path == "seed" and value is None):
+            expected = f"must be a whole number from 0 to 2^53, not {value!r}"
+            violations.add(f"{where}.choice.values[{i}]", expected)
+    return list(values)
+
+
 def _read_integer(
     message: spec_pb2.IntegerRange, where: str, violations: Violations
 ) -> Integer | None:
@@ -164,6 +182,9 @@ def _read_integer(
         return None
     if message.high < message.low:
         violations.add(f"{where}.high", f"must be at least low ({message.low}), not {message.high}")
+        return None
+    if message.high - message.low > MAX_INTEGER_SPAN:
+        violations.add(f"{where}.high", f"must be at most low + {MAX_INTEGER_SPAN:,}")
         return None
     return Integer(message.low, message.high, step)
 
@@ -179,6 +200,9 @@ def _read_interval(
             f"{where}.high", f"must be above low ({message.low:g}), not {message.high:g}"
         )
         return None
+    if not math.isfinite(message.high - message.low):
+        violations.add(f"{where}.high", "must be less than 1.8e308 above low")
+        return None
     return Uniform(message.low, message.high, log)
 
 
@@ -191,14 +215,15 @@ def _check_grid(
         violations.add("search.grid.points", f"must be given for the {kind} domain of {where}")
 
 
-def trial_parameters(spec: spec_pb2.JobSpec, first: int, stop: int) -> list[dict[str, Value]]:
-    """The values of the trials first <= k < stop, by path."""
+def trial_parameters(spec: spec_pb2.JobSpec, trials: Sequence[int]) -> list[dict[str, Value]]:
+    """The values of these trials, by path; ``trials`` ascend."""
     parameters = read_search(spec, Violations())
-    if parameters is None:
-        return [{} for _ in range(first, stop)]
-    columns = parameters.space.columns(spec.seed, first, stop)
+    if parameters is None or not trials:
+        return [{} for _ in trials]
+    first = trials[0]
+    columns = parameters.space.columns(spec.seed, first, trials[-1] + 1)
     rows: list[dict[str, Value]] = []
-    for k in range(stop - first):
-        row = {path: parameters.value(path, column, k) for path, column in columns.items()}
+    for k in trials:
+        row = {path: parameters.value(path, column, k - first) for path, column in columns.items()}
         rows.append({path: json_format.ParseDict(v, Value()) for path, v in row.items()})
     return rows

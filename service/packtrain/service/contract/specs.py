@@ -44,7 +44,7 @@ _SCALINGS = {
     spec_pb2.SCALING_STANDARDIZE: Scaling.STANDARDIZE,
     spec_pb2.SCALING_MIN_MAX: Scaling.MIN_MAX,
 }
-_DISTRIBUTIONS = {
+_DISTRIBUTIONS: dict[int, Distribution] = {
     spec_pb2.DISTRIBUTION_UNSPECIFIED: Distribution.NORMAL,
     spec_pb2.DISTRIBUTION_NORMAL: Distribution.NORMAL,
     spec_pb2.DISTRIBUTION_UNIFORM: Distribution.UNIFORM,
@@ -109,6 +109,10 @@ def read_outputs(
     encoding = spec.dataset.target_encoding
     one_hot = spec_pb2.TARGET_ENCODING_ONE_HOT
     field = "network.outputs"
+    if encoding not in spec_pb2.TargetEncoding.values():
+        violations.add(
+            "dataset.target_encoding", f"{encoding} is no target encoding of this server"
+        )
     if not dataset.classes:
         if encoding == one_hot:
             violations.add(
@@ -166,9 +170,9 @@ def read_initialization(
     if kind == "unit_gaussian":
         return UnitGaussian()
     if kind == "xavier":
-        return Xavier(_DISTRIBUTIONS[message.xavier.distribution])
+        return Xavier(_read_distribution(message.xavier.distribution, kind, violations))
     if kind == "he":
-        return He(_DISTRIBUTIONS[message.he.distribution])
+        return He(_read_distribution(message.he.distribution, kind, violations))
     if kind == "constant":
         where = "initialization.constant"
         weight, bias = (
@@ -179,6 +183,13 @@ def read_initialization(
     if kind == "arrays":
         return _read_arrays(message.arrays, sizes, violations)
     return ScaledGaussian()
+
+
+def _read_distribution(value: int, kind: str, violations: Violations) -> Distribution:
+    if value not in _DISTRIBUTIONS:
+        field = f"initialization.{kind}.distribution"
+        violations.add(field, f"{value} is no distribution of this server")
+    return _DISTRIBUTIONS.get(value, Distribution.NORMAL)
 
 
 def _read_arrays(

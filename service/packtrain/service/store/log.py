@@ -84,11 +84,12 @@ def read_events(
 
 
 def last_values(
-    connection: Connection, uid: str, trials: NDArray[np.int32], metrics: int
-) -> NDArray[np.float32]:
-    """What was recorded last of each of these trials, (K, metrics); NaN where nothing was."""
-    values = np.full((len(trials), metrics), np.nan, np.float32)
-    wanted = {trial: row for row, trial in enumerate(trials.tolist())}
+    connection: Connection, uid: str, trials: set[int]
+) -> dict[int, NDArray[np.float32]]:
+    """What was recorded last, (metrics,), of each of these trials of which something was."""
+    values: dict[int, NDArray[np.float32]] = {}
+    if not trials:
+        return values
     table = schema.events
     result = connection.execute(
         select(table)
@@ -100,9 +101,9 @@ def last_values(
         block = _decode(row)
         assert isinstance(block, MetricsRecorded)
         for position, trial in enumerate(block.trials.tolist()):
-            if trial in wanted:
-                values[wanted.pop(trial)] = block.values[position, -1]
-        if not wanted:
+            if trial in trials and trial not in values:
+                values[trial] = block.values[position, -1]
+        if len(values) == len(trials):
             break
     result.close()
     return values

@@ -162,8 +162,21 @@ class Store:
         )
         self._tell(uid)
 
+    async def fail_pack(self, uid: str, pack_index: int, failure: Failure) -> None:
+        """Every trial of the pack that has not ended is FAILED.
+
+        Raises IllegalTransitionError where the job no longer trains.
+        """
+        await self._database.write(
+            partial(training.fail_pack, uid=uid, pack_index=pack_index, failure=failure)
+        )
+        self._tell(uid)
+
     async def finish_job(self, uid: str, state: JobState, failure: Failure | None) -> None:
-        """The job has ended. Raises IllegalTransitionError where it may not go to ``state``."""
+        """The job has ended; FAILED, so have all its trials that had not.
+
+        Raises IllegalTransitionError where it may not go to ``state``.
+        """
         await self._database.write(
             partial(training.finish_job, uid=uid, state=state, failure=failure)
         )

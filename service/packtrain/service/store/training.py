@@ -57,6 +57,8 @@ def _move_job(
 
 def finish_job(connection: Connection, uid: str, state: JobState, failure: Failure | None) -> None:
     """See Store.finish_job."""
+    if state is JobState.FAILED:
+        _end_rest(connection, uid, TrialState.FAILED, failure)
     if not _move_job(connection, uid, state, failure):
         raise IllegalTransitionError("ILLEGAL_TRANSITION", f"the job may not become {state.name}")
 
@@ -73,7 +75,7 @@ def cancel_job(connection: Connection, job_id: str, request: RequestKey | None) 
             metadata={"state": job.state.name},
         )
     if job.state is JobState.QUEUED:
-        _cancel_trials(connection, job.uid)
+        _end_rest(connection, job.uid, TrialState.CANCELLED)
         _move_job(connection, job.uid, JobState.CANCELLED)
     else:
         _move_job(connection, job.uid, JobState.CANCELLING)
@@ -86,20 +88,38 @@ def finish_cancelling(connection: Connection, uid: str) -> None:
     state = connection.execute(select(_J.state).where(_J.uid == uid)).scalar_one_or_none()
     if state != JobState.CANCELLING.value:
         return
-    _cancel_trials(connection, uid)
+    _end_rest(connection, uid, TrialState.CANCELLED)
     _move_job(connection, uid, JobState.CANCELLED)
 
 
-def _cancel_trials(connection: Connection, uid: str) -> None:
+def fail_pack(connection: Connection, uid: str, pack_index: int, failure: Failure) -> None:
+    """See Store.fail_pack."""
+    _require_training(connection, uid)
+    _end_rest(connection, uid, TrialState.FAILED, failure, pack_index)
+
+
+def _end_rest(
+    connection: Connection,
+    uid: str,
+    state: TrialState,
+    failure: Failure | None = None,
+    pack_index: int | None = None,
+) -> None:
+    """Every trial of the job (of one pack) that has not ended ends so, with what was recorded."""
     over = ended_trials(connection, uid)
+    left = {
+        pack: [t for t in pack.trials.tolist() if t not in over]
+        for pack in list_packs(connection, uid)
+        if pack_index is None or pack.index == pack_index
+    }
+    begun = {t for pack, trials in left.items() if pack.epochs for t in trials}
+    values = last_values(connection, uid, begun)
     events: list[EventBody] = []
-    for pack in list_packs(connection, uid):
-        left = np.array([t for t in pack.trials.tolist() if t not in over], np.int32)
-        if len(left) == 0:
-            continue
-        epochs = np.full(len(left), pack.epochs, np.int32)
-        final = last_values(connection, uid, left, len(pack.metrics))
-        ended = EndedTrials(TrialState.CANCELLED, left, epochs, final)
+    for pack, trials in left.items():
+        nothing = np.full(len(pack.metrics), np.nan, np.float32)
+        final = np.array([values.get(t, nothing) for t in trials], np.float32)
+        epochs = np.full(len(trials), pack.epochs, np.int32)
+        ended = EndedTrials(state, np.array(trials, np.int32), epochs, final, failure)
         events += _end_trials(connection, uid, pack.index, ended)
     append_events(connection, uid, events)
 
@@ -203,7 +223,9 @@ def _end_trials(
     connection.execute(insert(schema.trials), rows)
     counter = _J[ended.state.value]
     connection.execute(
-        update(schema.jobs).where(_J.uid == uid).values({counter: counter + len(rows)})
+        update(schema.jobs)
+        .where(_J.uid == uid)
+        .values({counter: counter + len(rows), _J.revision: _J.revision + 1})
     )
     return [TrialsChanged(ended.state, ended.trials, ended.epochs, failure)]
 
