@@ -54,10 +54,10 @@ def segment_memory_bytes(
     rows = 2 * batch + 2 * min(rows_per_pass(signature), max(training_rows, validation_rows))
     # Activations, errors, scratch; under dropout what it shows and its masks; the inputs.
     neurons = 5 * sum(signature.sizes[1:]) + 2 * signature.sizes[-1]
-    passes = rows * (block * neurons + signature.sizes[0] + signature.sizes[-1]) * item
+    passes = rows * (block * neurons + 2 * signature.sizes[0] + signature.sizes[-1]) * item
     # The deferred first layer: its weighted inputs and errors, the rows and their products.
     together = min(batch * deferred_steps(signature), training_rows)
-    deferred = block * 2 * signature.sizes[1] + signature.sizes[0] + together
+    deferred = block * 2 * signature.sizes[1] + 2 * signature.sizes[0] + together
     passes += 2 * together * deferred * item
     order = 2 * 8 * training_rows + 8 * validation_rows
     return states + metrics + networks + passes + order

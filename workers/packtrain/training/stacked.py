@@ -69,6 +69,7 @@ class StackedKernel:
             made = self._pass_of(len(rows))
             # mode="clip" lets NumPy write straight into the buffer; the rows are in range.
             np.take(x, rows, axis=0, out=made.x, mode="clip")
+            np.copyto(made.x_columns, made.x)
             np.take(y, rows, axis=0, out=made.y, mode="clip")
             self._forward(made.x, made, generators)
             self._learn(made)
