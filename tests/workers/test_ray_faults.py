@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -84,6 +86,12 @@ async def until_busy(engine: SupervisedEngine, *, besides: int | None = None) ->
             await asyncio.sleep(0.01)
 
 
+def scratch_of(session_id: int) -> Path:
+    """The folder of an engine's own Ray cluster, from the command lines of its processes."""
+    lines = [Path(f"/proc/{p}/cmdline").read_text() for p in list_session(session_id)]
+    return Path(re.search(r"--session-dir=(/tmp/packtrain-[^/]+)/", " ".join(lines))[1])
+
+
 async def stop_worker_with(engine: SupervisedEngine, segment):
     """A task that runs a segment, and the process id of its worker, which is stopped."""
     await until(lambda: engine.workers == 1)
@@ -152,10 +160,12 @@ async def test_ray_goes_with_a_killed_service():
     )
     lines = [await service.stdout.readline(), await service.stdout.readline()]
     engine_process_id = int(lines[1])
-    assert list_session(engine_process_id)
+    scratch = scratch_of(engine_process_id)
+    assert scratch.is_dir()
     service.kill()
     await service.wait()
     await until(lambda: list_session(engine_process_id) == [])
+    assert not scratch.exists()
 
 
 @pytest.mark.parametrize(
@@ -174,10 +184,12 @@ async def test_an_address_without_a_cluster(address, sentence):
     await engine.stop()
 
 
-async def test_stopping_a_start():
+@pytest.mark.parametrize("until_turn", [1, 3, 50])
+async def test_stopping_a_start(until_turn):
     engine = SupervisedEngine(1)
     starting = asyncio.create_task(engine.start())
-    await until(lambda: engine.status is EngineStatus.STARTING)
+    for _ in range(until_turn):
+        await asyncio.sleep(0)
     await engine.stop()
     with pytest.raises(EngineStartError, match="stopped"):
         await starting
@@ -187,11 +199,13 @@ async def test_stopping_leaves_no_process(engine, segment, changes, log_dir):
     """The last test of the module, since it ends the engine of the others."""
     task, _ = await stop_worker_with(engine, segment("stopped", 0, 2))
     process_id = (await engine.describe()).process_id
-    assert list_session(process_id)
+    scratch = scratch_of(process_id)
+    assert scratch.is_dir()
     await engine.stop()
     with pytest.raises(StateLostError):
         await task
     assert list_session(process_id) == []
+    assert not scratch.exists()
     assert changes[0] == (EngineStatus.STARTING, 0)
     assert (EngineStatus.READY, 1) in changes
     assert changes[-1] == (EngineStatus.STOPPED, 0)

@@ -52,12 +52,14 @@ class EngineChild:
         channel: Channel,
         scratch: Path,
         log_file: BinaryIO,
+        place: str,
     ) -> None:
         self.workers = 0
         self._process = process
         self._channel = channel
         self._scratch = scratch
         self._log_file = log_file
+        self._place = place
         self._log_start = log_file.tell()
         self._request_ids = itertools.count()
         self._waiting: dict[int, asyncio.Future[SegmentResult | EngineReport]] = {}
@@ -74,29 +76,20 @@ class EngineChild:
     ) -> EngineChild:
         """Start a process. Raises :class:`EngineStartError` where the system does not let it."""
         ours, theirs = socket.socketpair()
-        try:
-            # Not below TMPDIR, which may be long: see EngineOptions.
-            scratch = Path(tempfile.mkdtemp(prefix="packtrain-", dir=_short_folder()))
-            log_file = _open_log(log_dir)
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",  # not the working directory, where a ray.py may lie
-                "-m",
-                "packtrain.workers.engine_process",
-                str(theirs.fileno()),
-                stdin=subprocess.DEVNULL,
-                stdout=log_file,
-                stderr=log_file,
-                pass_fds=(theirs.fileno(),),
-                # Ctrl-C in the terminal is for the service, which then ends the engine.
-                start_new_session=True,
-            )
-        except OSError as error:
-            ours.close()
-            raise EngineStartError(f"the engine process can't be started: {error}") from error
-        finally:
-            theirs.close()
-        child = cls(process, await Channel.over(ours), scratch, log_file)
+        with contextlib.ExitStack() as undo, theirs:
+            undo.enter_context(ours)
+            try:
+                # Not below TMPDIR, which may be long: see EngineOptions.
+                scratch = Path(tempfile.mkdtemp(prefix="packtrain-", dir=_short_folder()))
+                undo.callback(shutil.rmtree, scratch, ignore_errors=True)
+                log_file = undo.enter_context(_open_log(log_dir))
+                process = await _execute(theirs, log_file)
+            except OSError as error:
+                sentence = f"the engine process can't be started: {error}"
+                raise EngineStartError(sentence) from error
+            undo.pop_all()
+        place = f"the Ray cluster at {ray_address}" if ray_address else "this machine"
+        child = cls(process, await Channel.over(ours), scratch, log_file, place)
         child._channel.post(
             EngineOptions(workers=workers, ray_address=ray_address, scratch=scratch, **deadlines)
         )
@@ -109,13 +102,13 @@ class EngineChild:
                 message = await self._channel.receive()
         except TimeoutError:
             raise EngineStartError(
-                f"the engine had no worker after {timeout_seconds:.0f} s; check that the machine, "
-                "or the Ray cluster, has a free CPU"
+                f"the engine had no worker after {timeout_seconds:.0f} s; check that "
+                f"{self._place} answers and has a free CPU"
             ) from None
         except EOFError:
             await self._wait_exit(END_SECONDS)
             raise EngineStartError(
-                f"the engine process ended while it started: {self.last_words()}"
+                f"the engine process ended while it started: {self._last_words()}"
             ) from None
         if isinstance(message, StartFailed):
             raise EngineStartError(message.message)
@@ -176,8 +169,11 @@ class EngineChild:
         finally:
             del self._waiting[request_id]
 
-    async def bury(self) -> None:
-        """End the process and all that it started, and every request with StateLostError."""
+    async def bury(self) -> str:
+        """End the process and all that it started, and every request with StateLostError.
+
+        Returns its last words.
+        """
         self._is_gone = True
         for waiting in self._waiting.values():
             if not waiting.done():
@@ -189,6 +185,8 @@ class EngineChild:
             await self._process.wait()
         await end_session(self._process.pid, patience_seconds=2.0 if self._was_ready else 0.5)
         await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
+        with self._log_file:
+            return self._last_words()
 
     async def _wait_exit(self, timeout_seconds: float) -> bool:
         with contextlib.suppress(TimeoutError):
@@ -201,18 +199,29 @@ class EngineChild:
         """The process's, negative for a signal; None while it runs."""
         return self._process.returncode
 
-    def last_words(self) -> str:
-        """The last line that it wrote, or that it wrote none."""
+    def _last_words(self) -> str:
         end = self._log_file.seek(0, 2)
         self._log_file.seek(max(self._log_start, end - LAST_WORDS_BYTES))
-        lines = [
-            line.strip() for line in self._log_file.read().decode(errors="replace").split("\n")
-        ]
-        return next((line for line in reversed(lines) if line), "it said nothing")
+        text = self._log_file.read().decode(errors="replace")
+        return next(
+            (line for line in reversed(text.split("\n")) if line.strip()), "it said nothing"
+        )
 
-    def close_log(self) -> None:
-        """Its last words can't be asked for any more."""
-        self._log_file.close()
+
+async def _execute(theirs: socket.socket, log_file: BinaryIO) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-P",  # not the working directory, where a ray.py may lie
+        "-m",
+        "packtrain.workers.engine_process",
+        str(theirs.fileno()),
+        stdin=subprocess.DEVNULL,
+        stdout=log_file,
+        stderr=log_file,
+        pass_fds=(theirs.fileno(),),
+        # Ctrl-C in the terminal is for the service, which then ends the engine.
+        start_new_session=True,
+    )
 
 
 def _short_folder() -> str | None:

@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 END_SECONDS = 8.0
 """How long Ray may take to end; after that the process goes, and its cluster goes with it."""
+REMOVALS = 10
 
 log = structlog.get_logger(__name__)
 
@@ -150,6 +152,15 @@ def _end_ray() -> None:
         sys.modules["ray"].shutdown()
 
 
+def _remove(folder: Path) -> None:
+    # Ray's processes may write their last lines while the folder is being removed.
+    for _ in range(REMOVALS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.2)
+
+
 def main() -> None:
     """Serve the channel whose descriptor is the only argument."""
     logging.basicConfig(stream=sys.stderr)
@@ -168,7 +179,7 @@ def main() -> None:
     finally:
         _end_ray()
     if scratch is not None:
-        shutil.rmtree(scratch, ignore_errors=True)
+        _remove(scratch)
 
 
 if __name__ == "__main__":

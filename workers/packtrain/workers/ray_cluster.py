@@ -39,7 +39,8 @@ def _start_local(workers: int | None, scratch: Path) -> None:
             logging_level=logging.ERROR,
             object_store_memory=_object_store_bytes(),
             _node_ip_address="127.0.0.1",
-            _temp_dir=str(scratch),
+            # A folder inside, because Ray opens its own to everybody.
+            _temp_dir=str(scratch / "ray"),
         )
     except Exception as error:
         raise EngineStartError(

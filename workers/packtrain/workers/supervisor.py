@@ -60,6 +60,7 @@ class SupervisedEngine:
         self._status = EngineStatus.STOPPED
         self._status_changed = asyncio.Event()
         self._supervision: asyncio.Task[None] | None = None
+        self._ready: asyncio.Future[None] | None = None
 
     @property
     def workers(self) -> int:
@@ -75,10 +76,10 @@ class SupervisedEngine:
         """Return when segments can run. Raises :class:`EngineStartError`."""
         if self._supervision is not None:
             raise RuntimeError("the engine was started before")
-        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ready = asyncio.get_running_loop().create_future()
         self._change(EngineStatus.STARTING)
-        self._supervision = asyncio.create_task(self._supervise(ready))
-        await ready
+        self._supervision = asyncio.create_task(self._supervise(self._ready))
+        await self._ready
 
     async def wait_ready(self) -> None:
         """Return when segments can run. Raises :class:`StateLostError` if they never will."""
@@ -108,6 +109,8 @@ class SupervisedEngine:
             self._supervision.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._supervision
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_exception(EngineStartError("the engine was stopped as it started"))
         self._change(EngineStatus.STOPPED)
 
     async def _wait_child(self) -> EngineChild:
@@ -131,24 +134,33 @@ class SupervisedEngine:
             began = loop.time()
             try:
                 await self._live_once(ready)
-            except EngineStartError as error:
+            except Exception as error:
                 if not ready.done():
                     self._change(EngineStatus.STOPPED)
+                    # Anything else is a fault of ours, and not to be hidden.
                     ready.set_exception(error)
                     return
-                log.error("engine.start_failed", error=str(error), again_in_seconds=pause)
-            finally:
-                if not ready.done() and asyncio.current_task().cancelling():  # type: ignore[union-attr]
-                    ready.set_exception(EngineStartError("the engine was stopped as it started"))
+                log.error(
+                    "engine.start_failed",
+                    error=str(error),
+                    again_in_seconds=pause,
+                    exc_info=not isinstance(error, EngineStartError),
+                )
             if loop.time() - began > SETTLED_SECONDS:
                 pause = FIRST_PAUSE_SECONDS
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     async def _live_once(self, ready: asyncio.Future[None]) -> None:
-        child = await EngineChild.spawn(
-            self._limit, self._ray_address, self._log_dir, self._deadlines
+        spawning = asyncio.ensure_future(
+            EngineChild.spawn(self._limit, self._ray_address, self._log_dir, self._deadlines)
         )
+        try:
+            child = await asyncio.shield(spawning)
+        except asyncio.CancelledError:
+            # Half a process can't be buried: it must be whole first.
+            await (await spawning).bury()
+            raise
         try:
             await child.wait_ready(self._start_timeout_seconds)
             self._child = child
@@ -161,9 +173,6 @@ class SupervisedEngine:
             was_ready, self._child = self._child is not None, None
             if was_ready:
                 self._change(EngineStatus.STARTING)
-            await child.bury()
+            last_words = await child.bury()
             if was_ready and not asyncio.current_task().cancelling():  # type: ignore[union-attr]
-                log.error(
-                    "engine.died", exit_status=child.exit_status, last_words=child.last_words()
-                )
-            child.close_log()
+                log.error("engine.died", exit_status=child.exit_status, last_words=last_words)
