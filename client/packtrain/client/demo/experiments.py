@@ -46,7 +46,7 @@ class Experiment:
 
 def _neuron(cost: Quadratic | CrossEntropy, learning_rate: float) -> JobSpec:
     return JobSpec(
-        dataset=inline([[1.0]], targets=[[0.0]]),
+        dataset=inline([[1.0]], [[0.0]]),
         network=Network(output_activation="sigmoid"),
         cost=cost,
         initialization=choice(*(Constant(weight=w, bias=b) for w, b in STARTS)),
@@ -60,8 +60,9 @@ def _digits(rows: int, **fields: Any) -> JobSpec:
     return JobSpec(
         dataset=DatasetSelection(
             name="digits",
-            training=RowRange(count=rows),
+            training_rows=rows,
             validation=RowRange(first=TRAINING_ROWS),
+            scaling="standardize",
         ),
         network=Network(hidden=[30]),
         cost=CrossEntropy(),
