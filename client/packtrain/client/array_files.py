@@ -1,0 +1,105 @@
+"""Arrays from files of one's own: .npy, .npz and .csv."""
+
+from __future__ import annotations
+
+import csv
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Splits = dict[str, tuple[NDArray[Any], NDArray[Any]]]
+
+
+def read_arrays(
+    files: Sequence[Path], *, target: str | None = None, regression: bool = False
+) -> Splits:
+    """(x, y) by split, "train" first. ValueError says what is wrong with a file.
+
+    ``target`` is a CSV's column of targets; whole-numbered targets are made int64, class labels,
+    unless ``regression``.
+    """
+    match [path.suffix.lower() for path in files]:
+        case [".npy", ".npy"]:
+            splits = {"train": (_load(files[0]), _load(files[1]))}
+        case [".npz"]:
+            splits = _read_npz(files[0])
+        case [".csv"]:
+            splits = {"train": _read_csv(files[0], target)}
+        case endings:
+            shown = " ".join(endings) or "nothing"
+            raise ValueError(f"files: expected X.npy Y.npy, one .npz or one .csv, not {shown}")
+    return {name: (x, _as_targets(y, regression)) for name, (x, y) in splits.items()}
+
+
+def _load(path: Path) -> Any:
+    try:
+        return np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{path}: expected arrays of numbers as NumPy saves them ({error})"
+        ) from None
+
+
+def _read_npz(path: Path) -> Splits:
+    with _load(path) as held:
+        try:
+            arrays = {name: held[name] for name in held.files}
+        except (ValueError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{path}: expected arrays of numbers ({error})") from None
+    splits: Splits = {}
+    for name, inputs in arrays.items():
+        head, _, split = name.partition("_")
+        answers = arrays.get("y" + name[1:])
+        if head == "x" and answers is not None:
+            splits[split or "train"] = (inputs, answers)
+    if "train" not in splits:
+        raise ValueError(f"{path}: expected arrays x and y, not {', '.join(arrays) or 'none'}")
+    return splits
+
+
+def _read_csv(path: Path, target: str | None) -> tuple[NDArray[Any], NDArray[Any]]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = [row for row in csv.reader(file) if row]
+    header = rows.pop(0) if rows and not all(map(_is_number, rows[0])) else None
+    if not rows:
+        raise ValueError(f"{path}: expected rows of numbers, found none")
+    width = len(header or rows[0])
+    numbers = np.empty((len(rows), width))
+    for line, row in enumerate(rows, start=2 if header else 1):
+        if len(row) != width or not all(map(_is_number, row)):
+            raise ValueError(f"{path}, row {line}: expected {width} numbers")
+        numbers[line - (2 if header else 1)] = row
+    column = _target_column(path, target, header, width)
+    return np.delete(numbers, column, axis=1), numbers[:, column]
+
+
+def _target_column(path: Path, target: str | None, header: list[str] | None, width: int) -> int:
+    if width < 2:
+        raise ValueError(f"{path}: expected a column of targets beside the inputs")
+    if target is None:
+        return width - 1
+    if header and target in header:
+        return header.index(target)
+    if target.isdecimal() and int(target) < width:
+        return int(target)
+    names = f"one of {', '.join(header)} or " if header else ""
+    raise ValueError(f"--target: expected {names}a number of 0 to {width - 1}, not {target!r}")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _as_targets(y: NDArray[Any], regression: bool) -> NDArray[Any]:
+    if regression:
+        return np.asarray(y, np.float64)
+    is_whole = y.ndim == 1 and y.dtype.kind == "f" and bool(np.isfinite(y).all())
+    return y.astype(np.int64) if is_whole and bool((y == np.floor(y)).all()) else y

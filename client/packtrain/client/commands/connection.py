@@ -1,0 +1,27 @@
+"""The server that a command speaks to."""
+
+from __future__ import annotations
+
+import typer
+
+from packtrain.client.client import Client
+from packtrain.client.settings import RetrySettings
+
+# A person waits: better to say soon that nobody answers.
+_RETRY = RetrySettings(budget_seconds=3.0)
+
+
+def connect(ctx: typer.Context) -> Client:
+    """A client of the server that --server or PACKTRAIN_SERVER names."""
+    return Client(ctx.obj, retry=_RETRY)
+
+
+def parse_indices(text: str) -> tuple[int, ...]:
+    """Trials such as "0,3,5-9"; "" is none."""
+    found: list[int] = []
+    for part in filter(None, text.split(",")):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise typer.BadParameter(f"expected indices such as 0,3,5-9, not {text!r}")
+        found.extend(range(int(first), int(last or first) + 1))
+    return tuple(found)

@@ -1,0 +1,149 @@
+"""`datasets`: list, show, upload, delete, download."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from packtrain.client.array_files import read_arrays
+from packtrain.client.commands.connection import connect
+from packtrain.client.commands.failures import EXIT_WRONG, CommandGroup
+from packtrain.client.commands.output import (
+    JsonOption,
+    print_fields,
+    print_json,
+    print_table,
+    shown_bytes,
+)
+from packtrain.client.mnist import MIRRORS, download_mnist
+from packtrain.client.resources import Dataset
+
+app = typer.Typer(
+    cls=CommandGroup,
+    no_args_is_help=True,
+    help="List, show, upload, delete and download datasets.",
+)
+NameArgument = Annotated[str, typer.Argument(help="The dataset's name.")]
+
+
+@app.command("list")
+def list_datasets(ctx: typer.Context, as_json: JsonOption = False) -> None:
+    """List the datasets that the server holds.
+
+    Example: packtrain datasets list
+    """
+    with connect(ctx) as client:
+        found = list(client.list_datasets())
+    if as_json:
+        for dataset in found:
+            print_json(dataset)
+        return
+    rows = [[d.id, d.origin, _splits(d), d.features, _targets(d)] for d in found]
+    print_table(["dataset", "origin", "rows", "features", "targets"], rows)
+
+
+@app.command()
+def show(ctx: typer.Context, name: NameArgument, as_json: JsonOption = False) -> None:
+    """Show a dataset.
+
+    Example: packtrain datasets show digits
+    """
+    with connect(ctx) as client:
+        _tell(client.get_dataset(name), as_json)
+
+
+@app.command()
+def upload(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="Its name: 1 to 63 of a-z, 0-9 and -.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="X.npy Y.npy, or one .npz with x and y (x_test and y_test for a further split), "
+            "or one .csv."
+        ),
+    ],
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="The .csv's column of targets: its name, or its number from 0. Default: the last."
+        ),
+    ] = None,
+    regression: Annotated[
+        bool, typer.Option("--regression", help="Whole numbers are real targets, not classes.")
+    ] = False,
+    description: Annotated[
+        str, typer.Option(help="What it is, where it is from, its licence.")
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Upload arrays as a dataset. Whole-numbered targets are classes, from 0.
+
+    Example: packtrain datasets upload flowers flowers.csv --target species
+    """
+    try:
+        splits = read_arrays(files, target=target, regression=regression)
+        x, y = splits.pop("train")
+        with connect(ctx) as client:
+            dataset = client.upload_dataset(name, x, y, splits=splits, description=description)
+    except ValueError as error:
+        typer.echo(f"packtrain: {error}", err=True)
+        raise typer.Exit(EXIT_WRONG) from None
+    _tell(dataset, as_json)
+
+
+@app.command()
+def delete(ctx: typer.Context, name: NameArgument) -> None:
+    """Delete an uploaded dataset.
+
+    Example: packtrain datasets delete flowers
+    """
+    with connect(ctx) as client:
+        client.delete_dataset(name)
+
+
+@app.command()
+def download(
+    name: Annotated[str, typer.Argument(help="What to fetch: mnist.")],
+    directory: Annotated[Path, typer.Option(help="Where the files go.")] = Path("datasets/mnist"),
+    mirror: Annotated[
+        list[str] | None, typer.Option(help="A URL to fetch from instead; may be repeated.")
+    ] = None,
+) -> None:
+    """Fetch a public dataset, checksums verified, for `packtrain serve --datasets`.
+
+    Example: packtrain datasets download mnist --directory datasets/mnist
+    """
+    if name != "mnist":
+        raise typer.BadParameter(f"expected mnist, not {name!r}", param_hint="NAME")
+    for path, fetched in download_mnist(directory, mirror or MIRRORS):
+        typer.echo(f"{path} {'fetched' if fetched else 'is there already'}")
+
+
+def _tell(dataset: Dataset, as_json: bool) -> None:
+    if as_json:
+        print_json(dataset)
+        return
+    print_fields(
+        {
+            "dataset": dataset.id,
+            "origin": dataset.origin,
+            "rows": _splits(dataset),
+            "features": dataset.features,
+            "targets": _targets(dataset),
+            "size": shown_bytes(dataset.size_bytes) if dataset.size_bytes else None,
+            "sha256": dataset.digest,
+            "created": dataset.create_time,
+            "description": dataset.description,
+        }
+    )
+
+
+def _splits(dataset: Dataset) -> str:
+    return ", ".join(f"{name} {rows}" for name, rows in dataset.splits.items())
+
+
+def _targets(dataset: Dataset) -> str:
+    return f"{dataset.classes} classes" if dataset.classes else f"{dataset.targets} real"

@@ -1,0 +1,165 @@
+"""Following a job: its events as JSON lines, as a progress bar, or as plain lines."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from packtrain.client.client import Client
+from packtrain.client.commands.failures import EXIT_INTERRUPTED, OUTCOMES
+from packtrain.client.commands.output import event_form, print_json, print_table
+from packtrain.client.commands.trials import trial_table
+from packtrain.client.errors import ApiError
+from packtrain.client.events import Event, JobChanged, MetricsReceived, TrialsChanged
+from packtrain.client.resources import Job, JobState
+from packtrain.client.results import default_goal, leading_metric
+
+# Lines of progress in a pipe are this far apart.
+_LINE_SECONDS = 5.0
+# Trials in the table at the end.
+_TOP = 10
+
+
+class Tally:
+    """How many epochs of all trials are done, and the best value so far."""
+
+    def __init__(self, job: Job) -> None:
+        self.total = job.progress.trial_epochs_total
+        self.done = 0
+        self.best: tuple[str, float] | None = None
+        self._ended: dict[int, int] = {}
+
+    def add(self, event: Event) -> None:
+        """Count an event in."""
+        if isinstance(event, MetricsReceived):
+            # After a trial's end its part of a block holds NaN, and counts as done all the same.
+            self.done += event.values.shape[0] * event.values.shape[1]
+            self._note_best(event)
+
+    def _note_best(self, event: MetricsReceived) -> None:
+        metric = leading_metric(event.metrics)
+        if metric is None:
+            return
+        values = event.values[:, :, event.metrics.index(metric)]
+        values = values[np.isfinite(values)]
+        if values.size:
+            choose = max if default_goal(metric) == "max" else min
+            value = float(choose(values.max(), values.min()))
+            self.best = (metric, value if self.best is None else choose(value, self.best[1]))
+
+    def __str__(self) -> str:
+        best = f", best {self.best[0]} {self.best[1]:.4g}" if self.best else ""
+        return f"{min(self.done, self.total)} of {self.total} trial-epochs{best}"
+
+
+class Display(Protocol):
+    """Shows events as they come."""
+
+    def show(self, event: Event) -> None: ...
+
+
+class JsonLines:
+    """One JSON object an event."""
+
+    def show(self, event: Event) -> None:
+        print_json(event_form(event))
+
+
+class PlainLines:
+    """Changes of state at once, progress now and then."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._tally = Tally(job)
+        self._last_line = time.monotonic()
+
+    def show(self, event: Event) -> None:
+        self._tally.add(event)
+        now = time.monotonic()
+        if isinstance(event, JobChanged):
+            typer.echo(f"{self._job.name} {sentence(event)}", err=True)
+        elif isinstance(event, MetricsReceived) and now - self._last_line >= _LINE_SECONDS:
+            self._last_line = now
+            typer.echo(f"{self._job.name}: {self._tally}", err=True)
+        elif isinstance(event, TrialsChanged) and event.failure is not None:
+            typer.echo(f"{len(event.trials)} trials failed: {event.failure.message}", err=True)
+
+
+class ProgressBar:
+    """A bar of trial-epochs, for a terminal."""
+
+    def __init__(self, job: Job, progress: Progress) -> None:
+        self._tally = Tally(job)
+        self._progress = progress
+        self._task = progress.add_task(job.name, total=self._tally.total, best="")
+
+    def show(self, event: Event) -> None:
+        self._tally.add(event)
+        best = self._tally.best
+        told = f"{best[0]} {best[1]:.4g}" if best else ""
+        done = min(self._tally.done, self._tally.total)
+        self._progress.update(self._task, completed=done, best=told)
+        if isinstance(event, JobChanged):
+            self._progress.console.print(sentence(event), highlight=False)
+
+
+def sentence(event: JobChanged) -> str:
+    """A change of a job's state in words."""
+    why = f": {event.failure.message}" if event.failure else ""
+    return f"{event.state}{why}"
+
+
+def follow(
+    client: Client, job: Job, events: Iterable[Event], *, as_json: bool, told_trials: bool = True
+) -> int:
+    """Show a job's events to their end; the exit code says how it ended."""
+    state: JobState | None = None
+    scope, display = _choose_display(job, as_json)
+    try:
+        with scope:
+            for event in events:
+                display.show(event)
+                state = event.state if isinstance(event, JobChanged) else state
+    except KeyboardInterrupt:
+        typer.echo(
+            f"{job.name} goes on. Follow it again with 'packtrain watch {job.id}', "
+            f"stop it with 'packtrain cancel {job.id}'.",
+            err=True,
+        )
+        return EXIT_INTERRUPTED
+    if told_trials and not as_json and state is JobState.SUCCEEDED:
+        trials = list(client.list_trials(job.name))
+        print_table(*trial_table(trials, sort=None, top=_TOP))
+        if len(trials) > _TOP:
+            typer.echo(f"The best {_TOP} of {len(trials)}: packtrain trials {job.id}", err=True)
+    return OUTCOMES.get(state, 0) if state else 0
+
+
+def tell_interruption(error: ApiError) -> None:
+    """Say that a connection was lost; the watch goes on by itself."""
+    typer.echo(f"packtrain: {error}; connecting again", err=True)
+
+
+def _choose_display(job: Job, as_json: bool) -> tuple[AbstractContextManager[object], Display]:
+    if as_json:
+        return nullcontext(), JsonLines()
+    if not sys.stderr.isatty():
+        return nullcontext(), PlainLines(job)
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f} of {task.total:.0f} trial-epochs"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[best]}"),
+        console=Console(stderr=True),
+    )
+    return progress, ProgressBar(job, progress)

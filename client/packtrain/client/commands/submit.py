@@ -1,0 +1,117 @@
+"""`submit`, `run` and `watch`: jobs on their way."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from packtrain.client.calls import CreatedJob
+from packtrain.client.commands.connection import connect, parse_indices
+from packtrain.client.commands.follow import follow, tell_interruption
+from packtrain.client.commands.output import JsonOption, print_fields, print_json, shown_bytes
+from packtrain.client.spec_files import read_spec
+
+SpecArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SPEC",
+        help="A JobSpec of the contract in its JSON form, as YAML or JSON; - is the standard input.",
+    ),
+]
+JobIdOption = Annotated[
+    str | None,
+    typer.Option(
+        "--job-id", help="Its name: 1 to 63 of a-z, 0-9 and -. Default: the server's choice."
+    ),
+]
+
+
+def submit(
+    ctx: typer.Context,
+    spec: SpecArgument,
+    job_id: JobIdOption = None,
+    validate_only: Annotated[
+        bool, typer.Option("--validate-only", help="Check and plan the job, but create nothing.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Create a job and print its name, without waiting for it.
+
+    Example: packtrain submit digits.yaml --job-id my-sweep
+    """
+    document = read_spec(spec)
+    with connect(ctx) as client:
+        created = client.create_job(document, job_id, validate_only=validate_only)
+    if as_json:
+        print_json({"job": created.job, "plan": created.plan})
+    elif validate_only:
+        _print_plan(created)
+    else:
+        typer.echo(created.job.id)
+
+
+def run(
+    ctx: typer.Context, spec: SpecArgument, job_id: JobIdOption = None, as_json: JsonOption = False
+) -> None:
+    """Create a job and follow it to its end. Ctrl-C leaves it running.
+
+    The exit code is 0 when it SUCCEEDED, 1 when it FAILED, 3 when it was CANCELLED, 130 after
+    Ctrl-C.
+
+    Example: packtrain run digits.yaml
+    """
+    document = read_spec(spec)
+    with connect(ctx) as client:
+        created = client.create_job(document, job_id)
+        if as_json:
+            print_json({"event": "created", "job": created.job, "plan": created.plan})
+        events = client.watch_job(created.job.name, on_interruption=tell_interruption)
+        raise typer.Exit(follow(client, created.job, events, as_json=as_json))
+
+
+def watch(
+    ctx: typer.Context,
+    job: Annotated[str, typer.Argument(help="The job's name.")],
+    resume_token: Annotated[
+        str, typer.Option(help="Go on after the event that bore this token.")
+    ] = "",
+    trials: Annotated[str, typer.Option(help="Metrics of these trials only: 0,3,5-9.")] = "",
+    metric: Annotated[
+        list[str] | None, typer.Option(help="This metric only; may be repeated.")
+    ] = None,
+    replay_only: Annotated[
+        bool, typer.Option("--replay-only", help="Tell what has happened, and do not wait.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Follow a job from its beginning, or from an event, to its end.
+
+    The exit codes are those of `run`.
+
+    Example: packtrain watch my-sweep --json --metric validation_accuracy
+    """
+    with connect(ctx) as client:
+        events = client.watch_job(
+            job,
+            resume_token=resume_token,
+            trials=parse_indices(trials),
+            metrics=metric or (),
+            replay_only=replay_only,
+            on_interruption=tell_interruption,
+        )
+        raise typer.Exit(follow(client, client.get_job(job), events, as_json=as_json))
+
+
+def _print_plan(created: CreatedJob) -> None:
+    plan = created.plan
+    print_fields(
+        {
+            "trials": plan.trials,
+            "packs": plan.packs,
+            "memory": shown_bytes(plan.memory_bytes),
+            "operations": plan.operations,
+            "layers": created.job.layer_sizes,
+            "metrics": created.job.metrics,
+        }
+    )

@@ -1,0 +1,145 @@
+"""Learning curves as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from packtrain.client.errors import MissingExtra
+from packtrain.client.results import Results
+
+# More trials than this are shown by their spread: lines could no longer be told apart.
+_FEW = 8
+_COLUMNS = 2
+
+
+def draw_results(
+    results: Results,
+    path: Path,
+    *,
+    title: str = "",
+    parameters: Mapping[int, Mapping[str, Any]] | None = None,
+) -> None:
+    """Draw every metric over the epochs into a file whose ending says its type.
+
+    Training and validation share a panel, and so do the layers of a metric. Up to 8 trials are
+    drawn as lines, labelled by their ``parameters``; of more, the median, the band between the
+    10th and the 90th percentile, and the best trial. ValueError for an unknown ending.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtra("drawing plots", "plot") from None
+    panels = _panels(results.metrics)
+    columns = min(_COLUMNS, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(5.6 * columns, 3.6 * rows), dpi=130, layout="constrained")
+    figure.suptitle(_headline(title, results))
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis, (name, metrics) in zip(axes, panels.items(), strict=False):
+        if len(results.trials) <= _FEW:
+            _draw_lines(axis, results, metrics, parameters or {})
+        else:
+            _draw_spread(axis, results, metrics)
+        _finish(axis, name, results, metrics)
+    for axis in axes[len(panels) :]:
+        axis.set_visible(False)
+    figure.savefig(path)
+
+
+def _headline(title: str, results: Results) -> str:
+    count = len(results.trials)
+    if count <= _FEW:
+        return title
+    return f"{title}: {count} trials, median and 10th to 90th percentile; dashed: the best trial"
+
+
+def _panels(metrics: tuple[str, ...]) -> dict[str, list[str]]:
+    """Metrics by panel: training_cost and validation_cost share one, name/1 and name/2 too."""
+    panels: dict[str, list[str]] = {}
+    for metric in metrics:
+        name = metric.split("/")[0].removeprefix("training_").removeprefix("validation_")
+        panels.setdefault(name, []).append(metric)
+    return panels
+
+
+def _curve(results: Results, values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Epochs and values where something was measured: a line across those where nothing was."""
+    measured = ~np.isnan(values)
+    return results.epochs[measured], values[measured]
+
+
+def _draw_lines(
+    axis: Any, results: Results, metrics: list[str], parameters: Mapping[int, Mapping[str, Any]]
+) -> None:
+    styles = ("-", "--", ":", "-.")
+    for place, metric in enumerate(metrics):
+        for row, trial in enumerate(results.trials):
+            label = [_label(trial, parameters.get(trial, {}))] if len(results.trials) > 1 else []
+            label += [_variant(metric)] if len(metrics) > 1 else []
+            axis.plot(
+                *_curve(results, results.curve(metric, trial)),
+                color=f"C{row}" if len(results.trials) > 1 else f"C{place}",
+                linestyle=styles[place % len(styles)] if len(results.trials) > 1 else "-",
+                marker="." if len(results.epochs) < 3 else None,
+                label=", ".join(label) or None,
+            )
+
+
+def _draw_spread(axis: Any, results: Results, metrics: list[str]) -> None:
+    for place, metric in enumerate(metrics):
+        values = np.where(np.isfinite(results.metric(metric)), results.metric(metric), np.nan)
+        measured = ~np.isnan(values).all(axis=0)
+        low, middle, high = np.nanpercentile(values[:, measured], (10, 50, 90), axis=0)
+        epochs, colour = results.epochs[measured], f"C{place}"
+        axis.fill_between(epochs, low, high, color=colour, alpha=0.2, linewidth=0)
+        axis.plot(epochs, middle, color=colour, label=_variant(metric))
+        if "/" not in metric and np.isfinite(results.final(metric)).any():
+            best = results.best(metric)
+            axis.plot(
+                *_curve(results, results.curve(metric, best.trial)),
+                color=colour,
+                linestyle="--",
+                linewidth=1,
+                label=f"{_variant(metric)}, trial {best.trial} ({best.value:.4g})",
+            )
+
+
+def _variant(metric: str) -> str:
+    name, _, layer = metric.partition("/")
+    if layer:
+        return f"layer {layer}"
+    return next((v for v in ("training", "validation") if name.startswith(f"{v}_")), name)
+
+
+def _label(trial: int, parameters: Mapping[str, Any]) -> str:
+    if not parameters:
+        return f"trial {trial}"
+    return ", ".join(f"{p.rsplit('.', 1)[-1]} {_shown(v)}" for p, v in parameters.items())
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, Mapping):  # a message: {"constant": {"weight": 0.6}}
+        inner = (f"{k} {_shown(v)}".strip() for k, v in value.items())
+        return ", ".join(inner)
+    return ", ".join(map(_shown, value)) if isinstance(value, list) else str(value)
+
+
+def _finish(axis: Any, name: str, results: Results, metrics: list[str]) -> None:
+    values = results.values[:, :, [results.metrics.index(m) for m in metrics]]
+    finite = values[np.isfinite(values)]
+    # Costs that fall over several orders of magnitude, or trials far apart, are flat otherwise.
+    if finite.size and finite.min() > 0 and finite.max() / finite.min() > 1000:
+        axis.set_yscale("log")
+    axis.set_title(name.replace("_", " "), fontsize=10, loc="left")
+    axis.set_xlabel("epoch", fontsize=9)
+    axis.grid(color="#e5e5e5", linewidth=0.6)
+    axis.spines[["top", "right"]].set_visible(False)
+    if axis.get_legend_handles_labels()[1]:
+        axis.legend(fontsize=8, frameon=False)
