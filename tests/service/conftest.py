@@ -88,9 +88,15 @@ StartApi = Callable[..., contextlib.AbstractAsyncContextManager[Api]]
 
 @contextlib.asynccontextmanager
 async def start_server(
-    data_dir: Path, *, before_segment: Hook | None = None, limits: Limits | None = None
+    data_dir: Path,
+    *,
+    before_segment: Hook | None = None,
+    limits: Limits | None = None,
+    datasets: tuple[Path, ...] = (),
 ) -> AsyncIterator[Api]:
-    settings = Settings(port=0, data_dir=data_dir, workers=2, limits=limits or Limits())
+    settings = Settings(
+        port=0, data_dir=data_dir, datasets=datasets, workers=2, limits=limits or Limits()
+    )
     engine = LocalEngine(workers=2, before_segment=before_segment)
     async with (
         running_server(settings, lambda _settings, _on_change: engine) as server,
@@ -161,3 +167,10 @@ def moons() -> Callable[..., spec_pb2.JobSpec]:
         return spec
 
     return make
+
+
+@pytest.fixture
+def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each segment is one epoch, so that there is something to happen between segments."""
+    monkeypatch.setattr("packtrain.service.pack_run.SEGMENT_SECONDS", 0.0)
+    monkeypatch.setattr("packtrain.service.pack_run._FIRST_SEGMENT_SECONDS", 0.0)

@@ -123,7 +123,9 @@ class Coordinator:
         uid = run.record.uid
         if not run.cancelling:
             try:
-                expansion = await asyncio.to_thread(self._planner.expand_stored, run.record.spec)
+                expansion = await asyncio.to_thread(
+                    self._planner.expand_stored, run.record.spec, run.record.datasets
+                )
             except ServiceError as error:
                 await self._fail_job(uid, Failure("DATA_UNREADABLE", error.message))
                 return

@@ -321,8 +321,12 @@ def check_targets(cost: Cost, structure: _Structure, violations: Violations) -> 
     if cost is not Cost.CROSS_ENTROPY or structure.data.selection.one_hot_outputs is not None:
         return
     for split, _, targets in structure.data.splits:
-        values = np.load(targets, mmap_mode="r")
-        low, high = float(values.min()), float(values.max())
+        try:
+            values = np.load(targets, mmap_mode="r")
+            low, high = float(values.min()), float(values.max())
+        except (OSError, ValueError) as error:
+            violations.add("dataset", f"the rows of split {split!r} can't be read: {error}")
+            continue
         if low < 0 or high > 1:
             violations.add(
                 "cost",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from packtrain.service.contract.expansion import Expansion, expand
 from packtrain.service.datasets import Catalog
 from packtrain.service.errors import InvalidSpecError, Violation
@@ -19,10 +21,15 @@ class Planner:
         self._workers = workers
         self._limits = limits
 
-    def expand_stored(self, spec: bytes) -> Expansion:
-        """A stored job's specification expanded anew. Blocks. Raises InvalidSpecError where its
-        data has gone or changed."""
-        return expand(spec_pb2.JobSpec.FromString(spec), self._catalog, self._limits.max_trials)
+    def expand_stored(self, spec: bytes, datasets: Sequence[str]) -> Expansion:
+        """A stored job's specification expanded anew, over the data of these digests. Blocks.
+        Raises InvalidSpecError where the data has gone or changed."""
+        message = spec_pb2.JobSpec.FromString(spec)
+        expansion = expand(message, self._catalog, self._limits.max_trials)
+        if expansion.datasets != tuple(datasets):
+            description = "the data has changed since the job was created"
+            raise InvalidSpecError.of([Violation("dataset", description)])
+        return expansion
 
     def plan(self, spec: spec_pb2.JobSpec, job_id: str, uid: str) -> tuple[NewJob, job_pb2.JobPlan]:
         """Check everything. Blocks. Raises InvalidSpecError with every wrong field."""
