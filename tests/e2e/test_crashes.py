@@ -1,0 +1,156 @@
+"""A job that was acknowledged ends, with the same numbers, whatever dies on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from packtrain.client import (
+    SGD,
+    Client,
+    DatasetSelection,
+    JobSpec,
+    JobState,
+    MetricsReceived,
+    Network,
+    RandomSearch,
+    RowRange,
+    log_uniform,
+)
+
+pytestmark = pytest.mark.ray
+
+SPEC = JobSpec(
+    dataset=DatasetSelection(name="digits", training_rows=500, validation=RowRange(first=1500)),
+    network=Network(hidden=[30]),
+    # The largest of these rates diverge in cost, not in weights: that is found again too.
+    optimizer=SGD(learning_rate=log_uniform(0.01, 20), momentum=0.5),
+    epochs=60,
+    seed=11,
+    search=RandomSearch(trials=12),
+)
+
+
+def test_a_killed_service_goes_on_with_the_same_numbers(
+    make_server: Callable[..., object], client: Client
+) -> None:
+    undisturbed = client.run(SPEC).results()
+    server = make_server("killed")
+    seen = np.zeros((12, 61), int)
+    kills = 0
+    with Client(server.address) as watcher:
+        job = watcher.train(SPEC, job_id="survivor")
+        for event in job.watch():
+            if not isinstance(event, MetricsReceived):
+                continue
+            last = event.first_epoch + event.values.shape[1]
+            seen[np.ix_(event.trials, range(event.first_epoch, last))] += 1
+            if kills < 2 and event.first_epoch > 8 * (kills + 1):
+                kills += 1
+                server.kill()
+                server.start()
+        assert kills == 2
+        assert (seen[:, 1:] == 1).all()
+        assert job.wait().state is JobState.SUCCEEDED
+        np.testing.assert_array_equal(job.results().values, undisturbed.values)
+        model = job.model(3)
+    reference = client.run(SPEC).model(3)
+    for got, expected in zip(model.weights, reference.weights, strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_a_killed_engine_comes_back(make_server: Callable[..., object], client: Client) -> None:
+    undisturbed = client.run(SPEC).results()
+    server = make_server("engineless")
+    with Client(server.address) as watcher:
+        job = watcher.train(SPEC)
+        for event in job.watch():
+            if isinstance(event, MetricsReceived) and event.first_epoch > 1:
+                break
+        os.kill(_engine_of(server.pid), signal.SIGKILL)
+        # Without its engine the service reads and accepts.
+        second = watcher.train(JobSpec(dataset="digits", epochs=1, seed=1))
+        assert watcher.get_job(job.name).state is JobState.RUNNING
+        for _ in job.watch():
+            pass
+        assert job.wait().state is JobState.SUCCEEDED
+        assert second.wait().state is JobState.SUCCEEDED
+        np.testing.assert_array_equal(job.results().values, undisturbed.values)
+
+
+def test_sigterm_ends_it_and_the_job_goes_on_later(make_server: Callable[..., object]) -> None:
+    server = make_server("stopped")
+    with Client(server.address) as client:
+        job = client.train(SPEC)
+        for event in job.watch():
+            if isinstance(event, MetricsReceived):
+                break
+        begun = time.monotonic()
+        assert server.terminate() == 0
+        assert time.monotonic() - begun < 30
+        server.start()
+        for _ in job.watch():
+            pass
+        assert job.wait().state is JobState.SUCCEEDED
+
+
+def _engine_of(service: int) -> int:
+    for directory in Path("/proc").iterdir():
+        if not directory.name.isdecimal():
+            continue
+        try:
+            status = (directory / "stat").read_text()
+            command = (directory / "cmdline").read_bytes()
+        except OSError:
+            continue
+        parent = int(status.rpartition(")")[2].split()[1])
+        if parent == service and b"packtrain.workers" in command:
+            return int(directory.name)
+    raise AssertionError("the service has no engine")
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--listen", "nonsense"], 2, "--listen must be HOST:PORT"),
+        (["--workers", "0"], 2, "--workers must be at least 1"),
+        (["--datasets", "/nowhere"], 2, "--datasets must be a directory"),
+        (["--data-dir", "/dev/null/x"], 1, "can't be written"),
+        (["--ray-address", "127.0.0.1:1"], 1, "127.0.0.1:1"),
+    ],
+)
+def test_a_start_that_fails_says_what_to_do(
+    tmp_path: Path, options: list[str], code: int, words: str
+) -> None:
+    command = [sys.executable, "-m", "packtrain.service"]
+    if "--listen" not in options:
+        command += ["--listen", "127.0.0.1:0"]
+    if "--data-dir" not in options:
+        command += ["--data-dir", str(tmp_path / "data")]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=60)
+    assert done.returncode == code
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_taken_port_and_a_taken_data_directory_are_refused(
+    make_server: Callable[..., object], tmp_path: Path
+) -> None:
+    server = make_server("taken")
+    command = [sys.executable, "-m", "packtrain.service"]
+    for options, words in (
+        (["--listen", server.address, "--data-dir", str(tmp_path / "other")], "can't listen on"),
+        (["--listen", "127.0.0.1:0", "--data-dir", str(server.data_dir)], "in use by another"),
+    ):
+        done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr
