@@ -1,0 +1,417 @@
+"""Starting, errors as clients see them, and the services beside the contract's own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_status import rpc_status
+
+from packtrain.service.server import StartError, running_server
+from packtrain.service.settings import Settings
+from packtrain.service.store import Store
+from packtrain.service.watch import write_token
+from packtrain.v1 import (
+    dataset_service_pb2,
+    job_pb2,
+    server_service_pb2,
+    spec_pb2,
+    training_service_pb2,
+)
+from packtrain.workers import EngineStartError, LocalEngine
+
+pb = training_service_pb2
+datasets_pb = dataset_service_pb2
+MakeSpec = Callable[..., spec_pb2.JobSpec]
+
+
+async def refused(call: Any) -> tuple[grpc.StatusCode, dict[str, Any]]:
+    """The code of a call that is refused, and its details by type."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    status = rpc_status.from_call(caught.value)
+    assert status is not None
+    assert status.message == caught.value.details()
+    found: dict[str, Any] = {}
+    for detail in status.details:
+        for kind in (error_details_pb2.ErrorInfo, error_details_pb2.BadRequest):
+            if detail.Is(kind.DESCRIPTOR):
+                message = kind()
+                detail.Unpack(message)
+                found[kind.__name__] = message
+    assert found["ErrorInfo"].domain == "packtrain"
+    assert found["ErrorInfo"].reason.isupper()
+    return caught.value.code(), found
+
+
+def fields_of(details: dict[str, Any]) -> list[str]:
+    return [v.field for v in details["BadRequest"].field_violations]
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("method", "request_"),
+        [
+            ("GetJob", pb.GetJobRequest(name="jobs/none")),
+            ("CancelJob", pb.CancelJobRequest(name="jobs/none")),
+            ("DeleteJob", pb.DeleteJobRequest(name="jobs/none")),
+            ("ListTrials", pb.ListTrialsRequest(parent="jobs/none")),
+        ],
+    )
+    async def test_an_unknown_job_is_not_found(
+        self, api: Any, method: str, request_: Message
+    ) -> None:
+        code, details = await refused(getattr(api.training, method)(request_))
+        assert code is grpc.StatusCode.NOT_FOUND
+        assert details["ErrorInfo"].metadata["name"] == "jobs/none"
+
+    @pytest.mark.parametrize(
+        ("method", "request_"),
+        [
+            ("WatchJob", pb.WatchJobRequest(name="jobs/none")),
+            ("ReadMetrics", pb.ReadMetricsRequest(name="jobs/none")),
+            ("DownloadModel", pb.DownloadModelRequest(name="jobs/none/trials/0")),
+        ],
+    )
+    async def test_so_it_is_where_the_answer_is_a_stream(
+        self, api: Any, method: str, request_: Message
+    ) -> None:
+        async def read() -> None:
+            async for _ in getattr(api.training, method)(request_):
+                pass
+
+        code, _ = await refused(read())
+        assert code is grpc.StatusCode.NOT_FOUND
+
+    @pytest.mark.parametrize(
+        ("method", "request_", "fields"),
+        [
+            ("GetJob", pb.GetJobRequest(name="digits"), ["name"]),
+            ("GetJob", pb.GetJobRequest(name="jobs/A"), ["name"]),
+            ("GetJob", pb.GetJobRequest(name="jobs/a/trials/0"), ["name"]),
+            ("ListTrials", pb.ListTrialsRequest(parent=""), ["parent"]),
+            ("CreateJob", pb.CreateJobRequest(job_id="a/b"), ["job_id"]),
+            ("CreateJob", pb.CreateJobRequest(request_id="x" * 65), ["request_id"]),
+            ("CreateJob", pb.CreateJobRequest(), ["spec.dataset"]),
+            ("ListJobs", pb.ListJobsRequest(page_size=-1), ["page_size"]),
+            ("ListJobs", pb.ListJobsRequest(page_token="é"), ["page_token"]),
+            ("ListJobs", pb.ListJobsRequest(page_token="YWJj"), ["page_token"]),
+            # 20 nines: beyond what a database counts.
+            ("ListJobs", pb.ListJobsRequest(page_token="OTk5" * 7), ["page_token"]),
+            ("ListJobs", pb.ListJobsRequest(states=[1, 0, 99]), ["states[1]", "states[2]"]),
+        ],
+    )
+    async def test_wrong_fields_are_named(
+        self, api: Any, method: str, request_: Message, fields: list[str]
+    ) -> None:
+        code, details = await refused(getattr(api.training, method)(request_))
+        assert code is grpc.StatusCode.INVALID_ARGUMENT
+        assert fields_of(details) == fields
+
+    async def test_tokens_and_intervals_of_a_watch_are_checked(
+        self, api: Any, moons: MakeSpec
+    ) -> None:
+        job = await api.create(moons())
+        tokens = ["x", "é", write_token("another", 1), write_token(job.uid, 10**30)]
+        tokens += [write_token(job.uid, -1), write_token(job.uid, "1 2")]  # type: ignore[arg-type]
+        for token in tokens:
+            code, details = await refused(api.watch(job.name, resume_token=token))
+            assert code is grpc.StatusCode.INVALID_ARGUMENT
+            assert fields_of(details) == ["resume_token"]
+        for nanos in (0, 99_000_000, -1):
+            code, details = await refused(api.watch(job.name, heartbeat_interval={"nanos": nanos}))
+            assert fields_of(details) == ["heartbeat_interval"]
+
+    async def test_all_wrong_fields_come_at_once(self, api: Any, moons: MakeSpec) -> None:
+        spec = moons(
+            (),
+            epochs=-1,
+            optimizer=spec_pb2.Optimizer(sgd=spec_pb2.Sgd(momentum=2)),
+            regularization=spec_pb2.Regularization(dropout=1),
+        )
+        _, details = await refused(api.create(spec))
+        assert sorted(fields_of(details)) == [
+            "spec.epochs",
+            "spec.optimizer.sgd.momentum",
+            "spec.regularization.dropout",
+        ]
+
+    async def test_more_wrong_fields_than_trailers_hold_are_counted(
+        self, api: Any, moons: MakeSpec
+    ) -> None:
+        spec = moons(())
+        spec.measurement.metrics.extend(f"m{i}" for i in range(3_000))
+        code, details = await refused(api.create(spec))
+        assert code is grpc.StatusCode.INVALID_ARGUMENT
+        violations = details["BadRequest"].field_violations
+        assert violations[0].field == "spec.measurement.metrics[0]"
+        shown = len(violations) - 1
+        assert shown >= 5
+        assert violations[-1].description == f"and {3_000 - shown} more wrong fields"
+
+    @pytest.mark.parametrize("name", ["x" * 100_000, "\u00fc" * 100_000, "\n\r" * 4_000])
+    async def test_a_long_name_is_not_told_back_in_full(self, api: Any, name: str) -> None:
+        code, details = await refused(api.get(name))
+        assert code is grpc.StatusCode.INVALID_ARGUMENT
+        assert fields_of(details) == ["name"]
+
+    async def test_an_ended_job_cannot_be_cancelled(self, api: Any, moons: MakeSpec) -> None:
+        job = await api.train(moons())
+        code, details = await refused(api.training.CancelJob(pb.CancelJobRequest(name=job.name)))
+        assert code is grpc.StatusCode.FAILED_PRECONDITION
+        assert details["ErrorInfo"].metadata["state"] == "SUCCEEDED"
+
+    async def test_deleting_heeds_the_etag(self, api: Any, moons: MakeSpec, tmp_path: Path) -> None:
+        job = await api.train(moons())
+        stale = pb.DeleteJobRequest(name=job.name, etag="another")
+        code, _ = await refused(api.training.DeleteJob(stale))
+        assert code is grpc.StatusCode.ABORTED
+        models = tmp_path / "data" / "models"
+        assert len(list(models.rglob("*.safetensors"))) == 1
+        request = pb.DeleteJobRequest(name=job.name, etag=job.etag, request_id="r")
+        await api.training.DeleteJob(request)
+        await api.training.DeleteJob(request)  # as the first time
+        assert list(models.rglob("*.safetensors")) == []
+
+    async def test_a_name_is_taken_once(self, api: Any, moons: MakeSpec) -> None:
+        await api.create(moons(), "mine")
+        code, _ = await refused(api.create(moons(), "mine"))
+        assert code is grpc.StatusCode.ALREADY_EXISTS
+
+    async def test_what_breaks_within_is_told_to_the_log_alone(
+        self, api: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def broken(*_: object) -> None:
+            raise RuntimeError("secret: /var/lib")
+
+        monkeypatch.setattr(Store, "get_job", broken)
+        for call in (api.get("jobs/a"), api.watch("jobs/a")):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await call
+            assert caught.value.code() is grpc.StatusCode.INTERNAL
+            assert caught.value.details() == "the service failed; its log says why"
+            assert "secret" not in str(caught.value.trailing_metadata())
+
+    async def test_an_unknown_method_is_unimplemented(self, api: Any) -> None:
+        call = api.channel.unary_unary("/packtrain.v1.TrainingService/Dance")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call(b"")
+        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+class TestUploads:
+    @pytest.fixture
+    def requests(self) -> list[datasets_pb.UploadDatasetRequest]:
+        """A set of 300 rows: its header, and its bytes in chunks."""
+        inputs = np.linspace(0, 1, 900, dtype="<f4").reshape(300, 3)
+        labels = (np.arange(300) % 3).astype("<i4")
+        header = datasets_pb.UploadDatasetHeader(
+            dataset_id="mine",
+            splits=[
+                datasets_pb.SplitHeader(
+                    inputs=datasets_pb.ArrayHeader(
+                        element_type=datasets_pb.ELEMENT_TYPE_FLOAT32, shape=inputs.shape
+                    ),
+                    targets=datasets_pb.ArrayHeader(
+                        element_type=datasets_pb.ELEMENT_TYPE_INT32, shape=labels.shape
+                    ),
+                )
+            ],
+        )
+        content = inputs.tobytes() + labels.tobytes()
+        return [
+            datasets_pb.UploadDatasetRequest(header=header),
+            *(
+                datasets_pb.UploadDatasetRequest(chunk=content[i : i + 1000])
+                for i in range(0, len(content), 1000)
+            ),
+        ]
+
+    async def uploaded(self, api: Any) -> list[datasets_pb.Dataset]:
+        response = await api.datasets.ListDatasets(datasets_pb.ListDatasetsRequest())
+        wanted = datasets_pb.DATASET_ORIGIN_UPLOADED
+        return [d for d in response.datasets if d.origin == wanted]
+
+    async def test_a_job_learns_from_what_was_uploaded(
+        self, api: Any, requests: list[Any], moons: MakeSpec
+    ) -> None:
+        dataset = (await api.datasets.UploadDataset(iter(requests))).dataset
+        assert (dataset.name, dataset.features, dataset.classes) == ("datasets/mine", 3, 3)
+        again = (await api.datasets.UploadDataset(iter(requests))).dataset
+        assert again == dataset
+        spec = moons()
+        spec.dataset.name = dataset.name
+        job = await api.train(spec)
+        assert list(job.layer_sizes) == [3, 5, 3]
+        assert job.progress.succeeded == 4
+        await api.datasets.DeleteDataset(datasets_pb.DeleteDatasetRequest(name=dataset.name))
+        assert await self.uploaded(api) == []
+
+    async def test_what_a_job_uses_stays(
+        self, start_api: Any, requests: list[Any], moons: MakeSpec
+    ) -> None:
+        opened = asyncio.Event()
+
+        async def wait(_: object) -> None:
+            await opened.wait()
+
+        async with start_api(before_segment=wait) as api:
+            await api.datasets.UploadDataset(iter(requests))
+            spec = moons()
+            spec.dataset.name = "datasets/mine"
+            job = await api.create(spec)
+            request = datasets_pb.DeleteDatasetRequest(name="datasets/mine")
+            code, details = await refused(api.datasets.DeleteDataset(request))
+            assert code is grpc.StatusCode.FAILED_PRECONDITION
+            assert details["ErrorInfo"].reason == "DATASET_IN_USE"
+            opened.set()
+            await api.watch(job.name)
+            await api.datasets.DeleteDataset(request)
+
+    @pytest.mark.parametrize("cut", [1, 3])
+    async def test_an_upload_that_is_cut_off_leaves_nothing(
+        self, api: Any, requests: list[Any], cut: int, tmp_path: Path
+    ) -> None:
+        def files() -> set[Path]:
+            return {p for p in (tmp_path / "data" / "datasets").rglob("*") if p.is_file()}
+
+        await self.uploaded(api)  # the built-in set is written when it is first looked at
+        before = files()
+        call = api.datasets.UploadDataset()
+        for request in requests[:cut]:
+            await call.write(request)
+        call.cancel()
+        # An upload that ends too early is told so; one that was cancelled is not.
+        code, _ = await refused(api.datasets.UploadDataset(iter(requests[:cut])))
+        assert code is grpc.StatusCode.INVALID_ARGUMENT
+        assert await self.uploaded(api) == []
+        for _ in range(500):
+            if files() == before:
+                break
+            await asyncio.sleep(0.01)
+        assert files() == before
+
+    async def test_an_upload_begins_with_its_header(self, api: Any, requests: list[Any]) -> None:
+        for wrong in (requests[1:], []):
+            code, details = await refused(api.datasets.UploadDataset(iter(wrong)))
+            assert code is grpc.StatusCode.INVALID_ARGUMENT
+            assert fields_of(details) == ["header"]
+        code, details = await refused(api.datasets.UploadDataset(iter([requests[0]] * 2)))
+        assert fields_of(details) == ["chunk"]
+
+
+class TestBesides:
+    async def test_health_says_serving(self, api: Any) -> None:
+        stub = health_pb2_grpc.HealthStub(api.channel)
+        for service in ("", "packtrain.v1.TrainingService", "packtrain.v1.DatasetService"):
+            answer = await stub.Check(health_pb2.HealthCheckRequest(service=service))
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+    async def test_reflection_lists_the_services(self, api: Any) -> None:
+        stub = reflection_pb2_grpc.ServerReflectionStub(api.channel)
+        request = reflection_pb2.ServerReflectionRequest(list_services="")
+        async for answer in stub.ServerReflectionInfo(iter([request])):
+            names = {s.name for s in answer.list_services_response.service}
+        assert names >= {
+            "packtrain.v1.TrainingService",
+            "packtrain.v1.DatasetService",
+            "packtrain.v1.ServerService",
+            "grpc.health.v1.Health",
+        }
+
+    async def test_the_server_tells_what_it_offers(self, api: Any) -> None:
+        info = await api.info.GetServerInfo(server_service_pb2.GetServerInfoRequest())
+        assert set(info.costs) == {"quadratic", "cross_entropy", "log_likelihood"}
+        assert "ACTIVATION_SOFTMAX" in info.activations
+        assert list(info.search_algorithms) == ["grid", "random"]
+        assert {"training_cost", "validation_accuracy"} <= {m.name for m in info.metrics}
+        assert info.engine.state == server_service_pb2.ENGINE_STATE_READY
+        assert info.engine.workers == 2
+        assert info.limits.max_trials == 1_000_000
+        assert info.version
+
+
+class TestStarting:
+    async def start(self, engine: LocalEngine | None = None, **fields: Any) -> str:
+        settings = Settings(**{"port": 0, "workers": 1} | fields)
+        made = engine or LocalEngine(workers=1)
+        async with running_server(settings, lambda _settings, _on_change: made) as server:
+            return server.address
+
+    async def test_a_port_that_is_taken(self, tmp_path: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            with pytest.raises(StartError, match=f"can't listen on 127.0.0.1:{port}"):
+                await self.start(data_dir=tmp_path, port=port)
+        await self.start(data_dir=tmp_path)  # nothing is held
+
+    async def test_a_file_in_place_of_the_data_directory(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        with pytest.raises(StartError, match=r"can't be written .*--data-dir"):
+            await self.start(data_dir=tmp_path / "file")
+
+    async def test_a_data_directory_in_use(self, start_api: Any, tmp_path: Path) -> None:
+        async with start_api():
+            with pytest.raises(StartError, match="in use by another server"):
+                await self.start(data_dir=tmp_path / "data")
+        await self.start(data_dir=tmp_path / "data")
+
+    async def test_a_store_that_is_none(self, tmp_path: Path) -> None:
+        (tmp_path / "packtrain.db").write_bytes(b"no database" * 1000)
+        with pytest.raises(StartError, match="can't be opened"):
+            await self.start(data_dir=tmp_path)
+
+    async def test_an_engine_that_cannot_start(self, tmp_path: Path) -> None:
+        class Broken(LocalEngine):
+            async def start(self) -> None:
+                raise EngineStartError("there is no Ray at 10.0.0.1")
+
+        with pytest.raises(EngineStartError, match="no Ray"):
+            await self.start(Broken(), data_dir=tmp_path)
+        await self.start(data_dir=tmp_path)
+
+    async def test_models_of_jobs_that_are_gone_are_swept(self, tmp_path: Path) -> None:
+        orphan = tmp_path / "models" / "gone"
+        orphan.mkdir(parents=True)
+        (orphan / "0.safetensors").write_bytes(b"")
+        await self.start(data_dir=tmp_path)
+        assert not orphan.exists()
+
+    @pytest.mark.parametrize(
+        "wrong", [{"port": 70_000}, {"workers": 0}, {"datasets": (Path("/none"),)}]
+    )
+    def test_wrong_settings_are_told(self, tmp_path: Path, wrong: dict[str, Any]) -> None:
+        (option,) = wrong
+        option = "listen" if option == "port" else option
+        with pytest.raises(ValueError, match=f"--{option} must"):
+            Settings(**{"data_dir": tmp_path, "workers": 1} | wrong)
+
+
+async def test_a_server_that_stops_ends_its_watches(
+    start_api: Any, moons: MakeSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("packtrain.service.server._GRACE_SECONDS", 0.2)
+
+    async def forever(_: object) -> None:
+        await asyncio.Event().wait()
+
+    async with start_api(before_segment=forever) as api:
+        job = await api.create(moons())
+        call = api.training.WatchJob(pb.WatchJobRequest(name=job.name))
+        events = [await call.read() for _ in range(3)]
+        assert events[2].trials.state == job_pb2.TRIAL_STATE_RUNNING
+        async with asyncio.timeout(5):
+            await api.server.stop()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call.read()
+        assert caught.value.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
