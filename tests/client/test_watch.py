@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -273,10 +274,10 @@ def test_a_watch_resumed_at_the_end_has_nothing_to_tell(fake: FakeServer, client
 
 
 def test_leaving_a_watch_ends_its_stream(fake: FakeServer, client: Client) -> None:
-    ended: list[bool] = []
+    ended = threading.Event()
 
     def endless(request: Any, context: Any) -> Iterator[Any]:
-        context.add_callback(lambda: ended.append(True))
+        context.add_callback(ended.set)
         yield ordinary_log().messages[0]
         while context.is_active():
             time.sleep(0.01)
@@ -285,17 +286,14 @@ def test_leaving_a_watch_ends_its_stream(fake: FakeServer, client: Client) -> No
     events = client.watch_job("j")
     next(events)
     events.close()
-    give_up = time.monotonic() + 5
-    while not ended and time.monotonic() < give_up:
-        time.sleep(0.01)
-    assert ended
+    assert ended.wait(5)
 
 
 async def test_leaving_an_async_watch_ends_its_stream(fake: FakeServer) -> None:
-    ended: list[bool] = []
+    ended = threading.Event()
 
     def endless(request: Any, context: Any) -> Iterator[Any]:
-        context.add_callback(lambda: ended.append(True))
+        context.add_callback(ended.set)
         yield ordinary_log().messages[0]
         while context.is_active():
             time.sleep(0.01)
@@ -305,10 +303,7 @@ async def test_leaving_an_async_watch_ends_its_stream(fake: FakeServer) -> None:
         events: AsyncIterator[Any] = client.watch_job("j")
         await anext(events)
         await events.aclose()  # type: ignore[attr-defined]
-    give_up = time.monotonic() + 5
-    while not ended and time.monotonic() < give_up:
-        await asyncio.sleep(0.01)
-    assert ended
+    assert await asyncio.to_thread(ended.wait, 5)
 
 
 def test_a_block_of_the_wrong_size_breaks_the_contract(fake: FakeServer, client: Client) -> None:

@@ -36,20 +36,17 @@ def read_arrays(
 
 
 def _load(path: Path) -> Any:
-    try:
-        return np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{path}: expected arrays of numbers as NumPy saves them ({error})"
-        ) from None
+    """The array of an .npy file, or the arrays of an .npz file by name."""
+    with path.open("rb") as file:
+        try:
+            held = np.load(file, allow_pickle=False)
+            return dict(held) if isinstance(held, np.lib.npyio.NpzFile) else held
+        except (ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{path}: expected arrays as NumPy saves them ({error})") from None
 
 
 def _read_npz(path: Path) -> Splits:
-    with _load(path) as held:
-        try:
-            arrays = {name: held[name] for name in held.files}
-        except (ValueError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{path}: expected arrays of numbers ({error})") from None
+    arrays = _load(path)
     splits: Splits = {}
     for name, inputs in arrays.items():
         head, _, split = name.partition("_")

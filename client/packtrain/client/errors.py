@@ -231,7 +231,10 @@ def _read_status(error: grpc.RpcError) -> status_pb2.Status:
 
 def _transport_message(code: grpc.StatusCode, details: str, target: str) -> str:
     if code is grpc.StatusCode.UNAVAILABLE:
-        why = details.rsplit("Failed to connect to remote host: ", 1)[-1]
+        connecting = "Failed to connect to remote host: "
+        why = details.rsplit(connecting, 1)[-1]
+        if connecting not in details and "connect" not in details:
+            return f"the connection to the server at {target} broke ({why})"
         return f"the server at {target} can't be reached ({why}); 'packtrain serve' starts one"
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return f"the server at {target} did not answer in time"

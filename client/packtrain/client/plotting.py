@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from packtrain.client.errors import MissingExtra
-from packtrain.client.results import Results
+from packtrain.client.results import Results, leading_metric
 
 # More trials than this are shown by their spread: lines could no longer be told apart.
 _FEW = 8
 _COLUMNS = 2
+_STYLES = ("-", "--", ":", "-.")
 
 
 def draw_results(
@@ -28,7 +29,8 @@ def draw_results(
 
     Training and validation share a panel, and so do the layers of a metric. Up to 8 trials are
     drawn as lines, labelled by their ``parameters``; of more, the median, the band between the
-    10th and the 90th percentile, and the best trial. ValueError for an unknown ending.
+    10th and the 90th percentile, and the trial that the leading metric finds best. ValueError
+    for an unknown ending.
     """
     try:
         from matplotlib.figure import Figure
@@ -38,24 +40,34 @@ def draw_results(
     columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(5.6 * columns, 3.6 * rows), dpi=130, layout="constrained")
-    figure.suptitle(_headline(title, results))
+    best = _best_trial(results)
+    figure.suptitle(_headline(title, results, best))
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis, (name, metrics) in zip(axes, panels.items(), strict=False):
         if len(results.trials) <= _FEW:
-            _draw_lines(axis, results, metrics, parameters or {})
+            _draw_lines(axis, results, metrics)
         else:
-            _draw_spread(axis, results, metrics)
+            _draw_spread(axis, results, metrics, best)
         _finish(axis, name, results, metrics)
+    _name_trials(figure, axes[0], results, parameters or {})
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
     figure.savefig(path)
 
 
-def _headline(title: str, results: Results) -> str:
+def _headline(title: str, results: Results, best: int | None) -> str:
     count = len(results.trials)
     if count <= _FEW:
         return title
-    return f"{title}: {count} trials, median and 10th to 90th percentile; dashed: the best trial"
+    dashed = "" if best is None else f"; dashed: trial {best}, the best"
+    return f"{title}: {count} trials, median and 10th to 90th percentile{dashed}"
+
+
+def _best_trial(results: Results) -> int | None:
+    metric = leading_metric(results.metrics)
+    if metric is None or not np.isfinite(results.final(metric)).any():
+        return None
+    return results.best(metric).trial
 
 
 def _panels(metrics: tuple[str, ...]) -> dict[str, list[str]]:
@@ -73,24 +85,37 @@ def _curve(results: Results, values: NDArray[Any]) -> tuple[NDArray[Any], NDArra
     return results.epochs[measured], values[measured]
 
 
-def _draw_lines(
-    axis: Any, results: Results, metrics: list[str], parameters: Mapping[int, Mapping[str, Any]]
-) -> None:
-    styles = ("-", "--", ":", "-.")
+def _draw_lines(axis: Any, results: Results, metrics: list[str]) -> None:
+    """A colour for each trial, a style for each metric; for a single trial a colour for each."""
+    single = len(results.trials) == 1
     for place, metric in enumerate(metrics):
         for row, trial in enumerate(results.trials):
-            label = [_label(trial, parameters.get(trial, {}))] if len(results.trials) > 1 else []
-            label += [_variant(metric)] if len(metrics) > 1 else []
             axis.plot(
                 *_curve(results, results.curve(metric, trial)),
-                color=f"C{row}" if len(results.trials) > 1 else f"C{place}",
-                linestyle=styles[place % len(styles)] if len(results.trials) > 1 else "-",
+                color=f"C{place if single else row}",
+                linestyle="-" if single else _STYLES[place % len(_STYLES)],
                 marker="." if len(results.epochs) < 3 else None,
-                label=", ".join(label) or None,
             )
+        if len(metrics) > 1:
+            colour, style = (
+                (f"C{place}", "-") if single else ("grey", _STYLES[place % len(_STYLES)])
+            )
+            axis.plot([], [], color=colour, linestyle=style, label=_variant(metric))
 
 
-def _draw_spread(axis: Any, results: Results, metrics: list[str]) -> None:
+def _name_trials(
+    figure: Any, axis: Any, results: Results, parameters: Mapping[int, Mapping[str, Any]]
+) -> None:
+    """One legend below all panels that tells whose colour is whose."""
+    if 1 < len(results.trials) <= _FEW:
+        lines = [axis.plot([], [], color=f"C{row}")[0] for row in range(len(results.trials))]
+        names = [_label(trial, parameters.get(trial, {})) for trial in results.trials]
+        columns = 2 if max(map(len, names)) > 30 else 4
+        place = "outside lower center"
+        figure.legend(lines, names, loc=place, ncols=columns, fontsize=8, frameon=False)
+
+
+def _draw_spread(axis: Any, results: Results, metrics: list[str], best: int | None) -> None:
     for place, metric in enumerate(metrics):
         values = np.where(np.isfinite(results.metric(metric)), results.metric(metric), np.nan)
         measured = ~np.isnan(values).all(axis=0)
@@ -98,15 +123,9 @@ def _draw_spread(axis: Any, results: Results, metrics: list[str]) -> None:
         epochs, colour = results.epochs[measured], f"C{place}"
         axis.fill_between(epochs, low, high, color=colour, alpha=0.2, linewidth=0)
         axis.plot(epochs, middle, color=colour, label=_variant(metric))
-        if "/" not in metric and np.isfinite(results.final(metric)).any():
-            best = results.best(metric)
-            axis.plot(
-                *_curve(results, results.curve(metric, best.trial)),
-                color=colour,
-                linestyle="--",
-                linewidth=1,
-                label=f"{_variant(metric)}, trial {best.trial} ({best.value:.4g})",
-            )
+        if best is not None:
+            curve = _curve(results, results.curve(metric, best))
+            axis.plot(*curve, color=colour, linestyle="--", linewidth=1)
 
 
 def _variant(metric: str) -> str:

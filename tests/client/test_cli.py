@@ -1,0 +1,435 @@
+"""The command line against the fake server: what it prints, and how it exits."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import importlib.util
+import io
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from tests.client.conftest import (
+    EventLog,
+    FakeServer,
+    Refusal,
+    block,
+    changed,
+    dataset,
+    get_job,
+    job,
+    ordinary_log,
+)
+from typer.testing import CliRunner, Result
+
+from packtrain.client import RetrySettings, cli, demo
+from packtrain.client.commands import connection
+from packtrain.v1 import dataset_service_pb2, job_pb2, server_service_pb2, training_service_pb2
+
+COMMANDS = (
+    *("serve", "run", "submit", "watch", "jobs", "show", "trials", "metrics", "model", "plot"),
+    *("cancel", "delete", "info", "demo", "datasets list", "datasets show", "datasets upload"),
+    *("datasets delete", "datasets download"),
+)
+
+
+class Packtrain:
+    """Runs the command line; every result is checked for tracebacks and escape codes."""
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+
+    def __call__(self, *args: str, code: int = 0, stdin: str | None = None) -> Result:
+        result = CliRunner().invoke(cli.app, ["--server", self.target, *args], input=stdin)
+        assert "Traceback" not in result.output
+        assert "\x1b" not in result.output
+        assert result.exit_code == code, result.output
+        if result.exception is not None:
+            assert isinstance(result.exception, SystemExit)
+        return result
+
+    def lines(self, *args: str, **more: Any) -> list[Any]:
+        """The JSON of each line of stdout."""
+        return [json.loads(line) for line in self(*args, **more).stdout.splitlines()]
+
+
+@pytest.fixture
+def packtrain(fake: FakeServer) -> Packtrain:
+    return Packtrain(fake.target)
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> str:
+    path = tmp_path / "spec.yaml"
+    path.write_text("dataset: {name: datasets/digits}\nepochs: 3\n")
+    return str(path)
+
+
+def created(state: str = "QUEUED") -> training_service_pb2.CreateJobResponse:
+    plan = job_pb2.JobPlan(trials=3, packs=2, memory_bytes=3 * 2**20, operations=1.5e9)
+    progress = job_pb2.JobProgress(trials=1, trial_epochs_total=3)
+    made = job(state, progress=progress, layer_sizes=[64, 30, 10], metrics=["m"])
+    return training_service_pb2.CreateJobResponse(job=made, plan=plan)
+
+
+def trial(index: int, rate: float, **metrics: float) -> job_pb2.Trial:
+    made = job_pb2.Trial(
+        name=f"jobs/j/trials/{index}",
+        index=index,
+        state=job_pb2.TRIAL_STATE_SUCCEEDED,
+        epochs=3,
+        final_metrics=metrics,
+    )
+    made.parameters["optimizer.sgd.learning_rate"].number_value = rate
+    return made
+
+
+TRIALS = training_service_pb2.ListTrialsResponse(
+    trials=[
+        trial(0, 0.1, training_cost=3.0, validation_accuracy=0.5),
+        trial(1, 0.2, training_cost=float("nan"), validation_accuracy=0.25),
+        trial(2, 0.3, training_cost=1.0, validation_accuracy=0.75),
+    ]
+)
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c != "serve"])
+def test_every_help_has_an_example(command: str, packtrain: Packtrain) -> None:
+    assert f"Example: packtrain {command.split()[0]}" in " ".join(
+        packtrain(*command.split(), "--help")
+        .stdout.replace("--server training.example:50051 ", "")
+        .split()
+    )
+
+
+def test_submit_prints_the_name_alone(packtrain: Packtrain, fake: FakeServer, spec: str) -> None:
+    fake.script("CreateJob", created())
+    assert packtrain("submit", spec, "--job-id", "mine").stdout == "j\n"
+    (request,) = fake.requests["CreateJob"]
+    assert (request.job_id, request.spec.epochs, request.validate_only) == ("mine", 3, False)
+    assert request.request_id
+    (told,) = packtrain.lines("submit", spec, "--json")
+    assert (told["job"]["state"], told["plan"]["packs"]) == ("queued", 2)
+
+
+def test_a_dry_run_prints_the_plan(packtrain: Packtrain, fake: FakeServer, spec: str) -> None:
+    fake.script("CreateJob", created())
+    told = packtrain("submit", spec, "--validate-only").stdout
+    assert "memory      3.0 MiB" in told
+    assert "layers      64, 30, 10" in told
+    assert fake.requests["CreateJob"][0].validate_only
+
+
+def test_a_specification_may_come_by_the_standard_input(
+    packtrain: Packtrain, fake: FakeServer
+) -> None:
+    fake.script("CreateJob", created())
+    packtrain("submit", "-", stdin="epochs: 1e1")
+    assert fake.requests["CreateJob"][0].spec.epochs == 10
+
+
+def test_run_follows_to_the_end(packtrain: Packtrain, fake: FakeServer, spec: str) -> None:
+    fake.script("CreateJob", created())
+    fake.answers["WatchJob"] = ordinary_log().replay
+    fake.script("ListTrials", TRIALS)
+    result = packtrain("run", spec)
+    assert "jobs/j queued\njobs/j running\njobs/j succeeded\n" in result.stderr
+    header, *rows = result.stdout.splitlines()
+    assert header.split() == [
+        *("trial", "state", "epochs", "learning_rate", "training_cost", "validation_accuracy")
+    ]
+    assert [row.split()[0] for row in rows] == ["0", "1", "2"]
+
+
+def test_run_prints_an_event_a_line(packtrain: Packtrain, fake: FakeServer, spec: str) -> None:
+    fake.script("CreateJob", created())
+    with_nan = block(1, 2, metrics=("a", "b"))
+    values = np.array([[1, np.nan], [np.inf, 2]], "<f4")
+    with_nan.values = values.tobytes()
+    fake.answers["WatchJob"] = EventLog({"metrics": with_nan}, changed("SUCCEEDED")).replay
+    first, metrics, last = packtrain.lines("run", spec, "--json")
+    assert (first["event"], first["job"]["name"]) == ("created", "jobs/j")
+    assert metrics["event"] == "metrics"
+    assert metrics["values"] == [[[1, None], ["Infinity", 2]]]
+    assert (last["event"], last["state"], last["resume_token"]) == ("job", "succeeded", "t2")
+
+
+@pytest.mark.parametrize(("state", "code"), [("SUCCEEDED", 0), ("FAILED", 1), ("CANCELLED", 3)])
+def test_the_exit_code_tells_how_it_ended(
+    packtrain: Packtrain, fake: FakeServer, spec: str, state: str, code: int
+) -> None:
+    fake.script("CreateJob", created())
+    fake.script("ListTrials", TRIALS)
+    failure = {"failure": job_pb2.Failure(message="No data.")} if state == "FAILED" else {}
+    fake.answers["WatchJob"] = EventLog(changed(state, **failure)).replay
+    result = packtrain("run", spec, code=code)
+    assert ("No data." in result.stderr) == (state == "FAILED")
+
+
+def test_ctrl_c_leaves_the_job_running(
+    packtrain: Packtrain, fake: FakeServer, spec: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*args: Any, **more: Any) -> Any:
+        raise KeyboardInterrupt
+        yield
+
+    fake.script("CreateJob", created())
+    monkeypatch.setattr("packtrain.client.client.Client.watch_job", interrupt)
+    told = packtrain("run", spec, code=130).stderr
+    assert "jobs/j goes on" in told
+    assert "packtrain watch j" in told
+    assert "packtrain cancel j" in told
+    assert not fake.requests["CancelJob"]
+
+
+def test_watch_goes_on_after_a_token(packtrain: Packtrain, fake: FakeServer) -> None:
+    fake.script("GetJob", get_job())
+    fake.answers["WatchJob"] = ordinary_log().replay
+    args = ("--resume-token", "t6", "--trials", "0,2-4", "--metric", "m", "--replay-only")
+    (event,) = packtrain.lines("watch", "jobs/j", "--json", *args)
+    assert event["state"] == "succeeded"
+    (request,) = fake.requests["WatchJob"]
+    assert (list(request.trials), list(request.metrics)) == ([0, 2, 3, 4], ["m"])
+    assert request.replay_only
+
+
+def test_trials_are_sorted_best_first(packtrain: Packtrain, fake: FakeServer) -> None:
+    fake.script("ListTrials", TRIALS)
+
+    def order(*args: str) -> list[int]:
+        return [t["index"] for t in packtrain.lines("trials", "j", "--json", *args)]
+
+    assert order() == [0, 1, 2]
+    assert order("--sort", "validation_accuracy") == [2, 0, 1]
+    assert order("--sort", "training_cost") == [2, 0, 1]  # NaN comes last
+    assert order("--sort", "training_cost", "--top", "1") == [2]
+    rows = packtrain("trials", "j", "--sort", "validation_accuracy").stdout.splitlines()
+    assert rows[0].split()[4] == "validation_accuracy"
+    assert rows[1].split()[:5] == ["2", "succeeded", "3", "0.3", "0.75"]
+    told = packtrain("trials", "j", "--sort", "nonsense", code=2).stderr
+    assert "training_cost, validation_accuracy" in " ".join(told.split())
+
+
+def test_metrics_as_csv_and_json(packtrain: Packtrain, fake: FakeServer, tmp_path: Path) -> None:
+    first, second = block(1, 2, trials=(0, 3), metrics=("a", "b")), block(3, 1, trials=(3,))
+    second.metrics[:] = ["a"]
+    fake.answers["ReadMetrics"] = lambda request, context: iter(
+        training_service_pb2.ReadMetricsResponse(block=b) for b in (first, second)
+    )
+    rows = list(csv.reader(io.StringIO(packtrain("metrics", "j").stdout)))
+    assert rows[0] == ["trial", "epoch", "a", "b"]
+    assert rows[1] == ["0", "1", "1.0", "1.1"]
+    assert rows[-1] == ["3", "3", "3003.0", ""]
+    assert len(rows) == 1 + 5
+    path = tmp_path / "m.json"
+    packtrain("metrics", "j", "--format", "json", "-o", str(path), "--trials", "0-1")
+    told = json.loads(path.read_text())
+    assert (told["trials"], told["epochs"], told["metrics"]) == ([0, 3], [1, 2, 3], ["a", "b"])
+    assert told["values"][0][2] == [None, None]
+    assert list(fake.requests["ReadMetrics"][-1].trials) == [0, 1]
+    packtrain("metrics", "j", "--trials", "a-b", code=2)
+
+
+def test_jobs_and_show(packtrain: Packtrain, fake: FakeServer) -> None:
+    found = job("RUNNING", name="jobs/a-job-with-a-name-that-is-rather-long-for-a-table-in-a-pipe")
+    found.progress.trial_epochs, found.progress.trial_epochs_total = 5, 10
+    found.spec.epochs = 30
+    found.create_time.FromSeconds(1_700_000_000)
+    fake.script("ListJobs", training_service_pb2.ListJobsResponse(jobs=[found]))
+    fake.script("GetJob", training_service_pb2.GetJobResponse(job=found))
+    told = packtrain("jobs", "--state", "running").stdout
+    assert "a-job-with-a-name-that-is-rather-long-for-a-table-in-a-pipe  running" in told
+    assert list(fake.requests["ListJobs"][0].states) == [job_pb2.JOB_STATE_RUNNING]
+    assert packtrain.lines("jobs", "--json")[0]["create_time"] == "2023-11-14T22:13:20+00:00"
+    told = packtrain("show", "j").stdout
+    assert "trial-epochs  5/10" in told
+    assert "specification:\n  epochs: 30\n" in told
+    assert packtrain.lines("show", "j", "--json")[0]["spec"] == {"epochs": 30}
+
+
+def test_cancel_and_delete(packtrain: Packtrain, fake: FakeServer) -> None:
+    fake.script("CancelJob", training_service_pb2.CancelJobResponse(job=job("CANCELLING")))
+    fake.script("DeleteJob", training_service_pb2.DeleteJobResponse())
+    assert packtrain("cancel", "j").stdout == "j cancelling\n"
+    assert packtrain.lines("cancel", "j", "--json")[0]["state"] == "cancelling"
+    packtrain("delete", "jobs/j")
+    assert fake.requests["DeleteJob"][0].name == "jobs/j"
+
+
+def test_model_and_plot_write_files(
+    packtrain: Packtrain, fake: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header = (
+        b'{"layers.1.weights":{"dtype":"F32","shape":[1,1],"data_offsets":[0,4]},'
+        b'"layers.1.biases":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}'
+    )
+    content = len(header).to_bytes(8, "little") + header + bytes(8)
+    digest = hashlib.sha256(content).hexdigest()
+    fake.answers["DownloadModel"] = lambda request, context: iter(
+        (
+            training_service_pb2.DownloadModelResponse(
+                header={"size_bytes": len(content), "sha256": digest}
+            ),
+            training_service_pb2.DownloadModelResponse(chunk=content),
+        )
+    )
+    monkeypatch.chdir(tmp_path)
+    assert packtrain("model", "jobs/j", "2").stdout == "j-2.safetensors\n"
+    assert Path("j-2.safetensors").read_bytes() == content
+    fake.script("ListTrials", TRIALS)
+    fake.answers["ReadMetrics"] = lambda request, context: iter(
+        [training_service_pb2.ReadMetricsResponse(block=block(1, 3, trials=(0, 1, 2)))]
+    )
+    packtrain("plot", "j")
+    assert Path("j.png").read_bytes().startswith(b"\x89PNG")
+    packtrain("plot", "j", "-o", "j.nonsense", code=2)
+    packtrain("plot", "j", "-o", "nowhere/j.png", code=1)
+    fake.answers["ReadMetrics"] = lambda request, context: iter(())
+    assert "has no metrics yet" in packtrain("plot", "j", code=1).stderr
+
+
+def test_datasets(packtrain: Packtrain, fake: FakeServer, tmp_path: Path) -> None:
+    made = dataset(features=2, classes=3, digest="abc", splits=[{"name": "train", "rows": 5}])
+    fake.script("ListDatasets", dataset_service_pb2.ListDatasetsResponse(datasets=[made]))
+    fake.script("GetDataset", dataset_service_pb2.GetDatasetResponse(dataset=made))
+    fake.script("UploadDataset", dataset_service_pb2.UploadDatasetResponse(dataset=made))
+    fake.script("DeleteDataset", dataset_service_pb2.DeleteDatasetResponse())
+    assert packtrain("datasets", "list").stdout.splitlines()[1].split() == [
+        *("d", "uploaded", "train", "5", "2", "3", "classes")
+    ]
+    assert packtrain.lines("datasets", "list", "--json")[0]["splits"] == {"train": 5}
+    told = packtrain("datasets", "show", "d").stdout.splitlines()
+    assert ["sha256", "abc"] in [line.split() for line in told]
+    path = tmp_path / "d.csv"
+    path.write_text("a,b,c\n1,2,0\n3,4,1\n")
+    packtrain("datasets", "upload", "d", str(path), "--description", "mine")
+    header, chunk, labels = fake.requests["UploadDataset"][0]
+    assert (header.header.dataset_id, header.header.description) == ("d", "mine")
+    assert chunk.chunk == np.array([[1, 2], [3, 4]], "<f8").tobytes()
+    assert labels.chunk == np.array([0, 1], "<i8").tobytes()
+    packtrain("datasets", "delete", "d")
+    path.write_text("a,b\n1,x\n")
+    assert (
+        "row 2: expected 2 numbers"
+        in packtrain("datasets", "upload", "d", str(path), code=2).stderr
+    )
+    assert "No such file" in packtrain("datasets", "upload", "d", "no.csv", code=1).stderr
+    assert "expected mnist" in packtrain("datasets", "download", "cifar", code=2).stderr
+
+
+def test_a_download_that_fails_is_one_sentence(packtrain: Packtrain, tmp_path: Path) -> None:
+    args = ("--directory", str(tmp_path), "--mirror", "http://127.0.0.1:1/")
+    told = packtrain("datasets", "download", "mnist", *args, code=1).stderr
+    assert told.startswith("packtrain: train-images-idx3-ubyte.gz could not be fetched")
+
+
+def test_info(packtrain: Packtrain, fake: FakeServer) -> None:
+    fake.script(
+        "GetServerInfo",
+        server_service_pb2.GetServerInfoResponse(
+            version="1.2",
+            metrics=[server_service_pb2.MetricInfo(name="w", description="d", per_layer=True)],
+            engine=server_service_pb2.EngineInfo(state=server_service_pb2.ENGINE_STATE_READY),
+        ),
+    )
+    told = packtrain("info").stdout
+    assert "ready, 0 workers" in told
+    assert "  w/LAYER  d" in told
+    assert packtrain.lines("info", "--json")[0]["version"] == "1.2"
+
+
+def test_wrong_fields_are_listed(packtrain: Packtrain, fake: FakeServer, spec: str) -> None:
+    wrong = (("spec.epochs", "must be above 0"), ("spec.seed", "must be small"))
+    code = grpc.StatusCode.INVALID_ARGUMENT
+    fake.script("CreateJob", Refusal(code, "spec.epochs (and 1 more)", violations=wrong))
+    assert packtrain("submit", spec, code=2).stderr == (
+        "packtrain: spec.epochs (and 1 more)\n"
+        "  spec.epochs: must be above 0\n"
+        "  spec.seed: must be small\n"
+    )
+    fake.script("CreateJob", Refusal(code, "spec.epochs", violations=wrong[:1]))
+    assert packtrain("submit", spec, code=2).stderr == "packtrain: spec.epochs: must be above 0\n"
+
+
+def test_a_wrong_file_is_told_before_the_server_is_asked(
+    packtrain: Packtrain, fake: FakeServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text("epoch: 3\nseed: x\n")
+    assert packtrain("run", str(path), code=2).stderr == (
+        f"packtrain: {path} is not a specification\n"
+        "  epoch: is not a field; did you mean epochs?\n"
+        "  seed: expected a whole number of 0 to 18446744073709551615, not 'x'\n"
+    )
+    assert packtrain("run", str(tmp_path / "no.yaml"), code=1).stderr.endswith(
+        "no.yaml: No such file or directory\n"
+    )
+    assert not fake.requests
+
+
+def test_an_unknown_job_is_one_sentence(packtrain: Packtrain, fake: FakeServer) -> None:
+    refusal = Refusal(grpc.StatusCode.NOT_FOUND, "there is no job jobs/nope")
+    fake.script("GetJob", refusal)
+    assert packtrain("show", "nope", code=1).stderr == "packtrain: there is no job jobs/nope\n"
+    assert packtrain("watch", "nope", code=1).stderr == "packtrain: there is no job jobs/nope\n"
+
+
+def test_a_server_that_is_not_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        target = f"127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.setenv("PACKTRAIN_SERVER", target)
+    monkeypatch.setattr(connection, "_RETRY", RetrySettings(budget_seconds=0.2))
+    result = CliRunner().invoke(cli.app, ["jobs"])
+    assert result.exit_code == 1
+    assert f"the server at {target} can't be reached" in result.stderr
+    assert "packtrain serve" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_serve_hands_all_arguments_on(
+    packtrain: Packtrain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[Any] = []
+    monkeypatch.setattr(os, "execv", lambda path, args: called.append((path, args)))
+    packtrain("serve", "--listen", ":0", "--help", "-x")
+    (path, args) = called[0]
+    assert path == sys.executable
+    assert args[1:] == ["-m", "packtrain.service", "--listen", ":0", "--help", "-x"]
+
+
+def test_serve_without_its_extra_says_what_brings_it(
+    packtrain: Packtrain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    told = packtrain("serve", code=1).stderr
+    assert "pip install 'packtrain[server]'" in told
+
+
+def test_demo_is_handed_its_options(
+    packtrain: Packtrain, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    called: list[Any] = []
+    monkeypatch.setattr(demo, "run_demo", lambda *args: called.append(args) or 7)
+    packtrain("demo", "-o", str(tmp_path), "--json", code=7)
+    assert called == [(tmp_path, True)]
+
+
+def test_the_command_line_is_light() -> None:
+    """Help comes up without what only some commands, or only the server, need."""
+    code = (
+        "import sys, packtrain.client.cli; "
+        "heavy = {'ray', 'scipy', 'sqlalchemy', 'matplotlib', 'pandas', 'packtrain.service', "
+        "'packtrain.training', 'packtrain.workers'}; "
+        "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

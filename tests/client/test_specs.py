@@ -1,0 +1,402 @@
+"""Specifications: every field of the contract can be written, and searched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from google.protobuf import json_format
+
+from packtrain import client as api
+from packtrain.client import (
+    SGD,
+    Constant,
+    CrossEntropy,
+    DatasetSelection,
+    GivenArrays,
+    Grid,
+    He,
+    JobSpec,
+    LogLikelihood,
+    Network,
+    Quadratic,
+    RandomSearch,
+    Regularization,
+    RowRange,
+    ScaledGaussian,
+    SpecError,
+    Synthetic,
+    UnitGaussian,
+    Xavier,
+    choice,
+    integer,
+    log_uniform,
+    normal,
+    uniform,
+)
+from packtrain.client.converters import spec_message
+from packtrain.v1 import spec_pb2
+
+
+def form(**fields: Any) -> dict[str, Any]:
+    """The JSON form of a specification that has these fields beside its dataset."""
+    fields.setdefault("dataset", "digits")
+    return json_format.MessageToDict(spec_message(JobSpec(**fields)))
+
+
+def test_everything_at_once() -> None:
+    spec = form(
+        dataset=DatasetSelection(
+            name="digits",
+            training_rows=1000,
+            validation=RowRange("test", 5, 10),
+            scaling="min_max",
+            target_encoding="one_hot",
+        ),
+        network=Network(
+            hidden=[30, 20], hidden_activation="tanh", output_activation="softmax", outputs=10
+        ),
+        cost=LogLikelihood(),
+        initialization=He(distribution="uniform"),
+        regularization=Regularization(l2=0.1, l1=0, dropout=0.5),
+        optimizer=SGD(learning_rate=0.5, momentum=0),
+        epochs=30,
+        batch_size=10,
+        seed=2**64 - 1,
+        data_type="float64",
+        metrics=["training_cost"],
+        measure_every=5,
+    )
+    assert spec == {
+        "dataset": {
+            "name": "datasets/digits",
+            "training": {"count": "1000"},
+            "validationRows": {"split": "test", "first": "5", "count": "10"},
+            "scaling": "SCALING_MIN_MAX",
+            "targetEncoding": "TARGET_ENCODING_ONE_HOT",
+        },
+        "network": {
+            "hidden": [30, 20],
+            "hiddenActivation": "ACTIVATION_TANH",
+            "outputActivation": "ACTIVATION_SOFTMAX",
+            "outputs": 10,
+        },
+        "cost": {"logLikelihood": {}},
+        "initialization": {"he": {"distribution": "DISTRIBUTION_UNIFORM"}},
+        "regularization": {"l2": 0.1, "l1": 0.0, "dropout": 0.5},
+        "optimizer": {"sgd": {"learningRate": 0.5, "momentum": 0.0}},
+        "epochs": 30,
+        "batchSize": 10,
+        "seed": str(2**64 - 1),
+        "dataType": "DATA_TYPE_FLOAT64",
+        "measurement": {"metrics": ["training_cost"], "everyEpochs": 5},
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, {"dataset": {"name": "datasets/digits"}}),
+        ({"dataset": "datasets/x"}, {"dataset": {"name": "datasets/x"}}),
+        ({"dataset": api.xor()}, {"dataset": {"synthetic": {"kind": "SYNTHETIC_KIND_XOR"}}}),
+        (
+            {"dataset": api.moons(rows=5, noise=0, seed=0)},
+            {
+                "dataset": {
+                    "synthetic": {
+                        "kind": "SYNTHETIC_KIND_MOONS",
+                        "rows": 5,
+                        "noise": 0.0,
+                        "seed": "0",
+                    }
+                }
+            },
+        ),
+        (
+            {"dataset": api.linear(features=3)},
+            {"dataset": {"synthetic": {"kind": "SYNTHETIC_KIND_LINEAR", "features": 3}}},
+        ),
+        (
+            {"dataset": (np.eye(2), [0, 1])},
+            {
+                "dataset": {
+                    "inline": {"inputs": [{"values": [1, 0]}, {"values": [0, 1]}], "labels": [0, 1]}
+                }
+            },
+        ),
+        (
+            {"dataset": api.inline([1.0], [0.0])},
+            {"dataset": {"inline": {"inputs": [{"values": [1]}], "targets": [{"values": [0]}]}}},
+        ),
+        (
+            {"dataset": DatasetSelection(synthetic=api.spirals(), validation=0.2)},
+            {
+                "dataset": {
+                    "synthetic": {"kind": "SYNTHETIC_KIND_SPIRALS"},
+                    "validationShare": 0.2,
+                }
+            },
+        ),
+        (
+            {"dataset": DatasetSelection(name="m", validation="test")},
+            {"dataset": {"name": "datasets/m", "validationRows": {"split": "test"}}},
+        ),
+        ({"network": (30,)}, {"network": {"hidden": [30]}}),
+        ({"network": [np.int64(3)]}, {"network": {"hidden": [3]}}),
+        ({"cost": Quadratic()}, {"cost": {"quadratic": {}}}),
+        ({"cost": CrossEntropy()}, {"cost": {"crossEntropy": {}}}),
+        ({"initialization": ScaledGaussian()}, {"initialization": {"scaledGaussian": {}}}),
+        ({"initialization": UnitGaussian()}, {"initialization": {"unitGaussian": {}}}),
+        ({"initialization": Xavier()}, {"initialization": {"xavier": {}}}),
+        (
+            {"initialization": Constant(weight=0.6, bias=0)},
+            {"initialization": {"constant": {"weight": 0.6, "bias": 0.0}}},
+        ),
+        (
+            {"initialization": GivenArrays(weights=[[[1, 2], [3, 4]]], biases=[[5, 6]])},
+            {
+                "initialization": {
+                    "arrays": {"layers": [{"weights": [1, 2, 3, 4], "biases": [5, 6]}]}
+                }
+            },
+        ),
+        ({"optimizer": SGD()}, {"optimizer": {"sgd": {}}}),
+    ],
+)
+def test_each_alternative(fields: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert form(**fields) == {"dataset": {"name": "datasets/digits"}} | expected
+
+
+DOMAINS = [
+    ("dataset", {"dataset": choice("digits", api.xor())}),
+    ("dataset.name", {"dataset": DatasetSelection(name=choice("a", "b"))}),
+    (
+        "dataset.training.count",
+        {"dataset": DatasetSelection(name="d", training_rows=integer(10, 50))},
+    ),
+    (
+        "dataset.training",
+        {"dataset": DatasetSelection(name="d", training_rows=choice(RowRange(count=3)))},
+    ),
+    (
+        "dataset.training.first",
+        {"dataset": DatasetSelection(name="d", training_rows=RowRange(first=integer(0, 5)))},
+    ),
+    (
+        "dataset.validation_share",
+        {"dataset": DatasetSelection(name="d", validation=uniform(0.1, 0.5))},
+    ),
+    (
+        "dataset.validation_rows",
+        {"dataset": DatasetSelection(name="d", validation=choice("test", RowRange("train")))},
+    ),
+    ("dataset.scaling", {"dataset": DatasetSelection(name="d", scaling=choice("none", "min_max"))}),
+    (
+        "dataset.synthetic.noise",
+        {"dataset": Synthetic(kind="moons", noise=uniform(0, 1))},
+    ),
+    ("network", {"network": choice([30], Network(hidden=[20]))}),
+    ("network.hidden", {"network": Network(hidden=choice([], [30], [30, 30]))}),
+    ("network.hidden_activation", {"network": Network(hidden_activation=choice("relu", "tanh"))}),
+    ("network.outputs", {"network": Network(outputs=integer(1, 3))}),
+    ("cost", {"cost": choice(CrossEntropy(), Quadratic())}),
+    ("initialization", {"initialization": choice(He(), Constant(weight=1))}),
+    ("initialization.constant.weight", {"initialization": Constant(weight=normal(0, 1))}),
+    ("initialization.he.distribution", {"initialization": He(choice("normal", "uniform"))}),
+    ("regularization", {"regularization": choice(Regularization(l2=1), Regularization(l1=1))}),
+    ("regularization.l2", {"regularization": Regularization(l2=log_uniform(0.1, 1))}),
+    ("regularization.dropout", {"regularization": Regularization(dropout=choice(0, 0.5))}),
+    ("optimizer", {"optimizer": choice(SGD(momentum=0.5), SGD())}),
+    ("optimizer.sgd.learning_rate", {"optimizer": SGD(learning_rate=log_uniform(0.01, 10))}),
+    ("optimizer.sgd.momentum", {"optimizer": SGD(momentum=uniform(0, 0.9))}),
+    ("epochs", {"epochs": integer(1, 3)}),
+    ("batch_size", {"batch_size": choice(1, 10)}),
+    ("seed", {"seed": integer(1, 8)}),
+]
+
+
+@pytest.mark.parametrize(("path", "fields"), DOMAINS, ids=[path for path, _ in DOMAINS])
+def test_any_field_may_be_searched(path: str, fields: dict[str, Any]) -> None:
+    fields = {"dataset": "digits", "search": RandomSearch(trials=4)} | fields
+    message = spec_message(JobSpec(**fields))
+    assert [p.path for p in message.search.parameters] == [path]
+    assert message.search.random.trials == 4
+    # The path leads through messages that are set to a field that is not.
+    *parents, leaf = path.split(".")
+    holder: Any = message
+    for parent in parents:
+        assert holder.HasField(parent)
+        holder = getattr(holder, parent)
+    field = holder.DESCRIPTOR.fields_by_name[leaf]
+    assert not getattr(holder, leaf) if field.is_repeated else leaf not in dict(holder.ListFields())
+    # Each value of a choice is the JSON form of that field.
+    for value in json_format.MessageToDict(message.search.parameters[0].choice).get("values", []):
+        json_format.ParseDict({field.json_name: value}, type(holder)())
+
+
+def test_domains_keep_their_numbers() -> None:
+    message = spec_message(
+        JobSpec(
+            dataset="d",
+            optimizer=SGD(learning_rate=log_uniform(0.01, 10), momentum=uniform(0, 0.5)),
+            initialization=Constant(weight=normal(1, 2)),
+            epochs=integer(2, 10, step=4),
+            batch_size=integer(1, 3),
+            seed=choice(1, 2**60),
+            cost=choice(CrossEntropy(), Quadratic()),
+            search=RandomSearch(trials=3),
+        )
+    )
+    found = {p.path: p for p in message.search.parameters}
+    rate = found["optimizer.sgd.learning_rate"].log_uniform
+    assert (rate.low, rate.high) == (0.01, 10)
+    momentum = found["optimizer.sgd.momentum"].uniform
+    assert (momentum.low, momentum.high) == (0, 0.5)
+    weight = found["initialization.constant.weight"].normal
+    assert (weight.mean, weight.standard_deviation) == (1, 2)
+    assert (found["epochs"].integer.low, found["epochs"].integer.high) == (2, 10)
+    assert found["epochs"].integer.step == 4
+    assert not found["batch_size"].integer.HasField("step")
+    seeds = json_format.MessageToDict(found["seed"].choice)["values"]
+    assert seeds == [1, str(2**60)]  # beyond 2**53 a JSON number is not exact
+    assert json_format.MessageToDict(found["cost"].choice)["values"] == [
+        {"crossEntropy": {}},
+        {"quadratic": {}},
+    ]
+
+
+def test_listed_domains_make_a_grid_by_themselves() -> None:
+    spec = form(epochs=choice(1, 2), seed=integer(1, 3))
+    assert spec["search"]["grid"] == {}
+    assert form(epochs=uniform(1, 2), search=Grid(points=3))["search"]["grid"] == {"points": 3}
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"optimizer": SGD(learning_rate=uniform(0, 1))}, "optimizer.sgd.learning_rate .*add sear"),
+        ({"search": Grid()}, "nothing to search"),
+        ({"epochs": choice(1), "search": "grid"}, "expected Grid or RandomSearch"),
+        ({"cost": choice(SGD())}, r"cost: expected Quadratic\(\)"),
+        ({"network": choice(Network(hidden=choice([1])))}, "network.hidden: .*further domain"),
+        ({"cost": SGD()}, r"cost: expected Quadratic\(\)"),
+        ({"dataset": 5}, "dataset: expected a dataset's name"),
+        ({"epochs": 1.5}, "epochs: expected a whole number"),
+        ({"epochs": True}, "epochs: expected a number"),
+        ({"epochs": 2**31}, "epochs: expected a whole number"),
+        ({"seed": -1}, "seed: expected a whole number"),
+        ({"seed": float("nan")}, "seed: expected a whole number"),
+        ({"optimizer": SGD(learning_rate="x")}, "optimizer.sgd.learning_rate: expected a number"),
+        ({"network": Network(hidden=5)}, "network.hidden: expected a list"),
+        ({"network": "30"}, "network: expected a Network"),
+        ({"metrics": [5]}, "measurement.metrics: expected a text"),
+        ({"network": Network(hidden_activation=choice("relu", "x"))}, "one of sigmoid, tanh"),
+    ],
+)
+def test_what_can_not_be_written_is_named(fields: dict[str, Any], told: str) -> None:
+    with pytest.raises(SpecError, match=told):
+        form(**fields)
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: Network(hidden_activation="swish"), "hidden_activation: expected one of sigmoid"),
+        (lambda: Network(output_activation="swish"), "output_activation: expected one of"),
+        (lambda: He("cauchy"), "initialization.he.distribution: expected one of normal, uniform"),
+        (lambda: Xavier("cauchy"), "initialization.xavier.distribution"),
+        (lambda: JobSpec(dataset="d", data_type="f4"), "data_type: expected one of float32"),
+        (lambda: JobSpec(dataset="d", data_type=choice("float32")), "takes no domain"),
+        (lambda: JobSpec(dataset="d", metrics="cost"), "expected a list of names"),
+        (lambda: DatasetSelection(), "exactly one of name, synthetic and inline"),
+        (lambda: DatasetSelection(name="d", scaling="x"), "dataset.scaling: expected one of none"),
+        (lambda: DatasetSelection(name="d", target_encoding="x"), "target_encoding"),
+        (lambda: Synthetic(kind="circle"), "expected one of xor, moons, spirals, linear"),
+        (lambda: api.InlineDataset(inputs=[[1]]), "either labels or targets"),
+        (lambda: api.InlineDataset(inputs=[1], labels=[1]), r"shape \(rows, features\)"),
+        (lambda: api.inline([[1.0], [2.0]], [1]), r"expected the shape \(2,\), not \(1,\)"),
+        (lambda: GivenArrays(weights=[[[1]]], biases=[]), "1 and 0"),
+        (lambda: choice(), "one value or more"),
+        (lambda: choice(1, choice(2)), "not further domains"),
+        (lambda: uniform(1, 1), "low < high"),
+        (lambda: log_uniform(0, 1), "0 < low < high"),
+        (lambda: integer(2, 1), "low <= high"),
+        (lambda: integer(1, 2, step=0), "step >= 1"),
+        (lambda: normal(0, 0), "standard_deviation > 0"),
+    ],
+)
+def test_wrong_objects_are_refused_at_once(make: Any, told: str) -> None:
+    with pytest.raises(ValueError, match=told) as error:
+        make()
+    assert isinstance(error.value, SpecError)
+
+
+def test_a_mapping_is_the_contracts_json_form() -> None:
+    message = spec_message(form(epochs=choice(1, 2), cost=Quadratic()))
+    assert message == spec_message(JobSpec(dataset="digits", epochs=choice(1, 2), cost=Quadratic()))
+    assert spec_message({"batch_size": 3}) == spec_pb2.JobSpec(batch_size=3)
+
+
+def test_every_wrong_field_of_a_mapping_is_named() -> None:
+    with pytest.raises(SpecError) as error:
+        spec_message(
+            {
+                "dataset": {"name": 5, "synthetic": {}, "training": {"count": "many"}},
+                "learning": 3,
+                "epochs": True,
+                "batchSize": 1.5,
+                "seed": 2**64,
+                "network": {"hidden": 5, "hiddenActivation": "SIGMOID"},
+                "cost": "quadratic",
+                "optimizer": {"sgd": {"learningrate": 3}},
+                "regularization": {"l2": "heavy", "l1": [1]},
+                "measurement": {"metrics": [5]},
+                "dataType": [],
+                "search": {"parameters": [{"path": "epochs", "choice": {"values": [1, {}]}}, 3]},
+            }
+        )
+    told = dict(error.value.violations)
+    assert told["dataset.name"] == "expected a text, not 5"
+    assert told["dataset.synthetic"] == "can't stand beside name: expected only one of the two"
+    assert told["learning"].startswith("is not a field; expected one of dataset, network")
+    assert told["network.hidden"] == "expected a list, not 5"
+    assert told["network.hiddenActivation"].startswith("expected one of ACTIVATION_SIGMOID, ")
+    assert told["cost"] == "expected a mapping of fields, not 'quadratic'"
+    assert told["optimizer.sgd.learningrate"] == "is not a field; did you mean learningRate?"
+    assert set(told) == {
+        "dataset.name",
+        "dataset.synthetic",
+        "dataset.training.count",
+        "learning",
+        "epochs",
+        "batchSize",
+        "seed",
+        "network.hidden",
+        "network.hiddenActivation",
+        "cost",
+        "optimizer.sgd.learningrate",
+        "regularization.l2",
+        "regularization.l1",
+        "measurement.metrics[0]",
+        "dataType",
+        "search.parameters[1]",
+    }
+
+
+def test_typed_objects_cover_the_whole_contract() -> None:
+    """No field of the proto lacks a place in the objects."""
+    from packtrain.client.converters.readers import ALTERNATIVES
+
+    for wrapper in ("Cost", "Initialization", "Optimizer"):
+        members = {f.name for f in getattr(spec_pb2, wrapper).DESCRIPTOR.fields}
+        assert members <= set(ALTERNATIVES.values())
+    names = {"JobSpec": JobSpec, "Network": Network, "Regularization": Regularization, "Sgd": SGD}
+    names |= {
+        "SyntheticDataset": Synthetic,
+        "RowRange": RowRange,
+        "ConstantInitialization": Constant,
+    }
+    for message, kind in names.items():
+        fields = {f.name for f in getattr(spec_pb2, message).DESCRIPTOR.fields}
+        assert fields - {"measurement"} <= set(kind.__dataclass_fields__), message
