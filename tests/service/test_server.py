@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
+from packtrain.service.datasets import Catalog
 from packtrain.service.server import StartError, running_server
 from packtrain.service.settings import Settings
 from packtrain.service.store import Store
@@ -283,7 +285,7 @@ class TestUploads:
         self, api: Any, requests: list[Any], cut: int, tmp_path: Path
     ) -> None:
         def files() -> set[Path]:
-            return {p for p in (tmp_path / "data" / "datasets").rglob("*") if p.is_file()}
+            return set((tmp_path / "data" / "datasets").rglob("*"))
 
         await self.uploaded(api)  # the built-in set is written when it is first looked at
         before = files()
@@ -300,6 +302,27 @@ class TestUploads:
                 break
             await asyncio.sleep(0.01)
         assert files() == before
+
+    async def test_an_upload_that_is_cut_off_as_it_begins_leaves_nothing(
+        self, api: Any, requests: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        begin, begun, go_on = Catalog.begin_upload, threading.Event(), threading.Event()
+
+        def slowly(*arguments: Any) -> Any:
+            begun.set()
+            go_on.wait(10)
+            return begin(*arguments)
+
+        monkeypatch.setattr(Catalog, "begin_upload", slowly)
+        incoming = tmp_path / "data" / "datasets" / "incoming"
+        call = api.datasets.UploadDataset()
+        await call.write(requests[0])
+        await asyncio.to_thread(begun.wait, 10)
+        call.cancel()
+        await asyncio.sleep(0.2)  # for the server to hear of it
+        go_on.set()
+        await asyncio.sleep(0.2)
+        assert list(incoming.iterdir()) == []
 
     async def test_an_upload_begins_with_its_header(self, api: Any, requests: list[Any]) -> None:
         for wrong in (requests[1:], []):

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from packtrain.service.api.requests import Context, page_size, read_page_token, write_page_token
 from packtrain.service.contract import messages, uploads
-from packtrain.service.datasets import Catalog
+from packtrain.service.datasets import Catalog, Upload, UploadHeader
 from packtrain.service.errors import IllegalTransitionError, InvalidSpecError, Violation
 from packtrain.service.resources import parse_dataset_name
 from packtrain.service.store import Store
@@ -31,7 +31,7 @@ class DatasetServicer(dataset_service_pb2_grpc.DatasetServiceServicer):
         if first is None or first.WhichOneof("content") != "header":
             raise InvalidSpecError.of([Violation("header", "must be the first message")])
         header = uploads.read_header(first.header)
-        upload = await asyncio.to_thread(self._catalog.begin_upload, header)
+        upload = await self._begin_upload(header)
         try:
             async for request in requests:
                 if request.WhichOneof("content") != "chunk":
@@ -45,6 +45,15 @@ class DatasetServicer(dataset_service_pb2_grpc.DatasetServiceServicer):
             # cancelled, and could not wait for one.
             upload.abort()
         return pb.UploadDatasetResponse(dataset=messages.to_dataset(dataset))
+
+    async def _begin_upload(self, header: UploadHeader) -> Upload:
+        begun = asyncio.ensure_future(asyncio.to_thread(self._catalog.begin_upload, header))
+        try:
+            return await asyncio.shield(begun)
+        except asyncio.CancelledError:
+            # Cut off meanwhile: the thread goes on, and nobody else would hear of its upload.
+            begun.add_done_callback(_abort_begun)
+            raise
 
     async def GetDataset(self, request: pb.GetDatasetRequest, _: Context) -> pb.GetDatasetResponse:
         """One dataset; a file is read at its first use."""
@@ -76,3 +85,8 @@ class DatasetServicer(dataset_service_pb2_grpc.DatasetServiceServicer):
             )
         await asyncio.to_thread(self._catalog.delete, dataset_id, in_use)
         return pb.DeleteDatasetResponse()
+
+
+def _abort_begun(begun: asyncio.Future[Upload]) -> None:
+    if not begun.cancelled() and begun.exception() is None:
+        begun.result().abort()
