@@ -135,13 +135,6 @@ def test_retries_end_with_their_budget(fake: FakeServer) -> None:
     assert len(fake.requests["GetJob"]) >= 5
 
 
-def test_a_call_that_is_not_idempotent_is_sent_once(fake: FakeServer, client: Client) -> None:
-    fake.script("DeleteDataset", DOWN)
-    with pytest.raises(api.Unavailable):
-        client.delete_dataset("d")
-    assert [r.name for r in fake.requests["DeleteDataset"]] == ["datasets/d"]
-
-
 def test_other_errors_are_not_retried(fake: FakeServer, client: Client) -> None:
     fake.script("GetJob", Refusal(grpc.StatusCode.ABORTED, "no"))
     with pytest.raises(api.Aborted):

@@ -13,9 +13,10 @@ from packtrain.service.contract import Planner, trial_parameters
 from packtrain.service.contract.expansion import Expansion, expand
 from packtrain.service.datasets import Catalog
 from packtrain.service.errors import InvalidSpecError
+from packtrain.service.records import NewJob
 from packtrain.service.settings import Limits
 from packtrain.training import Constant, Cost, He, ScaledGaussian, UnitGaussian
-from packtrain.v1 import spec_pb2
+from packtrain.v1 import job_pb2, spec_pb2
 
 PLAIN = {"dataset": {"synthetic": {"kind": "SYNTHETIC_KIND_MOONS", "rows": 60}}, "seed": 3}
 LINEAR = {"dataset": {"synthetic": {"kind": "SYNTHETIC_KIND_LINEAR"}}}
@@ -32,7 +33,7 @@ def read(document: dict[str, object]) -> spec_pb2.JobSpec:
 
 
 @pytest.fixture
-def plan(catalog: Catalog) -> Callable[..., object]:
+def plan(catalog: Catalog) -> Callable[..., NewJob]:
     def run(spec: spec_pb2.JobSpec, **limits: int) -> object:
         return Planner(catalog, 2, Limits(max_trials=10_000, **limits)).plan(spec, "job", "uid")
 
@@ -449,8 +450,9 @@ def test_parameters_are_told_as_they_are_trained(
         assert start == kinds[kind]
 
 
-def test_plans_tell_what_a_job_costs(plan: Callable[..., object], tmp_path: Path) -> None:
-    job, cost = plan(read(PLAIN | search(choice(RATE, *range(1, 8)))))  # type: ignore[misc]
+def test_plans_tell_what_a_job_costs(plan: Callable[..., NewJob], tmp_path: Path) -> None:
+    job = plan(read(PLAIN | search(choice(RATE, *range(1, 8)))))
+    cost = job_pb2.JobPlan.FromString(job.plan)
     assert (job.trials, cost.trials, job.trial_epochs_total) == (7, 7, 7 * 30)
     assert cost.packs == len(job.packs)
     assert sorted(np.concatenate([p.trials for p in job.packs]).tolist()) == list(range(7))

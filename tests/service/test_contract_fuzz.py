@@ -15,7 +15,7 @@ from packtrain.service.contract import Planner, trial_parameters
 from packtrain.service.datasets import Catalog
 from packtrain.service.errors import InvalidSpecError
 from packtrain.service.settings import Limits
-from packtrain.v1 import spec_pb2
+from packtrain.v1 import job_pb2, spec_pb2
 
 ODD_FLOATS = [0.0, -0.0, 1.0, -1.0, 0.5, 1e-320, 1e300, -1e300]
 ODD_FLOATS += [float("nan"), float("inf"), float("-inf")]
@@ -218,7 +218,7 @@ def test_a_specification_is_planned_or_refused(planner: Planner, spec: spec_pb2.
         assert error.violations
         assert all(v.field.startswith("spec") and v.description for v in error.violations)
     if planned:
-        job, plan = planned
+        job, plan = planned, job_pb2.JobPlan.FromString(planned.plan)
         assert job.trials == plan.trials == sum(len(p.trials) for p in job.packs)
         expansion = planner.expand_stored(job.spec, job.datasets)
         assert expansion.trials == job.trials

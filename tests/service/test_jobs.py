@@ -371,7 +371,7 @@ class TestWatching:
     ) -> None:
         draw = np.random.default_rng(3)
         cuts = 0
-        for _ in range(12):
+        while cuts < 200:
             job = await api.create(moons(seed=int(draw.integers(1 << 30))))
             seen: list[pb.WatchJobResponse] = []
             ended = False
@@ -388,7 +388,6 @@ class TestWatching:
                         cuts, ended = cuts + 1, False
                         break
             assert seen == await api.watch(job.name)
-        assert cuts > 60
 
     async def test_filters_by_trials_and_metrics(
         self, api: Any, job: job_pb2.Job, by_trial_and_epoch: ByTrial

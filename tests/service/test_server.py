@@ -423,7 +423,8 @@ class TestStarting:
 async def test_a_server_that_stops_ends_its_watches(
     start_api: Any, moons: MakeSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("packtrain.service.server._GRACE_SECONDS", 0.2)
+    # Longer than the test may take: a watch must not use the grace up.
+    monkeypatch.setattr("packtrain.service.server._GRACE_SECONDS", 60.0)
 
     async def forever(_: object) -> None:
         await asyncio.Event().wait()
@@ -437,4 +438,4 @@ async def test_a_server_that_stops_ends_its_watches(
             await api.server.stop()
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call.read()
-        assert caught.value.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE

@@ -181,9 +181,9 @@ class AsyncClient:
         """All datasets, by name, fetched as needed."""
         return self._pages(lambda token: calls.list_datasets(page_size, token))
 
-    async def delete_dataset(self, name: str) -> None:
+    async def delete_dataset(self, name: str, *, request_id: str | None = None) -> None:
         """Delete an uploaded dataset."""
-        await self._invoke(calls.delete_dataset(name))
+        await self._invoke(calls.delete_dataset(name, request_id))
 
     async def server_info(self) -> ServerInfo:
         """What the server is and offers."""
@@ -192,7 +192,7 @@ class AsyncClient:
     # Waiting
 
     async def _invoke(self, call: Call[T]) -> T:
-        attempts = calls.Attempts(call, self._settings.retry)
+        attempts = calls.Attempts(self._settings.retry)
         method = getattr(self._stubs[call.service], call.method)
         timeout = call.timeout_seconds(self._settings)
         while True:

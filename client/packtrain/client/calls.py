@@ -63,7 +63,6 @@ class Call(Generic[T]):
     parse: Callable[[Any], T]
     is_transfer: bool = False
     is_stream: bool = False
-    is_idempotent: bool = True
 
     def arguments(self) -> Any:
         """The request, or an iterator over the messages of an upload."""
@@ -77,9 +76,8 @@ class Call(Generic[T]):
 class Attempts:
     """Decides whether a call that failed is sent again, and after which pause."""
 
-    def __init__(self, call: Call[Any], retry: RetrySettings) -> None:
+    def __init__(self, retry: RetrySettings) -> None:
         self._retry = retry
-        self._allowed = call.is_idempotent
         self._count = 0
         self._started = time.monotonic()
 
@@ -87,11 +85,7 @@ class Attempts:
         """The pause before the next attempt; raises ``error`` where there is none."""
         pause = self._retry.pause_seconds(self._count)
         spent = time.monotonic() - self._started
-        if (
-            not self._allowed
-            or not isinstance(error, Unavailable)
-            or spent + pause > self._retry.budget_seconds
-        ):
+        if not isinstance(error, Unavailable) or spent + pause > self._retry.budget_seconds:
             raise error
         self._count += 1
         return pause
@@ -215,10 +209,13 @@ def list_datasets(page_size: int, token: str) -> Call[Page[Dataset]]:
     return Call("Dataset", "ListDatasets", request, _page("datasets", converters.read_dataset))
 
 
-def delete_dataset(name: str) -> Call[None]:
-    # It bears no request_id: sent again, it would answer NOT_FOUND to its own success.
-    request = converters.request("DeleteDataset", name=names.dataset_name(name))
-    return Call("Dataset", "DeleteDataset", request, _read_nothing, is_idempotent=False)
+def delete_dataset(name: str, request_id: str | None) -> Call[None]:
+    request = converters.request(
+        "DeleteDataset",
+        name=names.dataset_name(name),
+        request_id=request_id or new_request_id(),
+    )
+    return Call("Dataset", "DeleteDataset", request, _read_nothing)
 
 
 def get_server_info() -> Call[ServerInfo]:

@@ -196,9 +196,9 @@ class Client:
         """All datasets, by name, fetched as needed."""
         return self._pages(lambda token: calls.list_datasets(page_size, token))
 
-    def delete_dataset(self, name: str) -> None:
+    def delete_dataset(self, name: str, *, request_id: str | None = None) -> None:
         """Delete an uploaded dataset."""
-        self._invoke(calls.delete_dataset(name))
+        self._invoke(calls.delete_dataset(name, request_id))
 
     def server_info(self) -> ServerInfo:
         """What the server is and offers."""
@@ -207,7 +207,7 @@ class Client:
     # Waiting
 
     def _invoke(self, call: Call[T]) -> T:
-        attempts = calls.Attempts(call, self._settings.retry)
+        attempts = calls.Attempts(self._settings.retry)
         method = getattr(self._stubs[call.service], call.method)
         timeout = call.timeout_seconds(self._settings)
         while True:

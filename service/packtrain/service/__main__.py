@@ -99,7 +99,12 @@ async def _serve(settings: Settings) -> None:
             f"({server.engine.workers} workers, data in {settings.data_dir})"
         )
         sys.stdout.flush()
-        await stop.wait()
+        stopping = asyncio.ensure_future(stop.wait())
+        crashed = asyncio.ensure_future(server.wait_crash())
+        await asyncio.wait([stopping, crashed], return_when=asyncio.FIRST_COMPLETED)
+        crashed.cancel()
+        if not stop.is_set():
+            raise StartError("the service stopped itself after an error of its own: see its log")
 
 
 def _configure_logging() -> None:

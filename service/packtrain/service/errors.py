@@ -7,7 +7,8 @@ ServiceError
 ├── IllegalTransitionError  FAILED_PRECONDITION
 ├── EtagMismatchError       ABORTED
 ├── LimitExceededError      RESOURCE_EXHAUSTED
-└── StoreUnavailableError   UNAVAILABLE
+├── StoreUnavailableError   UNAVAILABLE
+└── ServerStoppingError     UNAVAILABLE
 """
 
 from __future__ import annotations
@@ -81,6 +82,10 @@ class StoreUnavailableError(ServiceError):
     """The store can't be written at the moment."""
 
 
+class ServerStoppingError(ServiceError):
+    """The server stops: what was cut off can be resumed at the next one."""
+
+
 STATUS_CODES: dict[type[ServiceError], grpc.StatusCode] = {
     InvalidSpecError: grpc.StatusCode.INVALID_ARGUMENT,
     NotFoundError: grpc.StatusCode.NOT_FOUND,
@@ -89,4 +94,5 @@ STATUS_CODES: dict[type[ServiceError], grpc.StatusCode] = {
     EtagMismatchError: grpc.StatusCode.ABORTED,
     LimitExceededError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     StoreUnavailableError: grpc.StatusCode.UNAVAILABLE,
+    ServerStoppingError: grpc.StatusCode.UNAVAILABLE,
 }

@@ -21,12 +21,14 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class JobRecord:
-    """A job. ``spec`` is the resolved specification, serialized; ``order`` grows with each job."""
+    """A job. ``spec`` is the resolved specification and ``plan`` what it was
+    thought to cost, serialized; ``order`` grows with each job."""
 
     job_id: str
     uid: str
     order: int
     spec: bytes
+    plan: bytes
     state: JobState
     revision: int
     created: datetime
@@ -62,6 +64,7 @@ class NewJob:
     job_id: str
     uid: str
     spec: bytes
+    plan: bytes
     trials: int
     trial_epochs_total: int
     metrics: tuple[str, ...]

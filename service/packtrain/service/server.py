@@ -7,7 +7,7 @@ import contextlib
 import fcntl
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -26,6 +26,7 @@ from packtrain.service.api import (
 from packtrain.service.contract import Planner
 from packtrain.service.coordinator import Coordinator
 from packtrain.service.datasets import Catalog
+from packtrain.service.errors import StoreUnavailableError
 from packtrain.service.settings import Settings
 from packtrain.service.store import Database, Store
 from packtrain.v1 import (
@@ -44,6 +45,7 @@ log = structlog.get_logger()
 MakeEngine = Callable[[Settings, Callable[[], None]], Engine]
 
 _GRACE_SECONDS = 5.0
+_SWEEP_SECONDS = 3600.0
 _SERVICES = [
     training_service_pb2.DESCRIPTOR.services_by_name["TrainingService"].full_name,
     dataset_service_pb2.DESCRIPTOR.services_by_name["DatasetService"].full_name,
@@ -94,20 +96,28 @@ class Server:
         grpc_server: grpc.aio.Server,
         health: HealthServicer,
         engine: Engine,
-        training: asyncio.Task[None],
+        store: Store,
+        tasks: Sequence[asyncio.Task[None]],
     ) -> None:
         self.address = address
         self.engine = engine
         self._grpc_server = grpc_server
         self._health = health
-        self._training = training
+        self._store = store
+        self._tasks = tasks
+
+    async def wait_crash(self) -> None:
+        """Return when a task that should run as long as the server has ended."""
+        await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
 
     async def stop(self) -> None:
         """NOT_SERVING, no new segments, no more calls, no engine."""
         await self._health.enter_graceful_shutdown()
-        self._training.cancel()
-        # Whatever it ended with is logged; the rest must be stopped all the same.
-        await asyncio.wait([self._training])
+        for task in self._tasks:
+            task.cancel()
+        # Whatever they ended with is logged; the rest must be stopped all the same.
+        await asyncio.wait(self._tasks)
+        self._store.end_watches()
         await self._grpc_server.stop(_GRACE_SECONDS)
         await self.engine.stop()
 
@@ -151,9 +161,13 @@ async def _start(settings: Settings, store: Store, make_engine: MakeEngine) -> S
         await grpc_server.stop(None)
         await engine.stop()
         raise
-    training = asyncio.create_task(coordinator.run(), name="coordinator")
-    training.add_done_callback(_tell_crash)
-    return Server(address, grpc_server, health, engine, training)
+    tasks = [
+        asyncio.create_task(coordinator.run(), name="coordinator"),
+        asyncio.create_task(_sweep_hourly(store, catalog, models_dir), name="sweeper"),
+    ]
+    for task in tasks:
+        task.add_done_callback(_tell_crash)
+    return Server(address, grpc_server, health, engine, store, tasks)
 
 
 def _bind(server: grpc.aio.Server, settings: Settings) -> int:
@@ -171,7 +185,7 @@ def _bind(server: grpc.aio.Server, settings: Settings) -> int:
 
 def _tell_crash(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and task.exception() is not None:
-        log.error("coordinator_crashed", exc_info=task.exception())
+        log.error("task_crashed", task=task.get_name(), exc_info=task.exception())
 
 
 def _open_data_dir(data_dir: Path) -> IO[str]:
@@ -195,15 +209,30 @@ def _open_data_dir(data_dir: Path) -> IO[str]:
     return lock
 
 
+async def _sweep_hourly(store: Store, catalog: Catalog, models_dir: Path) -> None:
+    while True:
+        await asyncio.sleep(_SWEEP_SECONDS)
+        try:
+            await _sweep(store, catalog, models_dir)
+        except (OSError, StoreUnavailableError) as error:
+            log.warning("sweep_failed", error=str(error))
+
+
 async def _sweep(store: Store, catalog: Catalog, models_dir: Path) -> None:
-    """Remove what a crash left between two steps of a deletion."""
+    """Remove what a crash left between two steps of a deletion, and data that no job uses."""
+    # Read before the jobs are: a job that is created meanwhile has no directory here.
+    directories = await asyncio.to_thread(_list_directory, models_dir)
     uids = await store.all_uids()
     in_use = await store.datasets_in_use()
 
     def sweep() -> None:
         catalog.release(in_use)
-        for directory in models_dir.iterdir() if models_dir.is_dir() else ():
+        for directory in directories:
             if directory.name not in uids:
                 shutil.rmtree(directory, ignore_errors=True)
 
     await asyncio.to_thread(sweep)
+
+
+def _list_directory(directory: Path) -> list[Path]:
+    return list(directory.iterdir()) if directory.is_dir() else []

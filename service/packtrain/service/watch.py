@@ -11,7 +11,12 @@ from typing import TypeVar
 
 import numpy as np
 
-from packtrain.service.errors import InvalidSpecError, NotFoundError, Violation
+from packtrain.service.errors import (
+    InvalidSpecError,
+    NotFoundError,
+    ServerStoppingError,
+    Violation,
+)
 from packtrain.service.records import Event, JobRecord, MetricsRecorded, TrialsChanged
 from packtrain.service.states import TERMINAL_JOB_STATES
 from packtrain.service.store import Store
@@ -100,11 +105,17 @@ async def watch_job(
     """The job's events after sequence ``after``, each once, in order; None for a heartbeat.
 
     Ends when the job has ended, or, without ``follow``, where the log ends now. Raises
-    NotFoundError when the job is deleted meanwhile.
+    NotFoundError when the job is deleted meanwhile, ServerStoppingError.
     """
     with store.listen(job.uid) as changed:
         while True:
             changed.clear()
+            if store.is_closing:
+                raise ServerStoppingError(
+                    "SERVER_STOPPING",
+                    "the server stops; the watch can be resumed with its last resume_token",
+                    retry_seconds=1.0,
+                )
             # Before the read: the last event is in the log whenever the state is terminal.
             now = await store.get_job(job.job_id)
             if now.uid != job.uid:

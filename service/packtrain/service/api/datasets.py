@@ -5,7 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from packtrain.service.api.requests import Context, page_size, read_page_token, write_page_token
+from packtrain.service.api.requests import (
+    Context,
+    page_size,
+    read_page_token,
+    request_key,
+    write_page_token,
+)
 from packtrain.service.contract import messages, uploads
 from packtrain.service.datasets import Catalog, Upload, UploadHeader
 from packtrain.service.errors import IllegalTransitionError, InvalidSpecError, Violation
@@ -77,13 +83,19 @@ class DatasetServicer(dataset_service_pb2_grpc.DatasetServiceServicer):
     ) -> pb.DeleteDatasetResponse:
         """Refused while a job that has not ended uses it."""
         dataset_id = parse_dataset_name(request.name)
+        key = request_key(request, "DeleteDataset")
+        if key is not None and await self._store.was_repeated(key):
+            return pb.DeleteDatasetResponse()
         in_use = await self._store.datasets_in_use()
         dataset = await asyncio.to_thread(self._catalog.get, dataset_id)
         if dataset.digest in in_use:
             raise IllegalTransitionError(
                 "DATASET_IN_USE", f"datasets/{dataset_id} is used by a job that has not ended"
             )
-        await asyncio.to_thread(self._catalog.delete, dataset_id, in_use)
+        # The name goes now. The content goes when it is swept: a job that is being created at
+        # this moment may have found it already.
+        await asyncio.to_thread(self._catalog.delete, dataset_id, {*in_use, dataset.digest})
+        await self._store.remember(key)
         return pb.DeleteDatasetResponse()
 
 

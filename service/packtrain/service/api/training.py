@@ -53,18 +53,14 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
             check_id(request.job_id, "job_id")
         key = request_key(request, "CreateJob")
         if key is not None and (earlier := await self._store.repeated(key)) is not None:
-            return pb.CreateJobResponse(job=messages.to_job(earlier))
+            return messages.to_created(earlier)
         job_id = request.job_id or f"job-{secrets.token_hex(5)}"
-        job, plan = await asyncio.to_thread(
-            self._planner.plan, request.spec, job_id, uuid.uuid4().hex
-        )
+        job = await asyncio.to_thread(self._planner.plan, request.spec, job_id, uuid.uuid4().hex)
         if request.validate_only:
-            spec = spec_pb2.JobSpec.FromString(job.spec)
-            preview = messages.to_preview(job, spec)
-            return pb.CreateJobResponse(job=preview, plan=plan)
-        record, _created = await self._store.create_job(job, key)
+            return messages.to_preview(job)
+        record = await self._store.create_job(job, key)
         self._coordinator.wake()
-        return pb.CreateJobResponse(job=messages.to_job(record), plan=plan)
+        return messages.to_created(record)
 
     async def GetJob(self, request: pb.GetJobRequest, _: Context) -> pb.GetJobResponse:
         """One job."""

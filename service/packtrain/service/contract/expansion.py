@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from packtrain.service.contract import specs
-from packtrain.service.contract.fields import Violations, enum_value, range_error, set_json
+from packtrain.service.contract.defaults import with_defaults
+from packtrain.service.contract.fields import Violations, range_error, set_json
 from packtrain.service.contract.search import ParameterSpace, read_search
 from packtrain.service.contract.selections import resolve_dataset, select
 from packtrain.service.datasets import Catalog, StoredDataset
@@ -37,13 +38,9 @@ T = TypeVar("T")
 Columns = dict[str, Column]
 Indices = NDArray[np.int64]
 
-_NUMBERS = {
-    "optimizer.sgd.learning_rate": "learning_rate",
-    "optimizer.sgd.momentum": "momentum",
-    "regularization.l2": "l2",
-    "regularization.l1": "l1",
-    "regularization.dropout": "dropout",
-}
+# Each is a table entry or a group of its own; a pack of one gains nothing from being packed.
+MAX_COMBINATIONS = 10_000
+
 _TABLES = ("cost", "initialization", "optimizer", "regularization")
 
 
@@ -89,7 +86,7 @@ def expand(spec: spec_pb2.JobSpec, datasets: Catalog, max_trials: int) -> Expans
     groups = [g for g in expander.groups(trials) if g is not None]
     violations.raise_if_any()
     digests = tuple(dict.fromkeys(expander.digests))
-    return Expansion(_with_defaults(spec, groups), trials, tuple(groups), digests)
+    return Expansion(with_defaults(spec, groups), trials, tuple(groups), digests)
 
 
 def _with_seed(spec: spec_pb2.JobSpec) -> spec_pb2.JobSpec:
@@ -132,7 +129,7 @@ class _Expander:
         structural = [
             path
             for path in self._columns
-            if path not in _NUMBERS and path != "seed" and path.split(".")[0] not in _TABLES
+            if path not in specs.NUMBERS and path != "seed" and path.split(".")[0] not in _TABLES
         ]
         for indices, spec in self._combinations(structural, everything):
             structure = self._structure(spec)
@@ -158,6 +155,15 @@ class _Expander:
             [np.unique(self._columns[p][indices], return_inverse=True)[1] for p in paths], axis=1
         )
         _, first, group = np.unique(codes, axis=0, return_index=True, return_inverse=True)
+        if len(first) > MAX_COMBINATIONS:
+            self._violations.add(
+                "search",
+                f"makes {len(first):,} combinations of {', '.join(paths)}, which don't train as "
+                f"one array; this server takes {MAX_COMBINATIONS:,} at most: use a choice of a few "
+                "values, or numbers of the optimizer or the regularization",
+            )
+            yield indices, self._spec
+            return
         order = np.argsort(group, kind="stable")
         members = np.split(indices[order], np.cumsum(np.bincount(group))[:-1])
         for row, member in zip(indices[first], members, strict=True):
@@ -252,7 +258,7 @@ class _Expander:
         numbers = {
             name: np.array([table[name] for table in tables])[which] for name in specs.NUMBER_RANGES
         }
-        for path, name in _NUMBERS.items():
+        for path, name in specs.NUMBERS.items():
             if path in self._columns:
                 numbers[name] = self._number_column(path, name, indices)
         order_seeds, seeds = self._seeds(indices)
@@ -274,7 +280,7 @@ class _Expander:
         paths = [
             path
             for path in self._columns
-            if path.split(".")[0] in families and path not in _NUMBERS
+            if path.split(".")[0] in families and path not in specs.NUMBERS
         ]
         which = np.zeros(len(indices), np.intp)
         entries: list[T] = []
@@ -333,53 +339,3 @@ def check_targets(cost: Cost, structure: _Structure, violations: Violations) -> 
                 "cross_entropy needs targets from 0 to 1; those of split "
                 f"{split!r} go from {low:g} to {high:g}",
             )
-
-
-def _with_defaults(spec: spec_pb2.JobSpec, groups: list[TrialGroup]) -> spec_pb2.JobSpec:
-    """The specification with every default filled in that is not searched."""
-    searched = {p.path for p in spec.search.parameters}
-    signature = groups[0].pack.signature
-
-    def free(path: str) -> bool:
-        return not any(
-            s == path or s.startswith(path + ".") or path.startswith(s + ".") for s in searched
-        )
-
-    def same(name: str) -> bool:
-        return len({getattr(g.pack.signature, name) for g in groups}) == 1
-
-    if free("epochs"):
-        spec.epochs = signature.epochs
-    if free("batch_size") and same("batch_size"):
-        spec.batch_size = signature.batch_size
-    spec.data_type = enum_value(spec_pb2.DataType, f"DATA_TYPE_{signature.data_type.upper()}")
-    if free("network.hidden_activation"):
-        spec.network.hidden_activation = _activation(signature.hidden_activation)
-    if free("network.output_activation") and same("output_activation"):
-        spec.network.output_activation = _activation(signature.output_activation)
-    if free("network.outputs") and len({g.pack.signature.sizes[-1] for g in groups}) == 1:
-        spec.network.outputs = signature.sizes[-1]
-    if free("cost") and same("output_activation") and not spec.HasField("cost"):
-        trials = groups[0].pack.trials
-        getattr(spec.cost, trials.costs[0].value).SetInParent()
-    if free("initialization") and spec.initialization.WhichOneof("kind") is None:
-        spec.initialization.scaled_gaussian.SetInParent()
-    trials = groups[0].pack.trials
-    for path, name in _NUMBERS.items():
-        if free(path):
-            *parents, leaf = path.split(".")
-            node = spec
-            for part in parents:
-                node = getattr(node, part)
-            setattr(node, leaf, float(getattr(trials, name)[0]))
-    if free("dataset.scaling") and not spec.dataset.scaling:
-        spec.dataset.scaling = spec_pb2.SCALING_NONE
-    spec.measurement.every_epochs = signature.measure_every
-    if not spec.measurement.metrics and same("metrics"):
-        spec.measurement.metrics.extend(signature.metrics)
-    return spec
-
-
-def _activation(activation: Activation) -> spec_pb2.Activation:
-    value: spec_pb2.Activation = enum_value(spec_pb2.Activation, f"ACTIVATION_{activation.name}")
-    return value

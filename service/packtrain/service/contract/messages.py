@@ -179,12 +179,22 @@ def to_dataset(dataset: StoredDataset) -> dataset_service_pb2.Dataset:
     )
 
 
-def to_preview(job: NewJob, spec: spec_pb2.JobSpec) -> job_pb2.Job:
+def to_created(job: JobRecord) -> training_service_pb2.CreateJobResponse:
+    """The answer to the request that created the job, the first time and later."""
+    return training_service_pb2.CreateJobResponse(
+        job=to_job(job), plan=job_pb2.JobPlan.FromString(job.plan)
+    )
+
+
+def to_preview(job: NewJob) -> training_service_pb2.CreateJobResponse:
     """A job that was checked and planned but not created: it has no uid, state or times."""
-    return job_pb2.Job(
+    preview = job_pb2.Job(
         name=job_name(job.job_id),
-        spec=spec,
+        spec=spec_pb2.JobSpec.FromString(job.spec),
         progress=job_pb2.JobProgress(trials=job.trials, trial_epochs_total=job.trial_epochs_total),
         metrics=job.metrics,
         layer_sizes=job.layer_sizes,
+    )
+    return training_service_pb2.CreateJobResponse(
+        job=preview, plan=job_pb2.JobPlan.FromString(job.plan)
     )

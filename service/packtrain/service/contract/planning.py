@@ -31,7 +31,7 @@ class Planner:
             raise InvalidSpecError.of([Violation("dataset", description)])
         return expansion
 
-    def plan(self, spec: spec_pb2.JobSpec, job_id: str, uid: str) -> tuple[NewJob, job_pb2.JobPlan]:
+    def plan(self, spec: spec_pb2.JobSpec, job_id: str, uid: str) -> NewJob:
         """Check everything. Blocks. Raises InvalidSpecError with every wrong field."""
         try:
             expansion = expand(spec, self._catalog, self._limits.max_trials)
@@ -53,10 +53,17 @@ class Planner:
                 violations=[Violation("spec", description)],
                 metadata={"memory_bytes": str(needed), "limit_bytes": str(limit)},
             )
-        job = NewJob(
+        plan = job_pb2.JobPlan(
+            trials=expansion.trials,
+            packs=len(packs),
+            memory_bytes=memory,
+            operations=sum(group.operations for group in expansion.groups),
+        )
+        return NewJob(
             job_id=job_id,
             uid=uid,
             spec=expansion.spec.SerializeToString(),
+            plan=plan.SerializeToString(),
             trials=expansion.trials,
             trial_epochs_total=expansion.trial_epochs,
             metrics=expansion.metrics,
@@ -64,10 +71,3 @@ class Planner:
             datasets=expansion.datasets,
             packs=tuple(NewPack(trials=p.trials, metrics=p.group.metrics) for p in packs),
         )
-        plan = job_pb2.JobPlan(
-            trials=expansion.trials,
-            packs=len(packs),
-            memory_bytes=memory,
-            operations=sum(group.operations for group in expansion.groups),
-        )
-        return job, plan

@@ -303,3 +303,13 @@ def read_metrics(
         elif name in measurement.metrics[:i]:
             violations.add(field, f"{name} is named twice")
     return tuple(measurement.metrics)
+
+
+# Paths of the numbers that may differ within a pack, and their columns there.
+NUMBERS = {
+    "optimizer.sgd.learning_rate": "learning_rate",
+    "optimizer.sgd.momentum": "momentum",
+    "regularization.l2": "l2",
+    "regularization.l1": "l1",
+    "regularization.dropout": "dropout",
+}

@@ -44,6 +44,7 @@ def to_job(row: Row[Any]) -> JobRecord:
         uid=row.uid,
         order=row.order,
         spec=row.spec,
+        plan=row.plan,
         state=JobState(row.state),
         revision=row.revision,
         created=to_time(row.created),
@@ -119,12 +120,10 @@ def remember_request(connection: Connection, request: RequestKey | None, uid: st
     )
 
 
-def create_job(
-    connection: Connection, job: NewJob, request: RequestKey | None
-) -> tuple[JobRecord, bool]:
+def create_job(connection: Connection, job: NewJob, request: RequestKey | None) -> JobRecord:
     """See Store.create_job."""
     if request is not None and (earlier := find_repeated(connection, request)) is not None:
-        return earlier, False
+        return earlier
     if connection.execute(select(_J.uid).where(_J.job_id == job.job_id)).first():
         raise AlreadyExistsError(
             "JOB_EXISTS",
@@ -138,6 +137,7 @@ def create_job(
             order=order,
             job_id=job.job_id,
             spec=job.spec,
+            plan=job.plan,
             state=JobState.QUEUED.value,
             revision=1,
             created=now_microseconds(),
@@ -168,7 +168,7 @@ def create_job(
     connection.execute(insert(schema.packs), rows)
     append_events(connection, job.uid, [JobChanged(JobState.QUEUED)])
     remember_request(connection, request, job.uid)
-    return get_job(connection, job.job_id), True
+    return get_job(connection, job.job_id)
 
 
 def list_jobs(

@@ -35,6 +35,7 @@ jobs = Table(
     Column("order", _Identity, unique=True, nullable=False),
     Column("job_id", String(63), unique=True, nullable=False),
     Column("spec", LargeBinary, nullable=False),
+    Column("plan", LargeBinary, nullable=False),
     Column("state", String(16), nullable=False),
     Column("revision", Integer, nullable=False),
     Column("created", BigInteger, nullable=False),

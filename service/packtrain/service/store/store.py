@@ -34,6 +34,18 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._listeners: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self._is_closing = False
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether watchers should come to their end, wherever they are."""
+        return self._is_closing
+
+    def end_watches(self) -> None:
+        """The server stops: wake all listeners, to find the store closing."""
+        self._is_closing = True
+        for uid in list(self._listeners):
+            self._tell(uid)
 
     @contextlib.contextmanager
     def listen(self, uid: str) -> Iterator[asyncio.Event]:
@@ -53,8 +65,8 @@ class Store:
 
     # Jobs
 
-    async def create_job(self, job: NewJob, request: RequestKey | None) -> tuple[JobRecord, bool]:
-        """The new job and True, or, for a repeated request, the job of the first time and False.
+    async def create_job(self, job: NewJob, request: RequestKey | None) -> JobRecord:
+        """The new job, or, for a repeated request, the job of the first time.
 
         Raises AlreadyExistsError, InvalidSpecError (the request id was used otherwise).
         """
@@ -63,6 +75,14 @@ class Store:
     async def repeated(self, request: RequestKey) -> JobRecord | None:
         """The job that this very request brought about before, if it did."""
         return await self._database.read(partial(jobs.find_repeated, request=request))
+
+    async def was_repeated(self, request: RequestKey) -> bool:
+        """Whether this very request, of something else than a job, was carried out before."""
+        return await self._database.read(lambda c: jobs.repeated_uid(c, request) is not None)
+
+    async def remember(self, request: RequestKey | None) -> None:
+        """The request, of something else than a job, has been carried out."""
+        await self._database.write(lambda c: jobs.remember_request(c, request, ""))
 
     async def get_job(self, job_id: str) -> JobRecord:
         """Raises NotFoundError."""

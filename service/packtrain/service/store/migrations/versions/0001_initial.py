@@ -28,6 +28,7 @@ def upgrade() -> None:
         sa.Column("order", _IDENTITY, unique=True, nullable=False),
         sa.Column("job_id", sa.String(63), unique=True, nullable=False),
         sa.Column("spec", sa.LargeBinary, nullable=False),
+        sa.Column("plan", sa.LargeBinary, nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("revision", sa.Integer, nullable=False),
         sa.Column("created", sa.BigInteger, nullable=False),
