@@ -26,14 +26,15 @@ from packtrain.client import (
     log_uniform,
 )
 
-pytestmark = pytest.mark.ray
+# Ray is started again and again, which takes its time on a busy machine.
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
 SPEC = JobSpec(
-    dataset=DatasetSelection(name="digits", training_rows=500, validation=RowRange(first=1500)),
+    dataset=DatasetSelection(name="digits", training_rows=1000, validation=RowRange(first=1500)),
     network=Network(hidden=[30]),
     # The largest of these rates diverge in cost, not in weights: that is found again too.
     optimizer=SGD(learning_rate=log_uniform(0.01, 20), momentum=0.5),
-    epochs=60,
+    epochs=200,
     seed=11,
     search=RandomSearch(trials=12),
 )
@@ -42,9 +43,9 @@ SPEC = JobSpec(
 def test_a_killed_service_goes_on_with_the_same_numbers(
     make_server: Callable[..., object], client: Client
 ) -> None:
-    undisturbed = client.run(SPEC).results()
+    reference = client.run(SPEC)
     server = make_server("killed")
-    seen = np.zeros((12, 61), int)
+    seen = np.zeros((12, 201), int)
     kills = 0
     with Client(server.address) as watcher:
         job = watcher.train(SPEC, job_id="survivor")
@@ -53,17 +54,17 @@ def test_a_killed_service_goes_on_with_the_same_numbers(
                 continue
             last = event.first_epoch + event.values.shape[1]
             seen[np.ix_(event.trials, range(event.first_epoch, last))] += 1
-            if kills < 2 and event.first_epoch > 8 * (kills + 1):
+            # Killed with the first thing that it records, and again with the next.
+            if kills < 2:
                 kills += 1
                 server.kill()
                 server.start()
         assert kills == 2
         assert (seen[:, 1:] == 1).all()
         assert job.wait().state is JobState.SUCCEEDED
-        np.testing.assert_array_equal(job.results().values, undisturbed.values)
+        np.testing.assert_array_equal(job.results().values, reference.results().values)
         model = job.model(3)
-    reference = client.run(SPEC).model(3)
-    for got, expected in zip(model.weights, reference.weights, strict=True):
+    for got, expected in zip(model.weights, reference.model(3).weights, strict=True):
         np.testing.assert_array_equal(got, expected)
 
 
