@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -12,10 +11,7 @@ import typer
 
 from packtrain.client.commands.connection import connect
 from packtrain.client.commands.output import JsonOption, print_fields, print_json, shown_bytes
-from packtrain.client.errors import MissingExtra
-
-# What the extra "server" brings; the client itself never imports them.
-_SERVER_PARTS = ("ray", "scipy", "sqlalchemy", "alembic", "structlog", "safetensors")
+from packtrain.client.extras import require_extra
 
 
 def serve(ctx: typer.Context) -> None:
@@ -23,8 +19,7 @@ def serve(ctx: typer.Context) -> None:
 
     Example: packtrain serve --listen 127.0.0.1:50051 --data-dir ./packtrain-data
     """
-    if any(importlib.util.find_spec(part) is None for part in _SERVER_PARTS):
-        raise MissingExtra("packtrain serve", "server")
+    require_extra("server", "packtrain serve")
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", "packtrain.service", *ctx.args])  # noqa: S606  (no shell is wanted)
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from packtrain.client.demo.experiments import FEW_ROWS, LAMBDAS, STARTS, by_seed
-from packtrain.client.errors import MissingExtra
 from packtrain.client.results import Results
 
 _COLOURS = ("#3465a4", "#c8501e")
@@ -16,10 +15,8 @@ _GREY = "#888888"
 
 
 def _figure(columns: int, title: str) -> tuple[Any, Any]:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtra("the demo's plots", "plot") from None
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(4.2 * columns, 3.6), dpi=130, layout="constrained")
     figure.suptitle(title, fontsize=12, x=0.01, ha="left")
     axes = figure.subplots(1, columns)

@@ -20,6 +20,7 @@ from packtrain.client.demo.experiments import Experiment, experiments
 from packtrain.client.demo.local_server import local_server
 from packtrain.client.errors import PacktrainError
 from packtrain.client.events import MetricsReceived
+from packtrain.client.extras import require_extra
 from packtrain.client.results import Results
 
 
@@ -31,6 +32,8 @@ def run_demo(output: Path | None, as_json: bool) -> int:
     console = Console(stderr=as_json)
     folder = output or Path(f"packtrain-demo-{datetime.now(UTC):%Y%m%d-%H%M%S}")
     try:
+        require_extra("server", "packtrain demo")
+        require_extra("plot", "packtrain demo")
         folder.mkdir(parents=True, exist_ok=True)
         summary = _run(folder, console)
     except (PacktrainError, OSError) as error:
