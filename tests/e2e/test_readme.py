@@ -75,6 +75,7 @@ def test_the_demo_tells_its_story(tmp_path: Path) -> None:
     accuracy = {lam: r["validation_accuracy"]["mean"] for lam, r in by_lambda.items()}
     assert max(accuracy.values()) > accuracy[0.0] + 0.03
     assert accuracy[30.0] < 0.5
-    assert by_lambda[1.0]["weight_norm"]["mean"] < by_lambda[0.0]["weight_norm"]["mean"] / 2
+    norms = {lam: r["weight_norm_of_hidden_layer"]["mean"] for lam, r in by_lambda.items()}
+    assert norms[1.0] < norms[0.0] / 2
     pictures = sorted(p.name for p in tmp_path.glob("*.png"))
     assert pictures == ["1-slowdown.png", "2-initialization.png", "3-regularization.png"]

@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+
+# gRPC's own words about a port that is taken stand before ours otherwise.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
 import signal
 import sys
 from collections.abc import Callable
@@ -67,6 +71,7 @@ def serve(
         )
     except ValueError as error:
         _fail(str(error), 2)
+    typer.echo("packtrain serve: starting its workers ...", err=True)
     try:
         asyncio.run(_serve(settings))
     except (StartError, EngineStartError) as error:

@@ -68,6 +68,15 @@ class StartError(Exception):
 async def running_server(settings: Settings, make_engine: MakeEngine) -> AsyncIterator[Server]:
     """A server that accepts calls and trains, until the block is left. Raises StartError,
     EngineStartError."""
+    grpc_server = grpc.aio.server(
+        interceptors=[ErrorInterceptor()],
+        options=[
+            *_OPTIONS,
+            ("grpc.max_receive_message_length", settings.limits.max_message_bytes),
+        ],
+    )
+    # First of all: a server that finds its port taken leaves nothing behind.
+    address = f"{settings.host}:{_bind(grpc_server, settings)}"
     lock = _open_data_dir(settings.data_dir)
     database = Database(f"sqlite:///{settings.data_dir / 'packtrain.db'}")
     try:
@@ -77,7 +86,7 @@ async def running_server(settings: Settings, make_engine: MakeEngine) -> AsyncIt
             raise StartError(
                 f"the store in {settings.data_dir} can't be opened: {error}"
             ) from error
-        server = await _start(settings, Store(database), make_engine)
+        server = await _start(settings, grpc_server, address, Store(database), make_engine)
         try:
             yield server
         finally:
@@ -122,7 +131,13 @@ class Server:
         await self.engine.stop()
 
 
-async def _start(settings: Settings, store: Store, make_engine: MakeEngine) -> Server:
+async def _start(
+    settings: Settings,
+    grpc_server: grpc.aio.Server,
+    address: str,
+    store: Store,
+    make_engine: MakeEngine,
+) -> Server:
     catalog = await asyncio.to_thread(
         Catalog, settings.data_dir, settings.datasets, settings.limits.max_upload_bytes
     )
@@ -131,13 +146,6 @@ async def _start(settings: Settings, store: Store, make_engine: MakeEngine) -> S
     planner = Planner(catalog, settings.workers, settings.limits)
     engine = make_engine(settings, lambda: coordinator.wake())
     coordinator = Coordinator(store, engine, planner, models_dir)
-    grpc_server = grpc.aio.server(
-        interceptors=[ErrorInterceptor()],
-        options=[
-            *_OPTIONS,
-            ("grpc.max_receive_message_length", settings.limits.max_message_bytes),
-        ],
-    )
     health = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, grpc_server)
     training_service_pb2_grpc.add_TrainingServiceServicer_to_server(
@@ -151,7 +159,6 @@ async def _start(settings: Settings, store: Store, make_engine: MakeEngine) -> S
     )
     names = [*_SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
     reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], grpc_server)
-    address = f"{settings.host}:{_bind(grpc_server, settings)}"
     await grpc_server.start()
     for name in ("", *_SERVICES):
         await health.set(name, health_pb2.HealthCheckResponse.SERVING)

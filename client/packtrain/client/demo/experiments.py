@@ -119,7 +119,7 @@ def _regularization_summary(results: Results) -> list[Summary]:
             "validation_accuracy": _spread(finals["validation_accuracy"][row]),
             "training_accuracy": _spread(finals["training_accuracy"][row]),
             "training_bare_cost": _spread(finals["training_bare_cost"][row]),
-            "weight_norm": _spread(finals["weight_norm/1"][row]),
+            "weight_norm_of_hidden_layer": _spread(finals["weight_norm/1"][row]),
         }
         for row, lam in enumerate(LAMBDAS)
     ]

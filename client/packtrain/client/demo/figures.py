@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from packtrain.client.demo.experiments import FEW_ROWS, LAMBDAS, STARTS, by_seed
+from packtrain.client.demo.experiments import FEW_ROWS, LAMBDAS, SEEDS, STARTS, by_seed
 from packtrain.client.results import Results
 
 _COLOURS = ("#3465a4", "#c8501e")
@@ -35,10 +35,10 @@ def _label(axis: Any, title: str, x: str, y: str) -> None:
 
 def draw_slowdown(quadratic: Results, cross_entropy: Results, path: Path) -> None:
     """Outputs and sigma'(z) of the neuron, the two costs side by side."""
-    figure, axes = _figure(3, "A neuron that should learn to output 0")
+    figure, axes = _figure(3, "A neuron that should learn to output 0 (η = 0.15 throughout)")
     for axis, results, name in (
         (axes[0], quadratic, "Quadratic cost: the worse the start, the slower"),
-        (axes[1], cross_entropy, "Cross-entropy: the worse the start, the faster"),
+        (axes[1], cross_entropy, "Cross-entropy: the bad start catches up at once"),
     ):
         for trial, (weight, bias) in enumerate(STARTS):
             axis.plot(
@@ -63,24 +63,34 @@ def draw_slowdown(quadratic: Results, cross_entropy: Results, path: Path) -> Non
 
 def draw_initialization(results: Results, path: Path) -> None:
     """Accuracy and saturation by initialization: the mean of the seeds, and their range."""
-    figure, axes = _figure(3, "Initial weights: unit against scaled Gaussian, handwritten digits")
+    figure, axes = _figure(
+        3, f"Initial weights, on handwritten digits: mean of {SEEDS} seeds, and their range"
+    )
     panels = (
         ("validation_accuracy", "Accuracy on digits not trained on", "accuracy"),
         ("training_cost", "Training cost", "cost"),
-        ("saturated_share/1", "Saturated hidden neurons: why", "share"),
+        (
+            "saturated_share/1",
+            "The cause: hidden neurons with a < 0.05 or a > 0.95",
+            "share saturated",
+        ),
     )
     for axis, (metric, title, unit) in zip(axes, panels, strict=True):
         curves = by_seed(results.metric(metric))
         for row, name in enumerate(("unit Gaussian", "scaled Gaussian")):
             _band(axis, results.epochs, curves[row], _COLOURS[row], name)
+        axis.legend(fontsize=8, frameon=False)
         _label(axis, title, "epoch", unit)
-    axes[0].legend(fontsize=8, frameon=False, loc="lower right")
     figure.savefig(path)
 
 
 def draw_regularization(results: Results, path: Path) -> None:
     """What lambda does to accuracy, training cost and weights."""
-    figure, axes = _figure(3, f"Regularization: {FEW_ROWS} digits to learn from, λ from 0 to large")
+    figure, axes = _figure(
+        3,
+        f"Regularization: {FEW_ROWS} digits to learn from, λ from 0 to large; "
+        f"mean of {SEEDS} seeds, and their range",
+    )
     places = np.arange(len(LAMBDAS))
     panels: tuple[tuple[str, tuple[tuple[str, str], ...], str], ...] = (
         (

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from packtrain.client.client import Client
 from packtrain.client.demo import figures
-from packtrain.client.demo.experiments import Experiment, experiments
+from packtrain.client.demo.experiments import SEEDS, Experiment, experiments
 from packtrain.client.demo.local_server import local_server
 from packtrain.client.errors import PacktrainError
 from packtrain.client.events import MetricsReceived
@@ -45,6 +45,7 @@ def run_demo(output: Path | None, as_json: bool) -> int:
     else:
         for table in _tables(summary):
             console.print(table)
+        console.print(f"± is the standard deviation over {SEEDS} seeds.", highlight=False)
         console.print(f"Plots and summary.json are in {folder}", soft_wrap=True, highlight=False)
     return 0
 
