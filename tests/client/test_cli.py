@@ -32,6 +32,9 @@ from typer.testing import CliRunner, Result
 
 from packtrain.client import RetrySettings, cli, demo
 from packtrain.client.commands import connection
+from packtrain.client.commands.follow import Tally
+from packtrain.client.converters import read_job
+from packtrain.client.events import MetricsReceived
 from packtrain.v1 import dataset_service_pb2, job_pb2, server_service_pb2, training_service_pb2
 
 COMMANDS = (
@@ -238,6 +241,51 @@ def test_metrics_as_csv_and_json(packtrain: Packtrain, fake: FakeServer, tmp_pat
     packtrain("metrics", "j", "--trials", "a-b", code=2)
 
 
+@pytest.mark.parametrize("command", ["metrics", "plot", "watch"])
+@pytest.mark.parametrize("text", ["5-2", "", "1,,2", ","])
+def test_a_selection_of_no_trials_is_refused(
+    packtrain: Packtrain, fake: FakeServer, command: str, text: str
+) -> None:
+    assert "--trials" in packtrain(command, "j", "--trials", text, code=2).stderr
+    assert not fake.requests["ReadMetrics"]
+    assert not fake.requests["WatchJob"]
+
+
+def test_the_live_best_is_the_best_of_the_latest_values() -> None:
+    tally = Tally(read_job(job(progress=job_pb2.JobProgress(trials=2, trial_epochs_total=8))))
+    assert str(tally) == "0 of 8 trial-epochs"
+    for first_epoch, values in (
+        (1, [[0.9, 0.2], [0.3, np.nan]]),
+        (3, [[0.1, np.nan], [np.nan, np.nan]]),
+    ):
+        tally.add(
+            MetricsReceived(
+                resume_token="t",
+                time=None,
+                trials=(0, 1),
+                first_epoch=first_epoch,
+                metrics=("validation_accuracy",),
+                values=np.array(values, np.float32)[:, :, None],
+            )
+        )
+    assert str(tally) == "8 of 8 trial-epochs, best validation_accuracy 0.3"
+
+
+def test_a_model_of_many_must_be_named(packtrain: Packtrain, fake: FakeServer) -> None:
+    fake.script("GetJob", get_job(progress=job_pb2.JobProgress(trials=12)))
+    told = " ".join(packtrain("model", "j", code=2).stderr.split())
+    assert "j has 12 trials" in told
+    assert "packtrain model j 0" in told
+    assert not fake.requests["DownloadModel"]
+
+
+def test_a_file_not_yet_read_says_so(packtrain: Packtrain, fake: FakeServer) -> None:
+    unread = dataset_service_pb2.ListDatasetsResponse(datasets=[dataset()])
+    fake.script("ListDatasets", unread)
+    row = packtrain("datasets", "list").stdout.splitlines()[1]
+    assert row.split() == ["d", "uploaded", "not", "read", "yet", "-", "-"]
+
+
 def test_jobs_and_show(packtrain: Packtrain, fake: FakeServer) -> None:
     found = job("RUNNING", name="jobs/a-job-with-a-name-that-is-rather-long-for-a-table-in-a-pipe")
     found.progress.trial_epochs, found.progress.trial_epochs_total = 5, 10
@@ -318,7 +366,7 @@ def test_datasets(packtrain: Packtrain, fake: FakeServer, tmp_path: Path) -> Non
     packtrain("datasets", "delete", "d")
     path.write_text("a,b\n1,x\n")
     assert (
-        "row 2: expected 2 numbers"
+        "column 'b' holds text ('x'): classes must be whole numbers from 0"
         in packtrain("datasets", "upload", "d", str(path), code=2).stderr
     )
     assert "No such file" in packtrain("datasets", "upload", "d", "no.csv", code=1).stderr

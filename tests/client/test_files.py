@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from packtrain.client import MissingExtra, Results, SpecError, mnist
+from packtrain.client import MissingExtra, Model, Results, SpecError, mnist
 from packtrain.client.array_files import read_arrays
 from packtrain.client.converters import spec_message
 from packtrain.client.mnist import DownloadError, download_mnist
@@ -121,7 +121,14 @@ def test_arrays_of_csv(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "target", "told"),
     [
-        ("a,b\n1,x\n", None, "row 2: expected 2 numbers"),
+        (
+            "a,b\n1,x\n",
+            None,
+            r"row 2: column 'b' holds text \('x'\): classes must be whole numbers from 0",
+        ),
+        ("b,a\nx,1\n", "b", "column 'b' holds text .'x'.: classes must be"),
+        ("b,a\nx,1\n", None, "column 'b' holds text .'x'.: inputs must be numbers"),
+        ("a,b\n1,\n", None, "column 'b' is empty"),
         ("1,2\n1\n", None, "row 2: expected 2 numbers"),
         ("a,b\n", None, "found none"),
         ("", None, "found none"),
@@ -243,3 +250,18 @@ def test_a_missing_extra_says_what_brings_it(
         draw_results(results(1, ("m",)), tmp_path / "p.png")
     with pytest.raises(MissingExtra, match=r"pip install 'packtrain\[pandas\]'"):
         results(1, ("m",)).to_frame()
+
+
+def test_objects_full_of_numbers_have_short_representations() -> None:
+    network = Model(
+        weights=(np.zeros((64, 30)), np.zeros((30, 10))),
+        biases=(np.zeros(30), np.zeros(10)),
+        hidden_activation="sigmoid",
+        output_activation="softmax",
+        bytes=bytes(18_000),
+    )
+    assert repr(network) == (
+        "Model(layers=[64, 30, 10], hidden_activation='sigmoid', "
+        "output_activation='softmax', 18000 bytes)"
+    )
+    assert repr(results(3, ("m",))) == "Results(3 trials, 5 epochs, metrics=['m'])"

@@ -68,10 +68,25 @@ def _read_csv(path: Path, target: str | None) -> tuple[NDArray[Any], NDArray[Any
     numbers = np.empty((len(rows), width))
     for line, row in enumerate(rows, start=2 if header else 1):
         if len(row) != width or not all(map(_is_number, row)):
-            raise ValueError(f"{path}, row {line}: expected {width} numbers")
+            raise ValueError(f"{path}, row {line}: {_explain_row(row, header, width, target)}")
         numbers[line - (2 if header else 1)] = row
     column = _target_column(path, target, header, width)
     return np.delete(numbers, column, axis=1), numbers[:, column]
+
+
+def _explain_row(row: list[str], header: list[str] | None, width: int, target: str | None) -> str:
+    """What is wrong with a row: its length, or the first cell that holds no number."""
+    if len(row) != width:
+        return f"expected {width} numbers, not {len(row)}"
+    place, text = next((i, cell) for i, cell in enumerate(row) if not _is_number(cell))
+    name = f"'{header[place]}'" if header else str(place)
+    if not text.strip():
+        return f"column {name} is empty; expected {width} numbers"
+    is_target = target in (str(place), header[place] if header else None) or (
+        target is None and place == width - 1
+    )
+    wanted = "classes must be whole numbers from 0" if is_target else "inputs must be numbers"
+    return f"column {name} holds text ({text[:30]!r}): {wanted}"
 
 
 def _target_column(path: Path, target: str | None, header: list[str] | None, width: int) -> int:

@@ -35,6 +35,13 @@ class Model:
     output_activation: str
     bytes: FileContent
 
+    def __repr__(self) -> str:
+        sizes = [len(w) for w in self.weights] + [len(b) for b in self.biases[-1:]]
+        return (
+            f"Model(layers={sizes}, hidden_activation={self.hidden_activation!r}, "
+            f"output_activation={self.output_activation!r}, {len(self.bytes)} bytes)"
+        )
+
     @classmethod
     def from_bytes(cls, content: FileContent) -> Model:
         """Read a safetensors file. Raises ProtocolError where it is not one of a network."""

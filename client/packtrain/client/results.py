@@ -61,6 +61,10 @@ class Results:
             values[where] = block.values
         return cls(trials=trials, metrics=metrics, values=values)
 
+    def __repr__(self) -> str:
+        trials, epochs = self.values.shape[:2]
+        return f"Results({trials} trials, {epochs} epochs, metrics={list(self.metrics)})"
+
     @property
     def epochs(self) -> NDArray[np.int64]:
         """The epochs of the second axis, from 1; shape (epochs,)."""

@@ -16,12 +16,23 @@ def connect(ctx: typer.Context) -> Client:
     return Client(ctx.obj, retry=_RETRY)
 
 
-def parse_indices(text: str) -> tuple[int, ...]:
-    """Trials such as "0,3,5-9"; "" is none."""
+def parse_indices(text: str | None) -> tuple[int, ...]:
+    """Trials such as "0,3,5-9". None is no option: the empty selection, which means all.
+
+    Whatever is written selects something, or is refused: a slip must not mean all trials.
+    """
+    if text is None:
+        return ()
     found: list[int] = []
-    for part in filter(None, text.split(",")):
+    for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise typer.BadParameter(f"expected indices such as 0,3,5-9, not {text!r}")
+            raise typer.BadParameter(
+                f"expected indices such as 0,3,5-9, not {text!r}", param_hint="--trials"
+            )
+        if dash and int(last) < int(first):
+            raise typer.BadParameter(
+                f"expected ranges from low to high, not {part.strip()!r}", param_hint="--trials"
+            )
         found.extend(range(int(first), int(last or first) + 1))
     return tuple(found)

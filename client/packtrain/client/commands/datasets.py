@@ -40,7 +40,7 @@ def list_datasets(ctx: typer.Context, as_json: JsonOption = False) -> None:
         for dataset in found:
             print_json(dataset)
         return
-    rows = [[d.id, d.origin, _splits(d), d.features, _targets(d)] for d in found]
+    rows = [[d.id, d.origin, _splits(d), _features(d), _targets(d)] for d in found]
     print_table(["dataset", "origin", "rows", "features", "targets"], rows)
 
 
@@ -79,9 +79,9 @@ def upload(
     ] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Upload arrays as a dataset. Whole-numbered targets are classes, from 0.
+    """Upload arrays as a dataset. Whole-numbered targets are classes, from 0; text is refused.
 
-    Example: packtrain datasets upload flowers flowers.csv --target species
+    Example: packtrain datasets upload flowers flowers.csv --target species_number
     """
     try:
         splits = read_arrays(files, target=target, regression=regression)
@@ -131,7 +131,7 @@ def _tell(dataset: Dataset, as_json: bool) -> None:
             "dataset": dataset.id,
             "origin": dataset.origin,
             "rows": _splits(dataset),
-            "features": dataset.features,
+            "features": _features(dataset),
             "targets": _targets(dataset),
             "size": shown_bytes(dataset.size_bytes) if dataset.size_bytes else None,
             "sha256": dataset.digest,
@@ -141,9 +141,22 @@ def _tell(dataset: Dataset, as_json: bool) -> None:
     )
 
 
+def _is_read(dataset: Dataset) -> bool:
+    """Whether the server has read it: a file is read when something first needs it."""
+    return bool(dataset.digest or dataset.splits)
+
+
 def _splits(dataset: Dataset) -> str:
+    if not _is_read(dataset):
+        return "not read yet"
     return ", ".join(f"{name} {rows}" for name, rows in dataset.splits.items())
 
 
-def _targets(dataset: Dataset) -> str:
+def _features(dataset: Dataset) -> int | None:
+    return dataset.features if _is_read(dataset) else None
+
+
+def _targets(dataset: Dataset) -> str | None:
+    if not _is_read(dataset):
+        return None
     return f"{dataset.classes} classes" if dataset.classes else f"{dataset.targets} real"

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -29,34 +30,48 @@ _TOP = 10
 
 
 class Tally:
-    """How many epochs of all trials are done, and the best value so far."""
+    """How many epochs of all trials are done, and the best of the trials' latest values.
+
+    The latest, not the best ever, is what the table at the end and Results.best compare.
+    """
 
     def __init__(self, job: Job) -> None:
         self.total = job.progress.trial_epochs_total
         self.done = 0
-        self.best: tuple[str, float] | None = None
-        self._ended: dict[int, int] = {}
+        self._metric: str | None = None
+        self._latest: NDArray[np.float32] = np.full(job.progress.trials, np.nan, np.float32)
 
     def add(self, event: Event) -> None:
         """Count an event in."""
         if isinstance(event, MetricsReceived):
             # After a trial's end its part of a block holds NaN, and counts as done all the same.
             self.done += event.values.shape[0] * event.values.shape[1]
-            self._note_best(event)
+            self._note_latest(event)
 
-    def _note_best(self, event: MetricsReceived) -> None:
-        metric = leading_metric(event.metrics)
-        if metric is None:
+    @property
+    def best(self) -> str:
+        """The leading metric and its best latest value, in words; "" before there is one."""
+        values = self._latest[np.isfinite(self._latest)]
+        if self._metric is None or not values.size:
+            return ""
+        best = values.max() if default_goal(self._metric) == "max" else values.min()
+        return f"best {self._metric} {best:.4g}"
+
+    def _note_latest(self, event: MetricsReceived) -> None:
+        self._metric = leading_metric(event.metrics)
+        measured = np.asarray(np.any(~np.isnan(event.values), axis=2))
+        rows = np.flatnonzero(np.any(measured, axis=1))
+        if self._metric is None or not rows.size:
             return
-        values = event.values[:, :, event.metrics.index(metric)]
-        values = values[np.isfinite(values)]
-        if values.size:
-            choose = max if default_goal(metric) == "max" else min
-            value = float(choose(values.max(), values.min()))
-            self.best = (metric, value if self.best is None else choose(value, self.best[1]))
+        trials = np.array(event.trials)[rows]
+        missing = trials.max() + 1 - len(self._latest)
+        if missing > 0:
+            self._latest = np.pad(self._latest, (0, missing), constant_values=np.nan)
+        last = measured.shape[1] - 1 - measured[rows, ::-1].argmax(axis=1)
+        self._latest[trials] = event.values[rows, last, event.metrics.index(self._metric)]
 
     def __str__(self) -> str:
-        best = f", best {self.best[0]} {self.best[1]:.4g}" if self.best else ""
+        best = f", {self.best}" if self.best else ""
         return f"{min(self.done, self.total)} of {self.total} trial-epochs{best}"
 
 
@@ -103,10 +118,8 @@ class ProgressBar:
 
     def show(self, event: Event) -> None:
         self._tally.add(event)
-        best = self._tally.best
-        told = f"{best[0]} {best[1]:.4g}" if best else ""
         done = min(self._tally.done, self._tally.total)
-        self._progress.update(self._task, completed=done, best=told)
+        self._progress.update(self._task, completed=done, best=self._tally.best)
         if isinstance(event, JobChanged):
             self._progress.console.print(sentence(event), highlight=False)
 

@@ -14,10 +14,11 @@ import typer
 
 from packtrain.client.commands.connection import connect, parse_indices
 from packtrain.client.commands.output import plain, write_output
+from packtrain.client.resources import Job
 from packtrain.client.results import Results
 
 JobArgument = Annotated[str, typer.Argument(help="The job's name.")]
-TrialsOption = Annotated[str, typer.Option(help="These trials only: 0,3,5-9.")]
+TrialsOption = Annotated[str | None, typer.Option(help="These trials only: 0,3,5-9.")]
 MetricOption = Annotated[list[str] | None, typer.Option(help="This metric only; may be repeated.")]
 
 
@@ -35,7 +36,7 @@ def metrics(
         Format, typer.Option("--format", help="csv: a row for each trial and epoch measured.")
     ] = Format.CSV,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
-    trials: TrialsOption = "",
+    trials: TrialsOption = None,
     metric: MetricOption = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="A file instead of stdout.")
@@ -79,7 +80,10 @@ def _write_csv(results: Results) -> str:
 def model(
     ctx: typer.Context,
     job: JobArgument,
-    trial: Annotated[int, typer.Argument(min=0, help="The trial's index.")] = 0,
+    trial: Annotated[
+        int | None,
+        typer.Argument(min=0, help="The trial's index; needed where the job has several."),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Default: JOB-TRIAL.safetensors.")
     ] = None,
@@ -89,10 +93,23 @@ def model(
     Example: packtrain model my-sweep 17 -o best.safetensors
     """
     with connect(ctx) as client:
+        if trial is None:
+            trial = _only_trial(client.get_job(job))
         found = client.download_model(job, trial)
     path = output or Path(f"{job.removeprefix('jobs/')}-{trial}.safetensors")
     found.save(path)
     typer.echo(str(path))
+
+
+def _only_trial(job: Job) -> int:
+    count = job.progress.trials
+    if count > 1:
+        raise typer.BadParameter(
+            f"{job.id} has {count} trials: say which one, as in 'packtrain model {job.id} 0' "
+            f"('packtrain trials {job.id}' lists them)",
+            param_hint="TRIAL",
+        )
+    return 0
 
 
 def plot(
@@ -101,7 +118,7 @@ def plot(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="A PNG, PDF or SVG. Default: JOB.png.")
     ] = None,
-    trials: TrialsOption = "",
+    trials: TrialsOption = None,
     metric: MetricOption = None,
 ) -> None:
     """Draw learning curves: each trial where there are few, else their spread and the best.

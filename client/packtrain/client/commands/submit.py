@@ -76,7 +76,9 @@ def watch(
     resume_token: Annotated[
         str, typer.Option(help="Go on after the event that bore this token.")
     ] = "",
-    trials: Annotated[str, typer.Option(help="Metrics of these trials only: 0,3,5-9.")] = "",
+    trials: Annotated[
+        str | None, typer.Option(help="Metrics of these trials only: 0,3,5-9.")
+    ] = None,
     metric: Annotated[
         list[str] | None, typer.Option(help="This metric only; may be repeated.")
     ] = None,
