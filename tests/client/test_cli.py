@@ -30,9 +30,9 @@ from tests.client.conftest import (
 )
 from typer.testing import CliRunner, Result
 
-from packtrain.client import RetrySettings, cli, demo
-from packtrain.client.commands import connection
-from packtrain.client.commands.follow import Tally
+from packtrain.client import RetrySettings, Unavailable, cli, demo
+from packtrain.client.commands import connection, datasets
+from packtrain.client.commands.follow import Tally, tell_interruption
 from packtrain.client.converters import read_job
 from packtrain.client.events import MetricsReceived
 from packtrain.v1 import dataset_service_pb2, job_pb2, server_service_pb2, training_service_pb2
@@ -289,7 +289,7 @@ def test_a_file_not_yet_read_says_so(packtrain: Packtrain, fake: FakeServer) -> 
 def test_jobs_and_show(packtrain: Packtrain, fake: FakeServer) -> None:
     found = job("RUNNING", name="jobs/a-job-with-a-name-that-is-rather-long-for-a-table-in-a-pipe")
     found.progress.trial_epochs, found.progress.trial_epochs_total = 5, 10
-    found.spec.epochs = 30
+    found.spec.batch_size = 30
     found.create_time.FromSeconds(1_700_000_000)
     fake.script("ListJobs", training_service_pb2.ListJobsResponse(jobs=[found]))
     fake.script("GetJob", training_service_pb2.GetJobResponse(job=found))
@@ -299,8 +299,8 @@ def test_jobs_and_show(packtrain: Packtrain, fake: FakeServer) -> None:
     assert packtrain.lines("jobs", "--json")[0]["create_time"] == "2023-11-14T22:13:20+00:00"
     told = packtrain("show", "j").stdout
     assert "trial-epochs  5/10" in told
-    assert "specification:\n  epochs: 30\n" in told
-    assert packtrain.lines("show", "j", "--json")[0]["spec"] == {"epochs": 30}
+    assert "specification:\n  batch_size: 30\n" in told
+    assert packtrain.lines("show", "j", "--json")[0]["spec"] == {"batch_size": 30}
 
 
 def test_cancel_and_delete(packtrain: Packtrain, fake: FakeServer) -> None:
@@ -308,7 +308,8 @@ def test_cancel_and_delete(packtrain: Packtrain, fake: FakeServer) -> None:
     fake.script("DeleteJob", training_service_pb2.DeleteJobResponse())
     assert packtrain("cancel", "j").stdout == "j cancelling\n"
     assert packtrain.lines("cancel", "j", "--json")[0]["state"] == "cancelling"
-    packtrain("delete", "jobs/j")
+    assert packtrain("delete", "jobs/j").stdout == "deleted jobs/j\n"
+    assert packtrain.lines("delete", "j", "--json") == [{"deleted": "jobs/j"}]
     assert fake.requests["DeleteJob"][0].name == "jobs/j"
 
 
@@ -336,7 +337,10 @@ def test_model_and_plot_write_files(
     fake.answers["ReadMetrics"] = lambda request, context: iter(
         [training_service_pb2.ReadMetricsResponse(block=block(1, 3, trials=(0, 1, 2)))]
     )
-    packtrain("plot", "j")
+    (told,) = packtrain.lines("model", "j", "2", "--json")
+    assert told == {"path": "j-2.safetensors", "trial": 2, "size_bytes": len(content)}
+    (told,) = packtrain.lines("plot", "j", "--json")
+    assert told == {"path": "j.png", "trials": [0, 1, 2], "metrics": ["m"]}
     assert Path("j.png").read_bytes().startswith(b"\x89PNG")
     packtrain("plot", "j", "-o", "j.nonsense", code=2)
     packtrain("plot", "j", "-o", "nowhere/j.png", code=1)
@@ -363,7 +367,9 @@ def test_datasets(packtrain: Packtrain, fake: FakeServer, tmp_path: Path) -> Non
     assert (header.header.dataset_id, header.header.description) == ("d", "mine")
     assert chunk.chunk == np.array([[1, 2], [3, 4]], "<f8").tobytes()
     assert labels.chunk == np.array([0, 1], "<i8").tobytes()
-    packtrain("datasets", "delete", "d")
+    assert packtrain("datasets", "delete", "d").stdout == "deleted datasets/d\n"
+    told = packtrain.lines("datasets", "delete", "d", "--json")
+    assert told == [{"deleted": "datasets/d"}]
     path.write_text("a,b\n1,x\n")
     assert (
         "column 'b' holds text ('x'): classes must be whole numbers from 0"
@@ -415,12 +421,40 @@ def test_a_wrong_file_is_told_before_the_server_is_asked(
     assert packtrain("run", str(path), code=2).stderr == (
         f"packtrain: {path} is not a specification\n"
         "  epoch: is not a field; did you mean epochs?\n"
-        "  seed: expected a whole number of 0 to 18446744073709551615, not 'x'\n"
+        "  seed: expected a whole number, not 'x'\n"
     )
     assert packtrain("run", str(tmp_path / "no.yaml"), code=1).stderr.endswith(
         "no.yaml: No such file or directory\n"
     )
     assert not fake.requests
+
+
+def test_a_job_in_place_of_a_file_is_hinted_at(packtrain: Packtrain) -> None:
+    told = packtrain("run", "jobs/my-sweep", code=1).stderr
+    assert told.endswith("to follow the job of that name: packtrain watch my-sweep\n")
+
+
+def test_a_server_that_stops_is_told_without_tokens(capsys: pytest.CaptureFixture[str]) -> None:
+    words = "the server stops; the watch can be resumed with its last resume_token"
+    tell_interruption(Unavailable(words, code="UNAVAILABLE", reason="SERVER_STOPPING"))
+    assert capsys.readouterr().err == "packtrain: the server stops; connecting again\n"
+
+
+def test_a_download_goes_into_a_folder_of_its_name(
+    packtrain: Packtrain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        datasets, "download_mnist", lambda folder, mirrors: iter([(folder / "a.gz", True)])
+    )
+    mnist = tmp_path / "mnist"
+    for directory in (tmp_path, mnist):
+        told = packtrain("datasets", "download", "mnist", "--directory", str(directory)).stdout
+        assert told.splitlines() == [
+            f"{mnist / 'a.gz'} fetched",
+            f"Offer it as datasets/mnist: packtrain serve --datasets {tmp_path}",
+        ]
+    args = ("datasets", "download", "mnist", "--directory", str(tmp_path), "--json")
+    assert packtrain.lines(*args) == [{"path": str(mnist / "a.gz"), "fetched": True}]
 
 
 def test_an_unknown_job_is_one_sentence(packtrain: Packtrain, fake: FakeServer) -> None:

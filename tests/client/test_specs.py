@@ -363,7 +363,9 @@ def test_every_wrong_field_of_a_mapping_is_named() -> None:
     assert told["network.hidden"] == "expected a list, not 5"
     assert told["network.hiddenActivation"].startswith("expected one of ACTIVATION_SIGMOID, ")
     assert told["cost"] == "expected a mapping of fields, not 'quadratic'"
-    assert told["optimizer.sgd.learningrate"] == "is not a field; did you mean learningRate?"
+    assert told["optimizer.sgd.learningrate"] == "is not a field; did you mean learning_rate?"
+    assert told["epochs"] == "expected a whole number, not True"
+    assert told["seed"].startswith("expected a whole number of 0 to ")
     assert set(told) == {
         "dataset.name",
         "dataset.synthetic",
@@ -382,6 +384,22 @@ def test_every_wrong_field_of_a_mapping_is_named() -> None:
         "dataType",
         "search.parameters[1]",
     }
+
+
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [
+        ({"batchsize": 1}, "did you mean batch_size?"),
+        ({"batchSizes": 1}, "did you mean batchSize?"),
+        ({"epochs": "thirty"}, "expected a whole number, not 'thirty'"),
+        ({"regularization": {"l2": float("inf")}}, "expected a finite number, not inf"),
+        ({"regularization": {"l2": "NaN"}}, "expected a finite number, not 'NaN'"),
+    ],
+)
+def test_a_wrong_field_is_told_plainly(document: Any, told: str) -> None:
+    with pytest.raises(SpecError) as error:
+        spec_message(document)
+    assert error.value.violations[0].description.endswith(told)
 
 
 def test_typed_objects_cover_the_whole_contract() -> None:

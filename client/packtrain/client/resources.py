@@ -78,7 +78,8 @@ class JobPlan:
 class Job:
     """A training job as it was when it was read.
 
-    ``spec`` is the contract's JSON form with every default filled in; ``create_job`` takes it.
+    ``spec`` is the contract's JSON form with every default filled in, by the proto's names
+    (batch_size); ``create_job`` takes it, and so does a specification file.
     ``layer_sizes`` is empty where trials differ.
     """
 

@@ -79,7 +79,7 @@ class Results:
     def curve(self, metric: str, trial: int = 0) -> NDArray[np.float32]:
         """A metric of one trial, shape (epochs,). KeyError where there is none."""
         if trial not in self.trials:
-            raise KeyError(f"no trial {trial}; there are {len(self.trials)} trials here")
+            raise KeyError(f"no trial {trial}; these are the results of {len(self.trials)}")
         return np.asarray(self.metric(metric)[self.trials.index(trial)])
 
     def final(self, metric: str) -> NDArray[np.float32]:

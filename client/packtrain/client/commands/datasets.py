@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -12,12 +13,14 @@ from packtrain.client.commands.connection import connect
 from packtrain.client.commands.failures import EXIT_WRONG, CommandGroup
 from packtrain.client.commands.output import (
     JsonOption,
+    print_deleted,
     print_fields,
     print_json,
     print_table,
     shown_bytes,
 )
 from packtrain.client.mnist import MIRRORS, download_mnist
+from packtrain.client.names import dataset_name
 from packtrain.client.resources import Dataset
 
 app = typer.Typer(
@@ -95,31 +98,43 @@ def upload(
 
 
 @app.command()
-def delete(ctx: typer.Context, name: NameArgument) -> None:
+def delete(ctx: typer.Context, name: NameArgument, as_json: JsonOption = False) -> None:
     """Delete an uploaded dataset.
 
     Example: packtrain datasets delete flowers
     """
     with connect(ctx) as client:
         client.delete_dataset(name)
+    print_deleted(dataset_name(name), as_json)
 
 
 @app.command()
 def download(
     name: Annotated[str, typer.Argument(help="What to fetch: mnist.")],
-    directory: Annotated[Path, typer.Option(help="Where the files go.")] = Path("datasets/mnist"),
+    directory: Annotated[
+        Path, typer.Option(help="The files go into its folder mnist, or into itself if named so.")
+    ] = Path("datasets"),
     mirror: Annotated[
         list[str] | None, typer.Option(help="A URL to fetch from instead; may be repeated.")
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Fetch a public dataset, checksums verified, for `packtrain serve --datasets`.
 
-    Example: packtrain datasets download mnist --directory datasets/mnist
+    Example: packtrain datasets download mnist --directory datasets
     """
     if name != "mnist":
         raise typer.BadParameter(f"expected mnist, not {name!r}", param_hint="NAME")
-    for path, fetched in download_mnist(directory, mirror or MIRRORS):
-        typer.echo(f"{path} {'fetched' if fetched else 'is there already'}")
+    # The server names a dataset of IDX files after the folder that holds them.
+    folder = directory if directory.absolute().name == name else directory / name
+    for path, fetched in download_mnist(folder, mirror or MIRRORS):
+        if as_json:
+            print_json({"path": str(path), "fetched": fetched})
+        else:
+            typer.echo(f"{path} {'fetched' if fetched else 'is there already'}")
+    if not as_json:
+        served = shlex.quote(str(folder.parent))
+        typer.echo(f"Offer it as datasets/mnist: packtrain serve --datasets {served}")
 
 
 def _tell(dataset: Dataset, as_json: bool) -> None:

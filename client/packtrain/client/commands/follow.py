@@ -105,7 +105,9 @@ class PlainLines:
             self._last_line = now
             typer.echo(f"{self._job.name}: {self._tally}", err=True)
         elif isinstance(event, TrialsChanged) and event.failure is not None:
-            typer.echo(f"{len(event.trials)} trials failed: {event.failure.message}", err=True)
+            count = len(event.trials)
+            failed = f"{count} {'trial' if count == 1 else 'trials'} failed"
+            typer.echo(f"{failed}: {event.failure.message}", err=True)
 
 
 class ProgressBar:
@@ -158,7 +160,9 @@ def follow(
 
 def tell_interruption(error: ApiError) -> None:
     """Say that a connection was lost; the watch goes on by itself."""
-    typer.echo(f"packtrain: {error}; connecting again", err=True)
+    # The server's own sentence speaks of tokens, to those who write programs.
+    why = "the server stops" if error.reason == "SERVER_STOPPING" else error
+    typer.echo(f"packtrain: {why}; connecting again", err=True)
 
 
 def _choose_display(job: Job, as_json: bool) -> tuple[AbstractContextManager[object], Display]:

@@ -9,7 +9,14 @@ import typer
 import yaml
 
 from packtrain.client.commands.connection import connect
-from packtrain.client.commands.output import JsonOption, print_fields, print_json, print_table
+from packtrain.client.commands.output import (
+    JsonOption,
+    print_deleted,
+    print_fields,
+    print_json,
+    print_table,
+)
+from packtrain.client.names import job_name
 from packtrain.client.resources import Job, JobState
 
 JobArgument = Annotated[str, typer.Argument(help="The job's name.")]
@@ -84,13 +91,14 @@ def cancel(ctx: typer.Context, job: JobArgument, as_json: JsonOption = False) ->
         typer.echo(f"{found.id} {found.state}")
 
 
-def delete(ctx: typer.Context, job: JobArgument) -> None:
+def delete(ctx: typer.Context, job: JobArgument, as_json: JsonOption = False) -> None:
     """Delete a job that has ended, with its metrics and models.
 
     Example: packtrain delete my-sweep
     """
     with connect(ctx) as client:
         client.delete_job(job)
+    print_deleted(job_name(job), as_json)
 
 
 def _epochs(job: Job) -> str:

@@ -54,6 +54,14 @@ def print_json(value: Any) -> None:
     sys.stdout.flush()
 
 
+def print_deleted(name: str, as_json: bool) -> None:
+    """Confirm that a resource is gone."""
+    if as_json:
+        print_json({"deleted": name})
+    else:
+        typer.echo(f"deleted {name}")
+
+
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """A table; in a pipe, columns of fixed width with nothing cut off."""
     cells = [[shown(cell) for cell in row] for row in rows]

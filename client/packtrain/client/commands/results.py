@@ -13,7 +13,7 @@ import numpy as np
 import typer
 
 from packtrain.client.commands.connection import connect, parse_indices
-from packtrain.client.commands.output import plain, write_output
+from packtrain.client.commands.output import JsonOption, plain, print_json, write_output
 from packtrain.client.resources import Job
 from packtrain.client.results import Results
 
@@ -87,6 +87,7 @@ def model(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Default: JOB-TRIAL.safetensors.")
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Download the weights and biases of a trial that succeeded, as a safetensors file.
 
@@ -98,7 +99,10 @@ def model(
         found = client.download_model(job, trial)
     path = output or Path(f"{job.removeprefix('jobs/')}-{trial}.safetensors")
     found.save(path)
-    typer.echo(str(path))
+    if as_json:
+        print_json({"path": str(path), "trial": trial, "size_bytes": len(found.bytes)})
+    else:
+        typer.echo(str(path))
 
 
 def _only_trial(job: Job) -> int:
@@ -120,6 +124,7 @@ def plot(
     ] = None,
     trials: TrialsOption = None,
     metric: MetricOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Draw learning curves: each trial where there are few, else their spread and the best.
 
@@ -138,4 +143,8 @@ def plot(
         draw_results(results, path, title=job.removeprefix("jobs/"), parameters=values)
     except ValueError as error:  # an ending that matplotlib does not know
         raise typer.BadParameter(str(error), param_hint="--output") from None
-    typer.echo(str(path))
+    if as_json:
+        form = {"path": str(path), "trials": results.trials, "metrics": results.metrics}
+        print_json(form)
+    else:
+        typer.echo(str(path))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from typing import Annotated, Any
 
 import typer
 
 from packtrain.client.calls import CreatedJob
 from packtrain.client.commands.connection import connect, parse_indices
+from packtrain.client.commands.failures import EXIT_FAILED
 from packtrain.client.commands.follow import follow, tell_interruption
 from packtrain.client.commands.output import JsonOption, print_fields, print_json, shown_bytes
+from packtrain.client.names import job_id
 from packtrain.client.spec_files import read_spec
 
 SpecArgument = Annotated[
@@ -40,7 +43,7 @@ def submit(
 
     Example: packtrain submit digits.yaml --job-id my-sweep
     """
-    document = read_spec(spec)
+    document = _read_spec(spec)
     with connect(ctx) as client:
         created = client.create_job(document, job_id, validate_only=validate_only)
     if as_json:
@@ -61,7 +64,7 @@ def run(
 
     Example: packtrain run digits.yaml
     """
-    document = read_spec(spec)
+    document = _read_spec(spec)
     with connect(ctx) as client:
         created = client.create_job(document, job_id)
         if as_json:
@@ -103,6 +106,18 @@ def watch(
             on_interruption=tell_interruption,
         )
         raise typer.Exit(follow(client, client.get_job(job), events, as_json=as_json))
+
+
+def _read_spec(path: str) -> dict[str, Any]:
+    try:
+        return read_spec(path)
+    except FileNotFoundError as error:
+        name = job_id(path)
+        if not re.fullmatch(r"[a-z0-9-]{1,63}", name):
+            raise
+        hint = f"to follow the job of that name: packtrain watch {name}"
+        typer.echo(f"packtrain: {path}: {error.strerror}; {hint}", err=True)
+        raise typer.Exit(EXIT_FAILED) from None
 
 
 def _print_plan(created: CreatedJob) -> None:

@@ -7,6 +7,7 @@ names all of them. It knows no schema but the descriptors.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, cast
 
@@ -100,7 +101,11 @@ def _check_item(value: Any, field: FieldDescriptor, path: str) -> Iterator[Viola
     elif field.cpp_type == FieldDescriptor.CPPTYPE_DOUBLE:
         if not _is_number(value, float):
             yield Violation(path, f"expected a number, not {_shown(value)}")
-    elif not _is_number(value, int) or not _fits(int(value), field):
+        elif not math.isfinite(float(value)):
+            yield Violation(path, f"expected a finite number, not {_shown(value)}")
+    elif not _is_number(value, int):
+        yield Violation(path, f"expected a whole number, not {_shown(value)}")
+    elif not _fits(int(value), field):
         yield Violation(path, f"expected {_whole(field)}, not {_shown(value)}")
 
 
@@ -133,7 +138,9 @@ def _is_number(value: Any, kind: type[int] | type[float]) -> bool:
 
 
 def _unknown(name: str, descriptor: Descriptor) -> str:
-    names = [field.json_name for field in descriptor.fields]
+    # In the style of the one who asks: batchSize to those who write capitals, else batch_size.
+    is_camel = name != name.lower()
+    names = [field.json_name if is_camel else field.name for field in descriptor.fields]
     near = difflib.get_close_matches(name, names, n=1)
     if near:
         return f"is not a field; did you mean {near[0]}?"

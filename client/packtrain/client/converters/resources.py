@@ -22,12 +22,12 @@ from packtrain.v1 import dataset_service_pb2, job_pb2, server_service_pb2, train
 
 
 def read_job(message: job_pb2.Job) -> resources.Job:
-    """A job; its specification in JSON form."""
+    """A job; its specification in JSON form, with the names of the proto."""
     progress = {f: getattr(message.progress, f) for f in _names(message.progress)}
     return resources.Job(
         name=message.name,
         uid=message.uid,
-        spec=json_format.MessageToDict(message.spec),
+        spec=json_format.MessageToDict(message.spec, preserving_proto_field_name=True),
         state=read_job_state(message.state) if message.state else None,
         create_time=_time(message, "create_time"),
         start_time=_time(message, "start_time"),

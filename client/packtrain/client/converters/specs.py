@@ -134,7 +134,8 @@ def _json_form(field: FieldDescriptor, value: Any, path: str) -> Any:
         return str(plain) if isinstance(plain, int) and abs(plain) > _EXACT else plain
     holder = message_factory.GetMessageClass(descriptor_of(field))()
     _put(holder, field, value, path, None)
-    return json_format.MessageToDict(holder).get(field.json_name, [])
+    form = json_format.MessageToDict(holder, preserving_proto_field_name=True)
+    return form.get(field.name, [])
 
 
 def _write_search(
