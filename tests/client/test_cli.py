@@ -17,6 +17,8 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from rich.console import Console
+from rich.progress import Progress
 from tests.client.conftest import (
     EventLog,
     FakeServer,
@@ -32,7 +34,7 @@ from typer.testing import CliRunner, Result
 
 from packtrain.client import RetrySettings, Unavailable, cli, demo
 from packtrain.client.commands import connection, datasets
-from packtrain.client.commands.follow import Tally, tell_interruption
+from packtrain.client.commands.follow import Tally, _columns, tell_interruption
 from packtrain.client.converters import read_job
 from packtrain.client.events import MetricsReceived
 from packtrain.v1 import dataset_service_pb2, job_pb2, server_service_pb2, training_service_pb2
@@ -434,6 +436,43 @@ def test_a_job_in_place_of_a_file_is_hinted_at(packtrain: Packtrain) -> None:
     assert told.endswith("to follow the job of that name: packtrain watch my-sweep\n")
 
 
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (("jobs", "--limit", "0"), "'--limit': expected 1 or more"),
+        (("jobs", "--limit", "x"), "'--limit': expected a whole number"),
+        (("jobs", "--state", "x"), "'--state': 'x' is not one of 'queued'"),
+        (("jobs", "--server", "x:1"), "it comes before the command: packtrain --server"),
+        (("datasets", "list", "--server", "x:1"), "comes before the command: packtrain --server"),
+        (("--server", "http://x:1", "jobs"), "expected HOST:PORT, without http://"),
+    ],
+)
+def test_usage_errors_are_plain(packtrain: Packtrain, args: tuple[str, ...], told: str) -> None:
+    assert told in packtrain(*args, code=2).stderr
+
+
+def test_a_name_that_nobody_knows_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_RETRY", RetrySettings(budget_seconds=0))
+    told = CliRunner().invoke(cli.app, ["--server", "nosuch.invalid:1", "jobs"])
+    assert told.exit_code == 1
+    assert "nosuch.invalid:1 can't be resolved" in told.stderr
+
+
+@pytest.mark.parametrize("width", [70, 80, 100, 150])
+def test_the_progress_bar_fits_the_terminal(width: int) -> None:
+    console = Console(width=width, force_terminal=True, color_system=None, file=io.StringIO())
+    bar = Progress(*_columns(width), console=console)
+    best = "best validation_accuracy 0.9432"
+    bar.add_task("jobs/calm-otter-42", total=30_000, completed=12_000, best=best)
+    with console.capture() as captured:
+        console.print(bar.get_renderable())
+    (line,) = captured.get().splitlines()
+    assert line.startswith("jobs/calm-otter-42 ━")
+    assert "12000" in line
+    assert "best val" in line
+    assert ("elapsed" in line, "remaining" in line) == (width >= 100, width >= 150)
+
+
 def test_a_server_that_stops_is_told_without_tokens(capsys: pytest.CaptureFixture[str]) -> None:
     words = "the server stops; the watch can be resumed with its last resume_token"
     tell_interruption(Unavailable(words, code="UNAVAILABLE", reason="SERVER_STOPPING"))
@@ -482,7 +521,7 @@ def test_serve_hands_all_arguments_on(
 ) -> None:
     called: list[Any] = []
     monkeypatch.setattr(os, "execv", lambda path, args: called.append((path, args)))
-    packtrain("serve", "--listen", ":0", "--help", "-x")
+    packtrain("serve", "--listen", ":0", "-h", "-x")
     (path, args) = called[0]
     assert path == sys.executable
     assert args[1:] == ["-m", "packtrain.service", "--listen", ":0", "--help", "-x"]

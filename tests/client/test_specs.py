@@ -261,7 +261,7 @@ def test_domains_keep_their_numbers() -> None:
     seeds = json_format.MessageToDict(found["seed"].choice)["values"]
     assert seeds == [1, str(2**60)]  # beyond 2**53 a JSON number is not exact
     assert json_format.MessageToDict(found["cost"].choice)["values"] == [
-        {"crossEntropy": {}},
+        {"cross_entropy": {}},
         {"quadratic": {}},
     ]
 

@@ -231,6 +231,8 @@ def _read_status(error: grpc.RpcError) -> status_pb2.Status:
 
 def _transport_message(code: grpc.StatusCode, details: str, target: str) -> str:
     if code is grpc.StatusCode.UNAVAILABLE:
+        if "errors resolving" in details or "DNS resolution failed" in details:
+            return f"the server's name {target} can't be resolved; expected HOST:PORT"
         connecting = "Failed to connect to remote host: "
         why = details.rsplit(connecting, 1)[-1]
         if connecting not in details and "connect" not in details:

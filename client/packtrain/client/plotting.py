@@ -15,6 +15,8 @@ from packtrain.client.results import Results, leading_metric
 # More trials than this are shown by their spread: lines could no longer be told apart.
 _FEW = 8
 _COLUMNS = 2
+# Parameters of more letters than this don't go into the title.
+_SHORT = 80
 _STYLES = ("-", "--", ":", "-.")
 
 
@@ -28,9 +30,10 @@ def draw_results(
     """Draw every metric over the epochs into a file whose ending says its type.
 
     Training and validation share a panel, and so do the layers of a metric. Up to 8 trials are
-    drawn as lines, labelled by their ``parameters``; of more, the median, the band between the
-    10th and the 90th percentile, and the trial that the leading metric finds best. ValueError
-    for an unknown ending.
+    drawn as lines, labelled by their ``parameters``; of more, the medians, the trial that the
+    leading metric finds best, and one band a panel, of
+    the validation where there is one, between the 10th and the 90th percentile. ValueError for
+    an unknown ending.
     """
     try:
         from matplotlib.figure import Figure
@@ -41,7 +44,7 @@ def draw_results(
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(5.6 * columns, 3.6 * rows), dpi=130, layout="constrained")
     best = _best_trial(results)
-    figure.suptitle(_headline(title, results, best))
+    figure.suptitle(_headline(title, results, best, parameters or {}), fontsize=10)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis, (name, metrics) in zip(axes, panels.items(), strict=False):
         if len(results.trials) <= _FEW:
@@ -55,12 +58,18 @@ def draw_results(
     figure.savefig(path)
 
 
-def _headline(title: str, results: Results, best: int | None) -> str:
+def _headline(
+    title: str, results: Results, best: int | None, parameters: Mapping[int, Mapping[str, Any]]
+) -> str:
     count = len(results.trials)
     if count <= _FEW:
         return title
-    dashed = "" if best is None else f"; dashed: trial {best}, the best"
-    return f"{title}: {count} trials, median and 10th to 90th percentile{dashed}"
+    spread = f"{title}: {count} trials, median and 10th to 90th percentile"
+    if best is None:
+        return spread
+    values = _label(best, parameters.get(best, {}))
+    told = f" ({values})" if parameters.get(best) and len(values) <= _SHORT else ""
+    return f"{spread}\ndashed: trial {best}, the best{told}"
 
 
 def _best_trial(results: Results) -> int | None:
@@ -116,12 +125,15 @@ def _name_trials(
 
 
 def _draw_spread(axis: Any, results: Results, metrics: list[str], best: int | None) -> None:
+    # Bands on top of each other mix to one area; what generalizes matters most.
+    banded = [m for m in metrics if m.startswith("validation_")] or metrics[:1]
     for place, metric in enumerate(metrics):
         values = np.where(np.isfinite(results.metric(metric)), results.metric(metric), np.nan)
         measured = ~np.isnan(values).all(axis=0)
         low, middle, high = np.nanpercentile(values[:, measured], (10, 50, 90), axis=0)
         epochs, colour = results.epochs[measured], f"C{place}"
-        axis.fill_between(epochs, low, high, color=colour, alpha=0.2, linewidth=0)
+        if metric in banded:
+            axis.fill_between(epochs, low, high, color=colour, alpha=0.2, linewidth=0)
         axis.plot(epochs, middle, color=colour, label=_variant(metric))
         if best is not None:
             curve = _curve(results, results.curve(metric, best))
@@ -156,8 +168,9 @@ def _finish(axis: Any, name: str, results: Results, metrics: list[str]) -> None:
     # Costs that fall over several orders of magnitude, or trials far apart, are flat otherwise.
     if finite.size and finite.min() > 0 and finite.max() / finite.min() > 1000:
         axis.set_yscale("log")
-    axis.set_title(name.replace("_", " "), fontsize=10, loc="left")
+    axis.set_ylabel(name.replace("_", " "), fontsize=9)
     axis.set_xlabel("epoch", fontsize=9)
+    axis.xaxis.get_major_locator().set_params(integer=True)
     axis.grid(color="#e5e5e5", linewidth=0.6)
     axis.spines[["top", "right"]].set_visible(False)
     if axis.get_legend_handles_labels()[1]:

@@ -92,5 +92,8 @@ class ClientSettings:
     def __post_init__(self) -> None:
         if not self.target:
             raise ValueError("target: expected an address such as localhost:50051")
+        if self.target.startswith(("http://", "https://")):
+            scheme = self.target.partition("://")[0]
+            raise ValueError(f"target: expected HOST:PORT, without {scheme}://, not {self.target}")
         if self.timeout_seconds <= 0 or self.transfer_timeout_seconds <= 0:
             raise ValueError("timeout_seconds and transfer_timeout_seconds: expected above 0")

@@ -13,7 +13,11 @@ _RETRY = RetrySettings(budget_seconds=3.0)
 
 def connect(ctx: typer.Context) -> Client:
     """A client of the server that --server or PACKTRAIN_SERVER names."""
-    return Client(ctx.obj, retry=_RETRY)
+    try:
+        return Client(ctx.obj, retry=_RETRY)
+    except ValueError as error:
+        sentence = str(error).removeprefix("target: ")
+        raise typer.BadParameter(sentence, param_hint="--server") from None
 
 
 def parse_indices(text: str | None) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ wrong: usage, specification or argument; 3 the job was CANCELLED; 130 interrupte
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,6 +45,32 @@ class CommandGroup(TyperGroup):
             where = f"{error.filename}: " if error.filename else ""
             typer.echo(f"packtrain: {where}{error.strerror or error}", err=True)
             raise typer.Exit(EXIT_FAILED) from None
+        except Exception as error:
+            _reword(error)
+            raise
+
+
+# What typer's validation says, and what people are told instead.
+_PLAIN_WORDS = (
+    (r"Input should be greater than or equal to (\S+)", r"expected \1 or more"),
+    (r"Input should be less than or equal to (\S+)", r"expected \1 or less"),
+    (r"Input should be a valid integer.*", "expected a whole number"),
+    (r"Input should be a valid number.*", "expected a number"),
+    (r"Value error, ", ""),
+)
+
+
+def _reword(error: Exception) -> None:
+    """Put a usage error of typer, which carries its message, into plain words."""
+    message = getattr(error, "message", None)
+    if not isinstance(message, str):
+        return
+    for pattern, words in _PLAIN_WORDS:
+        message = re.sub(pattern, words, message)
+    hint = "; it comes before the command: packtrain --server HOST:PORT COMMAND"
+    if getattr(error, "option_name", None) == "--server" and not message.endswith(hint):
+        message += hint
+    error.message = message  # type: ignore[attr-defined]
 
 
 def tell(error: PacktrainError) -> None:

@@ -12,7 +12,15 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column
 
 from packtrain.client.client import Client
 from packtrain.client.commands.failures import EXIT_INTERRUPTED, OUTCOMES
@@ -25,6 +33,8 @@ from packtrain.client.results import default_goal, leading_metric
 
 # Lines of progress in a pipe are this far apart.
 _LINE_SECONDS = 5.0
+# Columns of a terminal with room for the time that remains, and for the time that has gone.
+_WIDE, _MEDIUM = 140, 95
 # Trials in the table at the end.
 _TOP = 10
 
@@ -170,13 +180,27 @@ def _choose_display(job: Job, as_json: bool) -> tuple[AbstractContextManager[obj
         return nullcontext(), JsonLines()
     if not sys.stderr.isatty():
         return nullcontext(), PlainLines(job)
-    progress = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:.0f} of {task.total:.0f} trial-epochs"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[best]}"),
-        console=Console(stderr=True),
-    )
+    console = Console(stderr=True)
+    progress = Progress(*_columns(console.width), console=console)
     return progress, ProgressBar(job, progress)
+
+
+def _columns(width: int) -> list[ProgressColumn]:
+    """What a terminal of this width has room for: the times go first, the job and bar stay."""
+    is_wide = width >= _WIDE
+    columns: list[ProgressColumn] = [
+        TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+        BarColumn(bar_width=30 if is_wide else 14),
+        TextColumn(
+            "{task.completed:.0f} of {task.total:.0f} trial-epochs"
+            if is_wide
+            else "{task.completed:.0f}/{task.total:.0f}",
+            table_column=Column(no_wrap=True),
+        ),
+    ]
+    if width >= _MEDIUM:
+        columns += [TextColumn("elapsed"), TimeElapsedColumn()]
+    if is_wide:
+        columns += [TextColumn("remaining"), TimeRemainingColumn()]
+    cut = Column(no_wrap=True, overflow="ellipsis", ratio=1)
+    return [*columns, TextColumn("{task.fields[best]}", table_column=cut)]

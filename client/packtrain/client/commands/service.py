@@ -21,7 +21,9 @@ def serve(ctx: typer.Context) -> None:
     """
     require_extra("server", "packtrain serve")
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "packtrain.service", *ctx.args])  # noqa: S606  (no shell is wanted)
+    # The service's own parser knows the long name alone.
+    args = ["--help" if arg == "-h" else arg for arg in ctx.args]
+    os.execv(sys.executable, [sys.executable, "-m", "packtrain.service", *args])  # noqa: S606  (no shell is wanted)
 
 
 def info(ctx: typer.Context, as_json: JsonOption = False) -> None:
