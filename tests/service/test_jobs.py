@@ -238,31 +238,37 @@ async def test_a_segment_that_fails_fails_its_trials(start_api: Any, moons: Make
         assert api.engine.held_states == 0
 
 
-@pytest.mark.parametrize("change", ["damaged", "changed"])
-async def test_a_job_whose_data_is_no_longer_what_it_was_fails(
-    start_api: Any, moons: MakeSpec, tmp_path: Path, change: str
+@pytest.mark.parametrize("change", ["damaged", "changed", "gone"])
+async def test_a_job_keeps_the_data_that_it_was_created_with(
+    start_api: Any, moons: MakeSpec, tmp_path: Path, change: str, by_trial_and_epoch: ByTrial
 ) -> None:
     gate, offered = Gate(0), tmp_path / "offered"
     offered.mkdir()
     (offered / "rows.csv").write_text("a,b,label\n" + "0,1,0\n1,0,1\n" * 10)
     spec = moons()
     spec.dataset.name = "datasets/rows"
+    async with start_api(datasets=(offered,)) as api:
+        undisturbed = await api.metrics((await api.train(spec)).name)
     async with start_api(before_segment=gate, datasets=(offered,)) as api:
         job = await api.create(spec)
         await gate.reached.wait()
     if change == "changed":
         (offered / "rows.csv").write_text("a,b,label\n" + "0,2,0\n2,0,1\n" * 10)
-    else:
+    if change == "damaged":
         for file in (tmp_path / "data").rglob("*.npy"):
             file.chmod(0o600)
             file.write_bytes(b"no array")
-    async with start_api(datasets=(offered,)) as api:
+    async with start_api(datasets=() if change == "gone" else (offered,)) as api:
         await api.watch(job.name)
-        failed = await api.get(job.name)
+        ended = await api.get(job.name)
         trials = await api.trials(job.name)
-    assert failed.state == job_pb2.JOB_STATE_FAILED
-    assert failed.failure.reason == "DATA_UNREADABLE"
-    assert failed.failure.message.startswith("dataset")
+        metrics = await api.metrics(job.name)
+    if change != "damaged":
+        assert ended.state == job_pb2.JOB_STATE_SUCCEEDED
+        assert_equal_values(by_trial_and_epoch(metrics), by_trial_and_epoch(undisturbed))
+        return
+    assert ended.state == job_pb2.JOB_STATE_FAILED
+    assert ended.failure.reason == "DATA_UNREADABLE"
     assert {(t.state, t.failure.reason) for t in trials} == {
         (job_pb2.TRIAL_STATE_FAILED, "DATA_UNREADABLE")
     }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import math
 import os
 
 # gRPC's own words about a port that is taken stand before ours otherwise.
@@ -59,6 +61,8 @@ def serve(
         host, port = parse_listen(listen)
         limits = Limits()
         if max_job_memory is not None:
+            if not math.isfinite(max_job_memory):
+                raise ValueError(f"--max-job-memory must be a number, not {max_job_memory}")
             limits = Limits(max_job_memory_bytes=int(max_job_memory * 2**30))
         settings = Settings(
             host=host,
@@ -97,6 +101,20 @@ async def _serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    serving = asyncio.create_task(_run(settings))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not serving.done():
+        # Wherever it is, in its start too: its own clean-up follows.
+        serving.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await serving
+    elif error := serving.exception():
+        raise error
+
+
+async def _run(settings: Settings) -> None:
     async with running_server(settings, _make_engine) as server:
         # One line that people read and programs wait for.
         typer.echo(
@@ -104,12 +122,8 @@ async def _serve(settings: Settings) -> None:
             f"({server.engine.workers} workers, data in {settings.data_dir})"
         )
         sys.stdout.flush()
-        stopping = asyncio.ensure_future(stop.wait())
-        crashed = asyncio.ensure_future(server.wait_crash())
-        await asyncio.wait([stopping, crashed], return_when=asyncio.FIRST_COMPLETED)
-        crashed.cancel()
-        if not stop.is_set():
-            raise StartError("the service stopped itself after an error of its own: see its log")
+        await server.wait_crash()
+        raise StartError("the service stopped itself after an error of its own: see its log")
 
 
 def _configure_logging() -> None:

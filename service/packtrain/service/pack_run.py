@@ -66,6 +66,7 @@ class PackRun:
             epochs=epochs,
             record_after=self.recorded,
             rows=self._rows,
+            expected_seconds=epochs * self._epoch_seconds,
             model_path=self._model_path if last else None,
             trial_indices=self._trials if last else None,
         )

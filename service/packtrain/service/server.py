@@ -86,7 +86,13 @@ async def running_server(settings: Settings, make_engine: MakeEngine) -> AsyncIt
             raise StartError(
                 f"the store in {settings.data_dir} can't be opened: {error}"
             ) from error
-        server = await _start(settings, grpc_server, address, Store(database), make_engine)
+        try:
+            server = await _start(settings, grpc_server, address, Store(database), make_engine)
+        except OSError as error:
+            raise StartError(
+                f"the data directory {settings.data_dir} can't be used ({error}): choose another "
+                "with --data-dir"
+            ) from error
         try:
             yield server
         finally:
@@ -142,6 +148,7 @@ async def _start(
         Catalog, settings.data_dir, settings.datasets, settings.limits.max_upload_bytes
     )
     models_dir = settings.data_dir / "models"
+    await asyncio.to_thread(models_dir.mkdir, exist_ok=True)
     await _sweep(store, catalog, models_dir)
     planner = Planner(catalog, settings.workers, settings.limits)
     engine = make_engine(settings, lambda: coordinator.wake())

@@ -21,6 +21,10 @@ class Limits:
     # gRPC's own default: larger data comes in chunks.
     max_message_bytes: int = 4 << 20
 
+    def __post_init__(self) -> None:
+        if self.max_job_memory_bytes < 1:
+            raise ValueError("--max-job-memory must be above 0")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:

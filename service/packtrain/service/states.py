@@ -28,8 +28,11 @@ class TrialState(StrEnum):
 
 
 JOB_TRANSITIONS: dict[JobState, frozenset[JobState]] = {
-    # begun by the coordinator; cancelled by its owner; its data can't be read
-    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELLED, JobState.FAILED}),
+    # begun by the coordinator; cancelled by its owner (by way of CANCELLING where its trials are
+    # many); its data can't be read
+    JobState.QUEUED: frozenset(
+        {JobState.RUNNING, JobState.CANCELLING, JobState.CANCELLED, JobState.FAILED}
+    ),
     # every trial ended; cancelled by its owner; no trial could be trained
     JobState.RUNNING: frozenset({JobState.SUCCEEDED, JobState.CANCELLING, JobState.FAILED}),
     # its last segments came in, or will never come

@@ -7,7 +7,7 @@ import base64
 import binascii
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from packtrain.service.errors import (
     Violation,
 )
 from packtrain.service.records import Event, JobRecord, MetricsRecorded, TrialsChanged
-from packtrain.service.states import TERMINAL_JOB_STATES
+from packtrain.service.states import TERMINAL_JOB_STATES, JobState
 from packtrain.service.store import Store
 
 # What a watcher holds at a time.
@@ -99,37 +99,68 @@ class Filter:
         return block
 
 
+class Told(NamedTuple):
+    """What a watcher is told: an event, or None for a heartbeat, and the sequence after which it
+    may go on."""
+
+    sequence: int
+    event: Event | None
+
+
 async def watch_job(
-    store: Store, job: JobRecord, after: int, heartbeat_seconds: float, *, follow: bool
-) -> AsyncIterator[Event | None]:
-    """The job's events after sequence ``after``, each once, in order; None for a heartbeat.
+    store: Store,
+    job: JobRecord,
+    after: int,
+    chosen: Filter,
+    heartbeat_seconds: float,
+    *,
+    follow: bool,
+) -> AsyncIterator[Told]:
+    """The job's events after sequence ``after``, each once, in order, as far as they were chosen;
+    a heartbeat wherever nothing was told for ``heartbeat_seconds``.
 
     Ends when the job has ended, or, without ``follow``, where the log ends now. Raises
-    NotFoundError when the job is deleted meanwhile, ServerStoppingError.
+    NotFoundError when the job is deleted meanwhile, InvalidSpecError where the log is shorter
+    than ``after``, ServerStoppingError.
     """
+    clock = asyncio.get_running_loop().time
+    told = clock()
     with store.listen(job.uid) as changed:
         while True:
             changed.clear()
-            if store.is_closing:
-                raise ServerStoppingError(
-                    "SERVER_STOPPING",
-                    "the server stops; the watch can be resumed with its last resume_token",
-                    retry_seconds=1.0,
-                )
             # Before the read: the last event is in the log whenever the state is terminal.
-            now = await store.get_job(job.job_id)
-            if now.uid != job.uid:
-                raise NotFoundError("JOB_NOT_FOUND", f"jobs/{job.job_id} was deleted")
+            state = await _check_position(store, job, after)
             events = await store.read_events(job.uid, after, _READ_BYTES)
             for event in events:
                 after = event.sequence
-                yield event
+                shown = chosen.apply(event)
+                # What is left out is no sign of life, and the next cut should not replay it.
+                if shown is not None or clock() - told >= heartbeat_seconds:
+                    yield Told(after, shown)
+                    told = clock()
             if events:
                 continue
-            if now.state in TERMINAL_JOB_STATES or not follow:
+            if state in TERMINAL_JOB_STATES or not follow:
                 return
             try:
-                async with asyncio.timeout(heartbeat_seconds):
+                async with asyncio.timeout_at(told + heartbeat_seconds):
                     await changed.wait()
             except TimeoutError:
-                yield None
+                yield Told(after, None)
+                told = clock()
+
+
+async def _check_position(store: Store, job: JobRecord, after: int) -> JobState:
+    if store.is_closing:
+        raise ServerStoppingError(
+            "SERVER_STOPPING",
+            "the server stops; the watch can be resumed with its last resume_token",
+            retry_seconds=1.0,
+        )
+    position = await store.job_position(job.uid)
+    if position is None:
+        raise NotFoundError("JOB_NOT_FOUND", f"jobs/{job.job_id} was deleted")
+    state, last = position
+    if after > last:
+        raise InvalidSpecError.of([Violation("resume_token", "is ahead of the job's log")])
+    return state

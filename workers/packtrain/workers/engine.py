@@ -33,7 +33,8 @@ class Segment:
     with ``start_epoch`` 0 begins from the initial state; any other goes on from the state held
     under ``pack_key``, which must be at that epoch. ``rows`` are the rows of the held state that
     go on (None: all); ``pack`` is already the pack of these rows. Epochs up to ``record_after``
-    are trained but not measured: they were recorded before. Where ``model_path`` is given, the
+    are trained but not measured: they were recorded before. ``expected_seconds`` is a guess, for
+    the deadline of a segment that none was measured for. Where ``model_path`` is given, the
     end state is written there before the segment's result is told, with ``trial_indices``.
     """
 
@@ -44,6 +45,7 @@ class Segment:
     epochs: int
     record_after: int = 0
     rows: NDArray[np.intp] | None = None
+    expected_seconds: float = 0.0
     model_path: Path | None = None
     trial_indices: NDArray[np.int32] | None = None
 
@@ -74,6 +76,10 @@ class SegmentFailedError(EngineError):
 
 class EngineStartError(EngineError):
     """The engine can't be started: one sentence that says what to do."""
+
+
+class EngineDiedError(EngineStartError):
+    """The engine's process ended of itself while it started: another try may fare better."""
 
 
 class Engine(Protocol):

@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from packtrain.workers.channel import Channel
 from packtrain.workers.engine import (
+    EngineDiedError,
     EngineStartError,
     Segment,
     SegmentResult,
@@ -107,8 +108,11 @@ class EngineChild:
             ) from None
         except EOFError:
             await self._wait_exit(END_SECONDS)
-            raise EngineStartError(
-                f"the engine process ended while it started: {self._last_words()}"
+            name = self._log_file.name
+            more = f" (all that it said is in {name})" if isinstance(name, str) else ""
+            raise EngineDiedError(
+                f"the engine process ended while it started: {self._last_words()}{more}; start the "
+                "server again"
             ) from None
         if isinstance(message, StartFailed):
             raise EngineStartError(message.message)

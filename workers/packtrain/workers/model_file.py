@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 from pathlib import Path
@@ -76,5 +77,12 @@ def read_model(path: Path, trial_index: int) -> bytes:
             if name != TRIALS
         }
         metadata = file.metadata()
-    content: bytes = save(tensors, metadata)
-    return content
+    return _with_sorted_header(save(tensors, metadata))
+
+
+def _with_sorted_header(content: bytes) -> bytes:
+    """The library writes the header's keys in any order; one model should be one file."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[end:]

@@ -133,7 +133,9 @@ class RayEngine:
                 segment.record_after,
                 segment.rows,
             )
-            metrics, seconds = await self._await_answer(worker, told, self._deadline(claim))
+            metrics, seconds = await self._await_answer(
+                worker, told, self._deadline(segment, claim)
+            )
         finally:
             self._pool.release(worker)
         return state, metrics, seconds
@@ -152,14 +154,16 @@ class RayEngine:
                 self._pool.discard(worker)
             raise _translate(error) from error
 
-    def _deadline(self, claim: Claim[StateRef]) -> float:
+    def _deadline(self, segment: Segment, claim: Claim[StateRef]) -> float:
         """Seconds: Ray notices a dead process at once, a hung node only after a minute, and a
         stopped process never."""
         if claim.held is None:
-            return self._options.first_deadline_seconds
-        epochs = claim.end_epoch - claim.held.epoch
-        expected = claim.held.seconds_per_epoch * epochs
-        return max(self._options.least_deadline_seconds, self._options.deadline_factor * expected)
+            least, expected = self._options.first_deadline_seconds, segment.expected_seconds
+        else:
+            epochs = claim.end_epoch - claim.held.epoch
+            least = self._options.least_deadline_seconds
+            expected = claim.held.seconds_per_epoch * epochs
+        return max(least, self._options.deadline_factor * expected)
 
     def drop_state(self, pack_key: str) -> None:
         """Forget a pack's state. Unknown keys are no error."""

@@ -10,13 +10,20 @@ from pathlib import Path
 
 import structlog
 
-from packtrain.workers.engine import EngineStartError, Segment, SegmentResult, StateLostError
+from packtrain.workers.engine import (
+    EngineDiedError,
+    EngineStartError,
+    Segment,
+    SegmentResult,
+    StateLostError,
+)
 from packtrain.workers.engine_child import EngineChild
 from packtrain.workers.messages import EngineReport
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 SETTLED_SECONDS = 60.0
+FIRST_TRIES = 3
 """An engine that lived this long did not die of its start: the next pause is short again."""
 
 log = structlog.get_logger(__name__)
@@ -129,12 +136,16 @@ class SupervisedEngine:
 
     async def _supervise(self, ready: asyncio.Future[None]) -> None:
         loop = asyncio.get_running_loop()
-        pause = FIRST_PAUSE_SECONDS
+        pause, tries = FIRST_PAUSE_SECONDS, 1
         while True:
             began = loop.time()
             try:
                 await self._live_once(ready)
             except Exception as error:
+                died = isinstance(error, EngineDiedError)
+                if died and not ready.done() and tries < FIRST_TRIES:
+                    tries += 1
+                    continue
                 if not ready.done():
                     self._change(EngineStatus.STOPPED)
                     # Anything else is a fault of ours, and not to be hidden.

@@ -22,16 +22,17 @@ from packtrain.service.api.requests import (
 from packtrain.service.contract import Planner, messages, trial_parameters
 from packtrain.service.coordinator import Coordinator
 from packtrain.service.errors import IllegalTransitionError, NotFoundError
-from packtrain.service.records import JobRecord, MetricsRecorded
+from packtrain.service.records import JobRecord, MetricsRecorded, TrialRecord
 from packtrain.service.resources import check_id, parse_job_name, parse_trial_name, trial_name
 from packtrain.service.states import TrialState
 from packtrain.service.store import Store
 from packtrain.service.watch import Filter, read_token, watch_job, write_token
-from packtrain.v1 import spec_pb2, training_service_pb2, training_service_pb2_grpc
+from packtrain.v1 import job_pb2, spec_pb2, training_service_pb2, training_service_pb2_grpc
 from packtrain.workers import read_model
 
 _READ_BYTES = 2 << 20
 _CHUNK_BYTES = 1 << 20
+_TRIALS_AT_A_TIME = 64
 
 pb = training_service_pb2
 
@@ -105,17 +106,19 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
         chosen = Filter.of(job, list(request.trials), list(request.metrics))
         interval = request.heartbeat_interval if request.HasField("heartbeat_interval") else None
         sequence = read_token(request.resume_token, job.uid)
-        async for event in watch_job(
-            self._store, job, sequence, heartbeat_seconds(interval), follow=not request.replay_only
+        async for told in watch_job(
+            self._store,
+            job,
+            sequence,
+            chosen,
+            heartbeat_seconds(interval),
+            follow=not request.replay_only,
         ):
-            if event is None:
-                token = write_token(job.uid, sequence)
+            token = write_token(job.uid, told.sequence)
+            if told.event is None:
                 yield pb.WatchJobResponse(resume_token=token, heartbeat=pb.Heartbeat())
-                continue
-            sequence = event.sequence
-            shown = chosen.apply(event)
-            if shown is not None:
-                yield messages.to_watch_response(shown, write_token(job.uid, sequence))
+            else:
+                yield messages.to_watch_response(told.event, token)
 
     async def ListTrials(self, request: pb.ListTrialsRequest, _: Context) -> pb.ListTrialsResponse:
         """In the order of their indices; a page goes on at the index after the last."""
@@ -124,11 +127,9 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
         first = read_page_number(request.page_token) or 0
         states = messages.from_trial_states(request.states)
         found = await self._store.list_trials(job, first, size + 1, states)
-        more = write_page_token(found[size].index) if len(found) > size else ""
-        shown = found[:size]
-        spec = spec_pb2.JobSpec.FromString(job.spec)
-        values = await asyncio.to_thread(trial_parameters, spec, [t.index for t in shown])
-        trials = [messages.to_trial(job, t, v) for t, v in zip(shown, values, strict=True)]
+        trials = await asyncio.to_thread(_shown_trials, job, found[:size])
+        shown = len(trials)
+        more = write_page_token(found[shown].index) if len(found) > shown else ""
         return pb.ListTrialsResponse(trials=trials, next_page_token=more)
 
     async def ReadMetrics(
@@ -169,10 +170,9 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
             )
         path = self._models_dir / job.uid / f"{trial.pack_index}.safetensors"
         try:
-            content = await asyncio.to_thread(read_model, path, index)
+            content, digest = await asyncio.to_thread(_read_model, path, index)
         except (OSError, KeyError) as error:
             raise NotFoundError("MODEL_MISSING", f"the model of {request.name} is gone") from error
-        digest = hashlib.sha256(content).hexdigest()
         header = pb.ModelHeader(size_bytes=len(content), sha256=digest)
         yield pb.DownloadModelResponse(header=header)
         for start in range(0, len(content), _CHUNK_BYTES):
@@ -183,3 +183,25 @@ def _fitting(jobs: list[JobRecord]) -> list[JobRecord]:
     """As many as a client reads in one message (specifications carry data), at least one."""
     sizes = itertools.accumulate(len(job.spec) for job in jobs)
     return jobs[: max(1, sum(size <= _READ_BYTES for size in sizes))]
+
+
+def _shown_trials(job: JobRecord, found: list[TrialRecord]) -> list[job_pb2.Trial]:
+    """As many of them, but at least one, as a client's 4 MiB hold: parameters may be arrays."""
+    spec = spec_pb2.JobSpec.FromString(job.spec)
+    shown: list[job_pb2.Trial] = []
+    left = _READ_BYTES
+    for start in range(0, len(found), _TRIALS_AT_A_TIME):
+        part = found[start : start + _TRIALS_AT_A_TIME]
+        values = trial_parameters(spec, [t.index for t in part])
+        for trial, parameters in zip(part, values, strict=True):
+            message = messages.to_trial(job, trial, parameters)
+            left -= message.ByteSize()
+            if left < 0 and shown:
+                return shown
+            shown.append(message)
+    return shown
+
+
+def _read_model(path: Path, index: int) -> tuple[bytes, str]:
+    content = read_model(path, index)
+    return content, hashlib.sha256(content).hexdigest()

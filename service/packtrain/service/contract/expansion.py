@@ -8,7 +8,7 @@ otherwise tells one group of trials from another (layers, batch size, data).
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -19,7 +19,7 @@ from packtrain.service.contract import specs
 from packtrain.service.contract.defaults import with_defaults
 from packtrain.service.contract.fields import Violations, range_error, set_json
 from packtrain.service.contract.search import ParameterSpace, read_search
-from packtrain.service.contract.selections import resolve_dataset, select
+from packtrain.service.contract.selections import Sources, select
 from packtrain.service.datasets import Catalog, StoredDataset
 from packtrain.service.planner import TrialGroup
 from packtrain.service.search import Column, trial_seeds
@@ -70,8 +70,16 @@ class Expansion:
         return sum(len(g.indices) * g.pack.signature.epochs for g in self.groups)
 
 
-def expand(spec: spec_pb2.JobSpec, datasets: Catalog, max_trials: int) -> Expansion:
-    """Check everything and expand. Raises InvalidSpecError with every wrong field."""
+def expand(
+    spec: spec_pb2.JobSpec,
+    datasets: Catalog,
+    max_trials: int,
+    stored: Sequence[str] | None = None,
+) -> Expansion:
+    """Check everything and expand. Raises InvalidSpecError with every wrong field.
+
+    ``stored``: the digests of the data that a job was created with, in place of today's names.
+    """
     spec = _with_seed(spec)
     violations = Violations()
     parameters = read_search(spec, violations)
@@ -82,11 +90,11 @@ def expand(spec: spec_pb2.JobSpec, datasets: Catalog, max_trials: int) -> Expans
         )
         parameters, trials = None, 1
     columns = parameters.space.columns(spec.seed, 0, trials) if parameters else {}
-    expander = _Expander(spec, parameters, columns, datasets, violations)
+    sources = Sources(datasets, stored)
+    expander = _Expander(spec, parameters, columns, sources, violations)
     groups = [g for g in expander.groups(trials) if g is not None]
     violations.raise_if_any()
-    digests = tuple(dict.fromkeys(expander.digests))
-    return Expansion(with_defaults(spec, groups), trials, tuple(groups), digests)
+    return Expansion(with_defaults(spec, groups), trials, tuple(groups), sources.digests)
 
 
 def _with_seed(spec: spec_pb2.JobSpec) -> spec_pb2.JobSpec:
@@ -114,15 +122,14 @@ class _Expander:
         spec: spec_pb2.JobSpec,
         parameters: ParameterSpace | None,
         columns: Columns,
-        datasets: Catalog,
+        sources: Sources,
         violations: Violations,
     ) -> None:
         self._spec = spec
         self._parameters = parameters
         self._columns = columns
-        self._datasets = datasets
+        self._sources = sources
         self._violations = violations
-        self.digests: list[str] = []
 
     def groups(self, trials: int) -> Iterator[TrialGroup | None]:
         everything = np.arange(trials, dtype=np.int64)
@@ -196,16 +203,15 @@ class _Expander:
         every = violations.integer(
             spec.measurement, "every_epochs", "measurement.every_epochs", 1, 1, specs.MAX_EPOCHS
         )
-        dataset = resolve_dataset(spec.dataset, self._datasets, violations)
+        dataset = self._sources.find(spec.dataset, violations)
         if dataset is None:
-            self._check_alone(spec)
+            specs.check_without_data(spec, violations)
             return None
-        self.digests.append(dataset.digest)
         output = specs.read_output_activation(spec.network, dataset, violations)
         outputs, one_hot = specs.read_outputs(spec, dataset, output, violations)
         chosen = select(spec, dataset, one_hot, data_type, violations)
         if chosen is None:
-            self._check_alone(spec)
+            specs.check_without_data(spec, violations)
             return None
         rows, validation_rows, data = chosen
         default_batch = min(specs.DEFAULT_BATCH_SIZE, rows)
@@ -227,11 +233,6 @@ class _Expander:
             measure_every=every,
         )
         return _Structure(dataset, signature, data, rows, validation_rows)
-
-    def _check_alone(self, spec: spec_pb2.JobSpec) -> None:
-        """Check what can be checked without data, so that all wrong fields are named."""
-        specs.read_optimizer(spec.optimizer, self._violations)
-        specs.read_regularization(spec.regularization, self._violations)
 
     def _trials(self, indices: Indices, structure: _Structure) -> Trials:
         count = len(indices)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from packtrain.service.contract.fields import Violations
 from packtrain.service.contract.specs import read_row_range, read_scaling
 from packtrain.service.datasets import Catalog, DatasetError, StoredDataset, SyntheticKind
@@ -21,6 +23,46 @@ _SYNTHETIC_KINDS = {
     spec_pb2.SYNTHETIC_KIND_SPIRALS: SyntheticKind.SPIRALS,
     spec_pb2.SYNTHETIC_KIND_LINEAR: SyntheticKind.LINEAR,
 }
+
+
+class Sources:
+    """The datasets of one job, each found once: by what the specification says when the job is
+    created, and ever after by the digest of what was found then."""
+
+    def __init__(self, catalog: Catalog, stored: Sequence[str] | None = None) -> None:
+        self._catalog = catalog
+        self._stored = stored
+        self._found: dict[bytes, StoredDataset | None] = {}
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """Of what was found, in the order of being asked for."""
+        return tuple(d.digest for d in self._found.values() if d is not None)
+
+    def find(
+        self, selection: spec_pb2.DatasetSelection, violations: Violations
+    ) -> StoredDataset | None:
+        """The dataset that the selection names; None, and a violation, where there is none."""
+        source = spec_pb2.DatasetSelection()
+        source.CopyFrom(selection)
+        for field in source.DESCRIPTOR.fields:
+            if field.containing_oneof is None or field.containing_oneof.name != "source":
+                source.ClearField(field.name)
+        key = source.SerializeToString(deterministic=True)
+        if key not in self._found:
+            self._found[key] = self._resolve(selection, violations)
+        return self._found[key]
+
+    def _resolve(
+        self, selection: spec_pb2.DatasetSelection, violations: Violations
+    ) -> StoredDataset | None:
+        if self._stored is None:
+            return resolve_dataset(selection, self._catalog, violations)
+        try:
+            return self._catalog.get_by_digest(self._stored[len(self._found)])
+        except (DatasetError, IndexError):
+            violations.add("dataset", "its content has gone from the server's data directory")
+            return None
 
 
 def resolve_dataset(

@@ -244,6 +244,28 @@ def read_regularization(
     }
 
 
+def check_without_data(spec: spec_pb2.JobSpec, violations: Violations) -> None:
+    """Check what needs no data, so that a wrong dataset hides no other wrong field."""
+    network, cost = spec.network, spec.cost.WhichOneof("kind")
+    output = read_activation(
+        network.output_activation,
+        "network.output_activation",
+        Activation.SIGMOID,
+        violations,
+        hidden=False,
+    )
+    violations.integer(network, "outputs", "network.outputs", 1, 1, MAX_WIDTH)
+    violations.number(spec, "batch_size", "batch_size", 1, at_least=1)
+    if network.output_activation and cost is not None:
+        read_cost(spec.cost, output, True, violations)
+    if spec.initialization.WhichOneof("kind") != "arrays":
+        read_initialization(spec.initialization, (1, 1), violations)
+    read_optimizer(spec.optimizer, violations)
+    read_regularization(spec.regularization, violations)
+    read_scaling(spec.dataset, violations)
+    read_metrics(spec.measurement, classes=True, validation=True, violations=violations)
+
+
 # The range of each number that may differ within a pack.
 NUMBER_RANGES: dict[str, dict[str, float]] = {
     "learning_rate": {"above": 0},

@@ -27,6 +27,7 @@ class Database:
         self._engine = create_engine(url, pool_size=_READERS + 1, max_overflow=0)
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "connect", _configure_sqlite)
+            event.listen(self._engine, "begin", _begin_sqlite)
         # One writer alone: SQLite's WAL-reset bug (up to 3.51.2) needs two that checkpoint.
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-reader")
@@ -66,7 +67,14 @@ class Database:
         self._engine.dispose()
 
 
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
 def _configure_sqlite(connection: Any, _record: Any) -> None:
+    # Left to itself the driver begins no transaction for reads, nor for what changes tables:
+    # two reads would see two states, and a migration that is cut off would stay so in part.
+    connection.isolation_level = None
     cursor = connection.cursor()
     # FULL: what was acknowledged outlives a loss of power, at 0.3 ms a commit.
     for pragma in (

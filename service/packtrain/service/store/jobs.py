@@ -171,6 +171,12 @@ def create_job(connection: Connection, job: NewJob, request: RequestKey | None) 
     return get_job(connection, job.job_id)
 
 
+def job_position(connection: Connection, uid: str) -> tuple[JobState, int] | None:
+    """See Store.job_position."""
+    row = connection.execute(select(_J.state, _J.last_sequence).where(_J.uid == uid)).one_or_none()
+    return None if row is None else (JobState(row.state), row.last_sequence)
+
+
 def list_jobs(
     connection: Connection, limit: int, before: int | None, states: tuple[JobState, ...]
 ) -> list[JobRecord]:

@@ -88,6 +88,10 @@ class Store:
         """Raises NotFoundError."""
         return await self._database.read(partial(jobs.get_job, job_id=job_id))
 
+    async def job_position(self, uid: str) -> tuple[JobState, int] | None:
+        """The job's state and the last sequence of its log; None where it was deleted."""
+        return await self._database.read(partial(jobs.job_position, uid=uid))
+
     async def list_jobs(
         self, limit: int, before: int | None, states: Sequence[JobState]
     ) -> list[JobRecord]:
@@ -113,8 +117,9 @@ class Store:
         return record
 
     async def finish_cancelling(self, uid: str) -> None:
-        """CANCELLING to CANCELLED, with every trial that had not ended."""
-        await self._database.write(partial(training.finish_cancelling, uid=uid))
+        """CANCELLING to CANCELLED, with every trial that had not ended, some at a time."""
+        while not await self._database.write(partial(training.finish_cancelling, uid=uid)):
+            self._tell(uid)
         self._tell(uid)
 
     async def delete_job(

@@ -34,6 +34,10 @@ from packtrain.service.store.log import append_events, last_values, now_microsec
 _J, _P, _T = schema.jobs.c, schema.packs.c, schema.trials.c
 
 
+# Trials that end in one transaction: the one writer serves others in between.
+SLICE_TRIALS = 20_000
+
+
 def _move_job(
     connection: Connection, uid: str, state: JobState, failure: Failure | None = None
 ) -> bool:
@@ -58,7 +62,7 @@ def _move_job(
 def finish_job(connection: Connection, uid: str, state: JobState, failure: Failure | None) -> None:
     """See Store.finish_job."""
     if state is JobState.FAILED:
-        _end_rest(connection, uid, TrialState.FAILED, failure)
+        _end_rest(connection, uid, TrialState.FAILED, failure, most=None)
     if not _move_job(connection, uid, state, failure):
         raise IllegalTransitionError("ILLEGAL_TRANSITION", f"the job may not become {state.name}")
 
@@ -74,7 +78,7 @@ def cancel_job(connection: Connection, job_id: str, request: RequestKey | None) 
             f"jobs/{job_id} has ended as {job.state.name} and can't be cancelled",
             metadata={"state": job.state.name},
         )
-    if job.state is JobState.QUEUED:
+    if job.state is JobState.QUEUED and job.trials <= SLICE_TRIALS:
         _end_rest(connection, job.uid, TrialState.CANCELLED)
         _move_job(connection, job.uid, JobState.CANCELLED)
     else:
@@ -83,19 +87,21 @@ def cancel_job(connection: Connection, job_id: str, request: RequestKey | None) 
     return get_job(connection, job_id)
 
 
-def finish_cancelling(connection: Connection, uid: str) -> None:
-    """See Store.finish_cancelling."""
+def finish_cancelling(connection: Connection, uid: str) -> bool:
+    """End a slice of the trials, and with the last of them the job; whether all is done."""
     state = connection.execute(select(_J.state).where(_J.uid == uid)).scalar_one_or_none()
     if state != JobState.CANCELLING.value:
-        return
-    _end_rest(connection, uid, TrialState.CANCELLED)
+        return True
+    if not _end_rest(connection, uid, TrialState.CANCELLED):
+        return False
     _move_job(connection, uid, JobState.CANCELLED)
+    return True
 
 
 def fail_pack(connection: Connection, uid: str, pack_index: int, failure: Failure) -> None:
     """See Store.fail_pack."""
     _require_training(connection, uid)
-    _end_rest(connection, uid, TrialState.FAILED, failure, pack_index)
+    _end_rest(connection, uid, TrialState.FAILED, failure, pack_index, most=None)
 
 
 def _end_rest(
@@ -104,14 +110,19 @@ def _end_rest(
     state: TrialState,
     failure: Failure | None = None,
     pack_index: int | None = None,
-) -> None:
-    """Every trial of the job (of one pack) that has not ended ends so, with what was recorded."""
+    *,
+    most: int | None = SLICE_TRIALS,
+) -> bool:
+    """The trials of the job (of one pack) that have not ended end so, with what was recorded: all
+    of them, or ``most`` at a time; whether none is left."""
     over = ended_trials(connection, uid)
-    left = {
-        pack: [t for t in pack.trials.tolist() if t not in over]
-        for pack in list_packs(connection, uid)
-        if pack_index is None or pack.index == pack_index
-    }
+    left: dict[PackRecord, list[int]] = {}
+    count = 0
+    for pack in list_packs(connection, uid):
+        if pack_index is None or pack.index == pack_index:
+            going = [t for t in pack.trials.tolist() if t not in over]
+            left[pack] = going if most is None else going[: max(0, most - count)]
+            count += len(going)
     begun = {t for pack, trials in left.items() if pack.epochs for t in trials}
     values = last_values(connection, uid, begun)
     events: list[EventBody] = []
@@ -122,6 +133,7 @@ def _end_rest(
         ended = EndedTrials(state, np.array(trials, np.int32), epochs, final, failure)
         events += _end_trials(connection, uid, pack.index, ended)
     append_events(connection, uid, events)
+    return most is None or count <= most
 
 
 def list_packs(connection: Connection, uid: str) -> list[PackRecord]:
