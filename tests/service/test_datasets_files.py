@@ -316,7 +316,7 @@ def test_csv(catalog: Catalog, offered: Path, text: str, inputs: list[Any], targ
         (b"a,b\n", "has no rows"),
         (b"1\n2\n", "has 1 column"),
         (b"1,2\n3\n", "line 2 with data: expected 2 numbers"),
-        (b"1,2\n3,x\n", "line 2 with data: expected 2 numbers"),
+        (b"1,2\n3,x\n", "line 2 with data: expected 2 numbers, not 'x': classes must be whole"),
         (b"1,2\n3,\n", "line 2 with data: expected 2 numbers"),
         (b"1,2\nnan,1\n", r"not finite \(row 1\)"),
         (b"1,2\ninf,1\n", r"not finite \(row 1\)"),

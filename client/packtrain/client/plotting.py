@@ -31,9 +31,9 @@ def draw_results(
 
     Training and validation share a panel, and so do the layers of a metric. Up to 8 trials are
     drawn as lines, labelled by their ``parameters``; of more, the medians, the trial that the
-    leading metric finds best, and one band a panel, of
-    the validation where there is one, between the 10th and the 90th percentile. ValueError for
-    an unknown ending.
+    leading metric finds best, and one band a panel between the 10th and the 90th percentile: of
+    the validation where there is one, else of the panel's first metric. ValueError for an unknown
+    ending.
     """
     try:
         from matplotlib.figure import Figure

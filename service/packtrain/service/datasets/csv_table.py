@@ -49,7 +49,8 @@ def _read_table(
                 target = _target_of(cells)
                 continue
         if len(cells) != columns or row is None:
-            raise _invalid(f"{name}, line {line_number} with data: expected {columns} numbers")
+            where = f"{name}, line {line_number} with data"
+            raise _invalid(f"{where}: expected {columns} numbers{_explain_text(cells)}")
         numbers.extend(row)
         if numbers.itemsize * len(numbers) > max_bytes:
             raise DatasetTooLargeError(
@@ -65,6 +66,14 @@ def _parse(cells: list[str]) -> list[float] | None:
         return [float(cell) for cell in cells]
     except ValueError:
         return None
+
+
+def _explain_text(cells: list[str]) -> str:
+    """Names the first cell that holds text: names of classes, most often."""
+    for cell in filter(str.strip, cells):
+        if _parse([cell]) is None:
+            return f", not {cell[:30]!r}: classes must be whole numbers from 0"
+    return ""
 
 
 def _target_of(header: list[str]) -> int:
