@@ -103,6 +103,25 @@ def test_sigterm_ends_it_and_the_job_goes_on_later(make_server: Callable[..., ob
         assert job.wait().state is JobState.SUCCEEDED
 
 
+def test_sigterm_during_the_start_ends_it_at_once(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "packtrain.service", "--listen", "127.0.0.1:0"]
+    starting = subprocess.Popen(
+        [*command, "--data-dir", str(tmp_path / "data")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert starting.stderr is not None
+    assert "starting its workers" in starting.stderr.readline()
+    while not (tmp_path / "data" / "logs").exists():  # the engine is on its way
+        time.sleep(0.05)
+    starting.terminate()
+    printed, said = starting.communicate(timeout=30)
+    assert starting.returncode == 0
+    assert "listens on" not in printed
+    assert "Traceback" not in said
+
+
 def _engine_of(service: int) -> int:
     for directory in Path("/proc").iterdir():
         if not directory.name.isdecimal():

@@ -11,10 +11,12 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from google.protobuf import json_format
 from google.protobuf.duration_pb2 import Duration
 from safetensors.numpy import load
 
 from packtrain.service.settings import Limits
+from packtrain.service.watch import write_token
 from packtrain.v1 import job_pb2, spec_pb2, training_service_pb2
 from packtrain.workers import Segment, SegmentFailedError
 
@@ -432,6 +434,31 @@ class TestWatching:
             assert tokens[3] == tokens[2]  # a heartbeat's token skips nothing
             assert kinds[-1] == "job"
 
+    async def test_beats_while_what_happens_is_left_out(
+        self, start_api: Any, moons: MakeSpec, short_segments: None
+    ) -> None:
+        spec = moons(rates=())
+        spec.ClearField("epochs")
+        parameter = spec.search.parameters.add(path="epochs")
+        for epochs in (1, 60):
+            parameter.choice.values.add(number_value=epochs)
+        spec.search.grid.SetInParent()
+        async with start_api(before_segment=lambda _: asyncio.sleep(0.02)) as api:
+            job = await api.create(spec)
+            interval = Duration(nanos=100_000_000)
+            request = pb.WatchJobRequest(name=job.name, heartbeat_interval=interval, trials=[0])
+            events = [e async for e in api.training.WatchJob(request)]
+            beats = [e for e in events if e.HasField("heartbeat")]
+            assert len(beats) >= 5
+            # A heartbeat's token is past what was left out.
+            whole = await api.watch(job.name, resume_token=beats[-1].resume_token)
+            assert len(whole) < 60
+
+    async def test_a_token_ahead_of_the_log_is_refused(self, api: Any, job: job_pb2.Job) -> None:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await api.watch(job.name, resume_token=write_token(job.uid, 10_000))
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
     async def test_replay_ends_where_the_log_ends(self, start_api: Any, moons: MakeSpec) -> None:
         gate = Gate(0)
         async with start_api(before_segment=gate) as api:
@@ -453,3 +480,36 @@ class TestWatching:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await api.watch(job.name, resume_token=token)  # of the job before
         assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_trials_with_large_parameters_are_listed_in_pages_that_fit(
+    api: Any, moons: MakeSpec
+) -> None:
+    spec = moons(rates=(), epochs=1)
+    spec.network.hidden[:] = [4000]
+    spec.network.outputs = 1
+    starts = spec.search.parameters.add(path="initialization").choice
+    layers = [
+        {"weights": [0.123456789] * 8000, "biases": [0.5] * 4000},
+        {"weights": [0.123456789] * 4000, "biases": [0.5]},
+    ]
+    json_format.ParseDict({"values": [{"arrays": {"layers": layers}}]}, starts)
+    spec.search.parameters.add(path="seed").integer.CopyFrom(spec_pb2.IntegerRange(low=1, high=30))
+    spec.search.grid.SetInParent()
+    job = await api.train(spec)
+    seen, token = [], ""
+    while True:
+        request = pb.ListTrialsRequest(parent=job.name, page_size=100, page_token=token)
+        page = await api.training.ListTrials(request)
+        seen += [t.index for t in page.trials]
+        token = page.next_page_token
+        assert page.ByteSize() < 4 << 20
+        if not token:
+            break
+    assert seen == list(range(30))
+
+
+async def test_a_model_is_the_same_file_each_time(api: Any, moons: MakeSpec) -> None:
+    job = await api.train(moons())
+    files = {await download(api, f"{job.name}/trials/0") for _ in range(8)}
+    assert len(files) == 1

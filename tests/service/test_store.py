@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from numpy.typing import NDArray
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from packtrain.service.errors import (
     AlreadyExistsError,
@@ -423,6 +424,38 @@ class TestStore:
         await store.cancel_job("a", None)
         etags.append((await store.get_job("a")).etag)
         assert len(set(etags)) == len(etags)
+
+    async def test_a_large_job_is_cancelled_in_slices(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("packtrain.service.store.training.SLICE_TRIALS", 2)
+        job = await create(store, "a")
+        assert (await store.cancel_job("a", None)).state is JobState.CANCELLING
+        await store.finish_cancelling(job.uid)
+        job = await store.get_job("a")
+        assert (job.state, job.counts[TrialState.CANCELLED]) == (JobState.CANCELLED, 5)
+        events = await store.read_events(job.uid, 0, 1 << 20)
+        ended = [e.body.trials.tolist() for e in events if hasattr(e.body, "trials")]
+        assert sorted(t for trials in ended for t in trials) == [0, 1, 2, 3, 4]
+        assert max(map(len, ended)) <= 2
+
+    async def test_a_read_sees_one_state(self, store: Store) -> None:
+        await create(store, "a")
+        seen = threading.Event()
+        written = threading.Event()
+
+        def count_twice(connection: Connection) -> tuple[int, int]:
+            query = select(func.count()).select_from(schema.jobs)
+            first = connection.execute(query).scalar_one()
+            seen.set()
+            assert written.wait(10)
+            return first, connection.execute(query).scalar_one()
+
+        reading = asyncio.ensure_future(store._database.read(count_twice))
+        await asyncio.to_thread(seen.wait, 10)
+        await create(store, "b")
+        written.set()
+        assert await reading == (1, 1)
 
     async def test_datasets_of_active_jobs_are_in_use(self, store: Store) -> None:
         assert await store.datasets_in_use() == set()

@@ -21,7 +21,7 @@ from packtrain.service.errors import (
 )
 from packtrain.service.pack_run import PackRun, Recording
 from packtrain.service.planner import TrialGroup
-from packtrain.service.records import Failure, JobRecord, PackRecord
+from packtrain.service.records import ActiveJob, Failure, PackRecord
 from packtrain.service.slots import FairSlots
 from packtrain.service.states import JobState, TrialState
 from packtrain.service.store import Store
@@ -29,15 +29,17 @@ from packtrain.workers import Engine, SegmentFailedError, StateLostError
 
 log = structlog.get_logger()
 
-# Jobs held in memory at a time; the rest wait in the store.
-_MAX_ACTIVE_JOBS = 32
+# Held in memory at a time, and so with a fair share each; the rest wait in the store. A trial
+# takes about 100 bytes.
+_MAX_ACTIVE_JOBS = 1_000
+_MAX_ACTIVE_TRIALS = 4_000_000
 _STORE_RETRY_SECONDS = 1.0
 
 
 class _JobRun:
-    def __init__(self, record: JobRecord) -> None:
-        self.record = record
-        self.cancelling = record.state is JobState.CANCELLING
+    def __init__(self, job: ActiveJob) -> None:
+        self.job = job
+        self.cancelling = job.state is JobState.CANCELLING
         # Pack tasks that wait for a turn: cancelling the job need not wait for them.
         self.waiting: set[asyncio.Task[None]] = set()
 
@@ -83,28 +85,33 @@ class Coordinator:
                     await asyncio.sleep(_STORE_RETRY_SECONDS)
                     self._wake.set()
                     continue
-                for record in found:
-                    run = self._jobs.get(record.uid)
-                    if run is not None and record.state is JobState.CANCELLING:
+                for job in found:
+                    run = self._jobs.get(job.uid)
+                    if run is not None and job.state is JobState.CANCELLING:
                         # Cancelled between being read here and being known to cancel().
                         run.cancel()
-                    elif run is None and len(self._jobs) < _MAX_ACTIVE_JOBS:
-                        self._jobs[record.uid] = run = _JobRun(record)
+                    elif run is None and self._has_room(job):
+                        self._jobs[job.uid] = run = _JobRun(job)
                         tasks.create_task(self._run_job(run))
                 await self._wake.wait()
 
+    def _has_room(self, job: ActiveJob) -> bool:
+        trials = sum(run.job.trials for run in self._jobs.values())
+        fits = trials + job.trials <= _MAX_ACTIVE_TRIALS and len(self._jobs) < _MAX_ACTIVE_JOBS
+        return fits or not self._jobs
+
     async def _run_job(self, run: _JobRun) -> None:
-        uid = run.record.uid
+        uid = run.job.uid
         try:
             await self._train_job(run)
         except StoreUnavailableError as error:
-            log.warning("store_unavailable", job=run.record.job_id, error=error.message)
+            log.warning("store_unavailable", job=run.job.job_id, error=error.message)
             await asyncio.sleep(_STORE_RETRY_SECONDS)
         except (IllegalTransitionError, NotFoundError) as error:
             # Cancelled or deleted by a call while this ran: the store has the last word.
-            log.info("job_left", job=run.record.job_id, reason=error.reason)
+            log.info("job_left", job=run.job.job_id, reason=error.reason)
         except Exception:
-            log.exception("job_crashed", job=run.record.job_id)
+            log.exception("job_crashed", job=run.job.job_id)
             failure = Failure("INTERNAL", "the service could not train this job; see its log")
             # The store may be the reason: then the job is tried again, and ends no other one.
             with contextlib.suppress(StoreUnavailableError):
@@ -120,11 +127,12 @@ class Coordinator:
             await self._store.finish_cancelling(uid)
 
     async def _train_job(self, run: _JobRun) -> None:
-        uid = run.record.uid
+        uid = run.job.uid
         if not run.cancelling:
+            record = await self._store.get_job(run.job.job_id)
             try:
                 expansion = await asyncio.to_thread(
-                    self._planner.expand_stored, run.record.spec, run.record.datasets
+                    self._planner.expand_stored, record.spec, record.datasets
                 )
             except ServiceError as error:
                 await self._fail_job(uid, Failure("DATA_UNREADABLE", error.message))
@@ -141,23 +149,23 @@ class Coordinator:
         if run.cancelling:
             await self._store.finish_cancelling(uid)
         else:
-            await self._finish_job(run.record)
+            await self._finish_job(run.job)
 
-    async def _finish_job(self, record: JobRecord) -> None:
-        now = await self._store.get_job(record.job_id)
+    async def _finish_job(self, job: ActiveJob) -> None:
+        now = await self._store.get_job(job.job_id)
         state, failure = JobState.SUCCEEDED, None
         if now.counts[TrialState.FAILED] == now.trials:
             failed = await self._store.list_trials(now, 0, 1, [TrialState.FAILED])
             state, failure = JobState.FAILED, failed[0].failure
         try:
-            await self._store.finish_job(record.uid, state, failure)
+            await self._store.finish_job(job.uid, state, failure)
         except IllegalTransitionError:
-            await self._store.finish_cancelling(record.uid)
+            await self._store.finish_cancelling(job.uid)
 
     async def _train_pack(
         self, run: _JobRun, record: PackRecord, group: TrialGroup, ended: set[int]
     ) -> None:
-        uid = run.record.uid
+        uid = run.job.uid
         model_path = self._models_dir / uid / f"{record.index}.safetensors"
         pack = PackRun(uid, record, group, ended, model_path)
         recording: asyncio.Task[None] | None = None

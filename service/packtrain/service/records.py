@@ -49,6 +49,16 @@ class JobRecord:
         return f"{self.uid[:8]}-{self.revision}"
 
 
+@dataclass(frozen=True)
+class ActiveJob:
+    """A job that has not ended, in brief."""
+
+    uid: str
+    job_id: str
+    state: JobState
+    trials: int
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NewPack:
     """A pack to be: the indices of its trials within the job, (K,)."""

@@ -158,7 +158,8 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
         found = await self._store.list_trials(job, index, 1, [])
         if not found:
             raise NotFoundError(
-                "TRIAL_NOT_FOUND", f"jobs/{job_id} has {job.trials} trials, none of index {index}"
+                "TRIAL_NOT_FOUND",
+                f"jobs/{job_id} has no trial {index}: its trials go from 0 to {job.trials - 1}",
             )
         trial = found[0]
         if trial.state is not TrialState.SUCCEEDED:

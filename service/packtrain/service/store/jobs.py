@@ -15,7 +15,7 @@ from packtrain.service.errors import (
     NotFoundError,
     Violation,
 )
-from packtrain.service.records import JobChanged, JobRecord, NewJob, RequestKey
+from packtrain.service.records import ActiveJob, JobChanged, JobRecord, NewJob, RequestKey
 from packtrain.service.states import (
     ACTIVE_JOB_STATES,
     TERMINAL_JOB_STATES,
@@ -189,11 +189,15 @@ def list_jobs(
     return [to_job(row) for row in connection.execute(query)]
 
 
-def active_jobs(connection: Connection, limit: int) -> list[JobRecord]:
+def active_jobs(connection: Connection, limit: int) -> list[ActiveJob]:
     """See Store.active_jobs."""
-    query = select(schema.jobs).where(_J.state.in_(_ACTIVE)).limit(limit)
+    columns = (_J.uid, _J.job_id, _J.state, _J.trials)
+    query = select(*columns).where(_J.state.in_(_ACTIVE)).limit(limit)
     begun_first = query.order_by(_J.state == JobState.QUEUED.value, _J.order)
-    return [to_job(row) for row in connection.execute(begun_first)]
+    return [
+        ActiveJob(row.uid, row.job_id, JobState(row.state), row.trials)
+        for row in connection.execute(begun_first)
+    ]
 
 
 def datasets_in_use(connection: Connection) -> set[str]:

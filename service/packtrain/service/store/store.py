@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from packtrain.service.records import (
+    ActiveJob,
     EndedTrials,
     Event,
     Failure,
@@ -100,7 +101,7 @@ class Store:
             partial(jobs.list_jobs, limit=limit, before=before, states=tuple(states))
         )
 
-    async def active_jobs(self, limit: int) -> list[JobRecord]:
+    async def active_jobs(self, limit: int) -> list[ActiveJob]:
         """Jobs that have not ended: those begun first, then by their order."""
         return await self._database.read(partial(jobs.active_jobs, limit=limit))
 

@@ -62,7 +62,7 @@ def _move_job(
 def finish_job(connection: Connection, uid: str, state: JobState, failure: Failure | None) -> None:
     """See Store.finish_job."""
     if state is JobState.FAILED:
-        _end_rest(connection, uid, TrialState.FAILED, failure, most=None)
+        _end_rest(connection, uid, TrialState.FAILED, failure)
     if not _move_job(connection, uid, state, failure):
         raise IllegalTransitionError("ILLEGAL_TRANSITION", f"the job may not become {state.name}")
 
@@ -92,7 +92,7 @@ def finish_cancelling(connection: Connection, uid: str) -> bool:
     state = connection.execute(select(_J.state).where(_J.uid == uid)).scalar_one_or_none()
     if state != JobState.CANCELLING.value:
         return True
-    if not _end_rest(connection, uid, TrialState.CANCELLED):
+    if not _end_rest(connection, uid, TrialState.CANCELLED, most=SLICE_TRIALS):
         return False
     _move_job(connection, uid, JobState.CANCELLED)
     return True
@@ -101,7 +101,7 @@ def finish_cancelling(connection: Connection, uid: str) -> bool:
 def fail_pack(connection: Connection, uid: str, pack_index: int, failure: Failure) -> None:
     """See Store.fail_pack."""
     _require_training(connection, uid)
-    _end_rest(connection, uid, TrialState.FAILED, failure, pack_index, most=None)
+    _end_rest(connection, uid, TrialState.FAILED, failure, pack_index)
 
 
 def _end_rest(
@@ -111,7 +111,7 @@ def _end_rest(
     failure: Failure | None = None,
     pack_index: int | None = None,
     *,
-    most: int | None = SLICE_TRIALS,
+    most: int | None = None,
 ) -> bool:
     """The trials of the job (of one pack) that have not ended end so, with what was recorded: all
     of them, or ``most`` at a time; whether none is left."""
