@@ -189,6 +189,9 @@ class TestErrors:
         await api.create(moons(), "mine")
         code, _ = await refused(api.create(moons(), "mine"))
         assert code is grpc.StatusCode.ALREADY_EXISTS
+        dry = pb.CreateJobRequest(spec=moons(), job_id="mine", validate_only=True)
+        code, _ = await refused(api.training.CreateJob(dry))
+        assert code is grpc.StatusCode.ALREADY_EXISTS
 
     async def test_what_breaks_within_is_told_to_the_log_alone(
         self, api: Any, monkeypatch: pytest.MonkeyPatch

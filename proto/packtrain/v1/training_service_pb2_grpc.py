@@ -33,7 +33,8 @@ class TrainingServiceStub(object):
 
     Calls that change something take a request_id (any text up to 64 characters,
     a UUID by custom): the same id with the same request answers as the first
-    time and does nothing more; with another request it is INVALID_ARGUMENT.
+    time and does nothing more; with another request it is INVALID_ARGUMENT. It is
+    kept for 24 hours.
     """
 
     def __init__(self, channel):
@@ -97,7 +98,8 @@ class TrainingServiceServicer(object):
 
     Calls that change something take a request_id (any text up to 64 characters,
     a UUID by custom): the same id with the same request answers as the first
-    time and does nothing more; with another request it is INVALID_ARGUMENT.
+    time and does nothing more; with another request it is INVALID_ARGUMENT. It is
+    kept for 24 hours.
     """
 
     def CreateJob(self, request, context):
@@ -228,7 +230,8 @@ class TrainingService(object):
 
     Calls that change something take a request_id (any text up to 64 characters,
     a UUID by custom): the same id with the same request answers as the first
-    time and does nothing more; with another request it is INVALID_ARGUMENT.
+    time and does nothing more; with another request it is INVALID_ARGUMENT. It is
+    kept for 24 hours.
     """
 
     @staticmethod

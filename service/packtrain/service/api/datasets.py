@@ -21,6 +21,8 @@ from packtrain.v1 import dataset_service_pb2, dataset_service_pb2_grpc
 
 pb = dataset_service_pb2
 
+_MOST_CHUNK_BYTES = 1 << 20
+
 
 class DatasetServicer(dataset_service_pb2_grpc.DatasetServiceServicer):
     """The catalog. Everything that touches files runs in threads."""
@@ -44,6 +46,8 @@ class DatasetServicer(dataset_service_pb2_grpc.DatasetServiceServicer):
                     raise InvalidSpecError.of(
                         [Violation("chunk", "must be in every message after the first")]
                     )
+                if len(request.chunk) > _MOST_CHUNK_BYTES:
+                    raise InvalidSpecError.of([Violation("chunk", "must be at most 1 MiB")])
                 await asyncio.to_thread(upload.write, request.chunk)
             dataset = await asyncio.to_thread(upload.commit)
         finally:

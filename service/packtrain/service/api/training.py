@@ -58,6 +58,7 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
         job_id = request.job_id or f"job-{secrets.token_hex(5)}"
         job = await asyncio.to_thread(self._planner.plan, request.spec, job_id, uuid.uuid4().hex)
         if request.validate_only:
+            await self._store.check_free(job_id)
             return messages.to_preview(job)
         record = await self._store.create_job(job, key)
         self._coordinator.wake()

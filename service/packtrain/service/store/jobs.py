@@ -120,16 +120,21 @@ def remember_request(connection: Connection, request: RequestKey | None, uid: st
     )
 
 
+def check_free(connection: Connection, job_id: str) -> None:
+    """See Store.check_free."""
+    if connection.execute(select(_J.uid).where(_J.job_id == job_id)).first():
+        raise AlreadyExistsError(
+            "JOB_EXISTS",
+            f"there is a job jobs/{job_id} already",
+            metadata={"name": f"jobs/{job_id}"},
+        )
+
+
 def create_job(connection: Connection, job: NewJob, request: RequestKey | None) -> JobRecord:
     """See Store.create_job."""
     if request is not None and (earlier := find_repeated(connection, request)) is not None:
         return earlier
-    if connection.execute(select(_J.uid).where(_J.job_id == job.job_id)).first():
-        raise AlreadyExistsError(
-            "JOB_EXISTS",
-            f"there is a job jobs/{job.job_id} already",
-            metadata={"name": f"jobs/{job.job_id}"},
-        )
+    check_free(connection, job.job_id)
     order = connection.execute(select(func.coalesce(func.max(_J.order), 0) + 1)).scalar_one()
     connection.execute(
         insert(schema.jobs).values(

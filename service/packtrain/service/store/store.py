@@ -89,6 +89,10 @@ class Store:
         """Raises NotFoundError."""
         return await self._database.read(partial(jobs.get_job, job_id=job_id))
 
+    async def check_free(self, job_id: str) -> None:
+        """Raises AlreadyExistsError where there is a job of this name."""
+        await self._database.read(partial(jobs.check_free, job_id=job_id))
+
     async def job_position(self, uid: str) -> tuple[JobState, int] | None:
         """The job's state and the last sequence of its log; None where it was deleted."""
         return await self._database.read(partial(jobs.job_position, uid=uid))
