@@ -25,7 +25,12 @@ from packtrain.service.server import StartError, running_server
 from packtrain.service.settings import Limits, Settings, parse_listen
 from packtrain.workers import Engine, EngineStartError, SupervisedEngine
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain text, as of the other commands
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 
 @app.command()
