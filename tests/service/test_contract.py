@@ -450,6 +450,24 @@ def test_parameters_are_told_as_they_are_trained(
         assert start == kinds[kind]
 
 
+def test_a_wrong_parameter_hides_no_other(plan: Callable[..., NewJob]) -> None:
+    wrong = search(
+        choice("regularization.l3", 1),
+        choice(RATE, -1, 0.5),
+        choice("batch_size", -5),
+        choice("epochs", 0, 3),
+    )
+    with pytest.raises(InvalidSpecError) as caught:
+        plan(read(PLAIN | wrong))
+    fields = {v.field for v in caught.value.violations}
+    assert fields == {
+        "spec.search.parameters[0].path",
+        f"spec.{RATE}",
+        "spec.batch_size",
+        "spec.epochs",
+    }
+
+
 def test_plans_tell_what_a_job_costs(plan: Callable[..., NewJob], tmp_path: Path) -> None:
     job = plan(read(PLAIN | search(choice(RATE, *range(1, 8)))))
     cost = job_pb2.JobPlan.FromString(job.plan)

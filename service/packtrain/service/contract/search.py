@@ -52,10 +52,10 @@ class ParameterSpace:
 
 
 def read_search(spec: spec_pb2.JobSpec, violations: Violations) -> ParameterSpace | None:
-    """The search of a specification; None where it has none or it is wrong."""
+    """The search of a specification, of the parameters that are right: a wrong one is named, and
+    hides nothing that is wrong with the others. None where nothing can be searched."""
     if not spec.HasField("search"):
         return None
-    before = len(violations)
     search = spec.search
     algorithm = _read_algorithm(search, violations)
     parameters: list[tuple[str, Domain]] = []
@@ -64,16 +64,21 @@ def read_search(spec: spec_pb2.JobSpec, violations: Violations) -> ParameterSpac
         violations.add("search.parameters", "must name at least one parameter")
     for i, parameter in enumerate(search.parameters):
         where = f"search.parameters[{i}]"
-        _check_path(spec, parameter.path, [p for p, _ in parameters], where, violations)
+        before = len(violations)
+        earlier = [p.path for p in search.parameters[:i]]
+        _check_path(spec, parameter.path, earlier, where, violations)
         domain = _read_domain(parameter, where, violations)
         if domain is None:
             continue
-        if isinstance(domain, Choice):
-            choices[parameter.path] = _read_values(parameter, where, violations)
+        values = _read_values(parameter, where, violations) if isinstance(domain, Choice) else None
         if isinstance(algorithm, Grid):
             _check_grid(domain, algorithm, parameter.WhichOneof("domain"), where, violations)
+        if len(violations) > before:
+            continue
         parameters.append((parameter.path, domain))
-    if algorithm is None or len(violations) > before:
+        if values is not None:
+            choices[parameter.path] = values
+    if algorithm is None or not parameters:
         return None
     return ParameterSpace(SearchSpace(tuple(parameters), algorithm), choices)
 
