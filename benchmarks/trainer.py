@@ -163,7 +163,7 @@ def measure() -> dict[str, Any]:
         f"packtrain, pack of {trials}": packed_seconds(DIGITS, BATCH, digits, trials, epochs)
         / (trials * steps)
         * 1e6
-        for trials, epochs in ((1, 4), (8, 3), (32, 2), (64, 1))
+        for trials, epochs in ((1, 10), (8, 10), (32, 5), (64, 5))
     }
     plain = plain_numpy_seconds(digits) / steps * 1e6
     result["digits_us_per_trial_step"]["NumPy, one network at a time"] = plain

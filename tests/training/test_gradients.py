@@ -96,7 +96,7 @@ def test_step_follows_the_gradient(cost, output, hidden, penalties, lanes):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_fused_update_writes_in_place_whatever_the_type(dtype):
+def test_every_rule_of_the_first_layer_writes_in_place_whatever_the_type(dtype):
     signature = Signature(
         sizes=(64, 30, 10),
         hidden_activation=Activation.SIGMOID,
@@ -116,3 +116,14 @@ def test_fused_update_writes_in_place_whatever_the_type(dtype):
         end, _ = train_segment(pack, data, start, 1)
         moved.append(np.abs(end.weights[0] - start.weights[0]).max())
     assert min(moved) > 1e-4
+
+
+@pytest.mark.parametrize(("dtype", "digits"), [("float32", 3e-7), ("float64", 5e-16)])
+def test_cross_entropy_is_accurate_for_every_z(dtype, digits):
+    z = np.linspace(-80, 80, 4001, dtype=dtype)[:, np.newaxis]
+    out = np.empty_like(z)
+    elementwise_cost(
+        Cost.CROSS_ENTROPY, z, np.empty_like(z), np.zeros_like(z), out, np.empty_like(z), -1
+    )
+    exact = np.logaddexp(0, z.astype(np.longdouble))
+    np.testing.assert_allclose(out, exact.astype(np.float64), rtol=digits)

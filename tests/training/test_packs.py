@@ -25,7 +25,8 @@ from packtrain.training import (
     train_segment,
 )
 
-# Layers of every kind: trial axis last, stacked, fused; dimensions of 1, where BLAS changes paths.
+# Layers of every kind: trial axis last, side by side, stacked, too wide to share a matrix;
+# dimensions of 1, where BLAS changes paths.
 SHAPES = [
     (1, 1),
     (2, 3, 1),
@@ -34,6 +35,8 @@ SHAPES = [
     (64, 30, 10),
     (40, 30, 1),
     (1, 40, 30, 2),
+    (60, 20),
+    (20, 200, 3),
 ]
 
 
@@ -64,7 +67,7 @@ def mixed_trials(count: int, seed: int) -> Trials:
             (ScaledGaussian(), UnitGaussian(), He())[i] for i in rng.integers(0, 3, count)
         ],
         momentum=some(0.9),
-        l2=some(rng.random(count)),
+        l2=some(rng.random(count) * rng.choice([1, 30], count)),
         l1=some(rng.random(count)),
         dropout=some(0.5),
         seeds=rng.integers(0, 2**62, count),
@@ -213,3 +216,32 @@ def test_metrics_every_few_epochs_and_at_the_last():
     _, few = train(sparse, data)
     assert np.isnan(few.values[:, [0, 1]]).all()
     np.testing.assert_array_equal(few.values[:, [2, 3]], metrics.values[:, [2, 3]])
+
+
+def test_where_blas_depends_on_the_place_each_trial_gets_its_own_product(monkeypatch):
+    pack, data = build(
+        {
+            "sizes": (64, 30, 10),
+            "hidden": Activation.TANH,
+            "batch": 4,
+            "rows": 23,
+            "dtype": "float64",
+            "count": 12,
+            "seed": 3,
+        }
+    )
+    joint_state, joint_metrics = train(pack, data)
+    asked = []
+
+    def is_never_placeless(*shape):
+        asked.append(shape)
+        return False
+
+    monkeypatch.setattr("packtrain.training.joint.is_placeless", is_never_placeless)
+    state, metrics = train(pack, data)
+    assert asked
+    np.testing.assert_allclose(metrics.values, joint_metrics.values, rtol=1e-5)
+    np.testing.assert_allclose(state.weights[0], joint_state.weights[0], rtol=1e-9, atol=1e-11)
+    alone, alone_metrics = train(pack.select(np.array([5])), data)
+    wanted = replace(metrics, values=metrics.values[5:6])
+    assert_equal(state.select(np.array([5])), wanted, alone, alone_metrics)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from packtrain.training import stacked
 from packtrain.training.blocks import Block
 from packtrain.training.kernel import Kernel, Networks
-from packtrain.training.lanes import LaneKernel
+from packtrain.training.lanes import LANE_ROWS, LaneKernel
 from packtrain.training.spec import Signature
 from packtrain.training.stacked import StackedKernel
 
@@ -18,16 +19,13 @@ from packtrain.training.stacked import StackedKernel
 LANE_PRODUCTS = 1000
 
 # A block's weights should stay in the caches; yet a block of few trials pays NumPy's overhead
-# per call (about 40 calls a step) for each of them. For [784, 30, 10] on an EPYC 7003 (512 KB
-# of level 2, 32 MB of level 3), 8, 16, 32 and 64 trials took 56, 48, 45 and 44 us a trial-step.
-STACKED_BLOCK_BYTES = 4 * 1024 * 1024
+# per call (about 35 calls a step), the gathering of rows and their products for each of them. For
+# [784, 30, 10] on an EPYC 7003 (512 KB of level 2, 32 MB of level 3) 1, 8, 32 and 64 trials took
+# 150, 41, 31 and 30 us a trial-step.
+STACKED_BLOCK_BYTES = 6 * 1024 * 1024
 LEAST_STACKED, MOST_STACKED = 8, 512
 LANE_BLOCK_BYTES = 512 * 1024
 LEAST_LANES, MOST_LANES = 256, 4096
-
-# Bytes of inputs that are passed through all networks of a block before the next rows come.
-STACKED_ROW_BYTES = 256 * 1024
-LANE_ROWS = 8
 
 
 def suits_lanes(signature: Signature) -> bool:
@@ -35,13 +33,11 @@ def suits_lanes(signature: Signature) -> bool:
     return signature.batch_size * _weights(signature) <= LANE_PRODUCTS
 
 
-def make_kernel(
-    signature: Signature, block: Block, networks: Networks, training_rows: int
-) -> Kernel:
+def make_kernel(signature: Signature, block: Block, networks: Networks) -> Kernel:
     """The kernel of a block; it takes ``networks`` over."""
     if suits_lanes(signature):
-        return LaneKernel(signature, block, networks, training_rows)
-    return StackedKernel(signature, block, networks, training_rows)
+        return LaneKernel(signature, block, networks)
+    return StackedKernel(signature, block, networks)
 
 
 def block_trials(signature: Signature) -> int:
@@ -58,10 +54,7 @@ def block_trials(signature: Signature) -> int:
 
 def rows_per_pass(signature: Signature) -> int:
     """Rows that are measured at a time."""
-    if suits_lanes(signature):
-        return LANE_ROWS
-    widest = max(signature.sizes) * np.dtype(signature.data_type).itemsize
-    return int(np.clip(STACKED_ROW_BYTES // widest // 16 * 16, 16, 256))
+    return LANE_ROWS if suits_lanes(signature) else stacked.rows_per_pass(signature)
 
 
 def _weights(signature: Signature) -> int:

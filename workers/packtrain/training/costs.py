@@ -72,7 +72,7 @@ def elementwise_cost(
             np.abs(z, out=out)
             np.negative(out, out=out)
             np.exp(out, out=out)
-            np.log1p(out, out=out)
+            _log1p(out, scratch)
             np.multiply(z, y, out=scratch)
             np.subtract(out, scratch, out=out)
             np.maximum(z, 0, out=scratch)
@@ -83,3 +83,17 @@ def elementwise_cost(
             logarithm = np.log(np.add.reduce(scratch, axis=axis, keepdims=True))
             np.subtract(logarithm, out, out=out)
             np.multiply(out, y, out=out)
+
+
+def _log1p(x: NDArray[Any], scratch: NDArray[Any]) -> None:
+    """ln(1 + x) in place, for x from 0 to 1, to an error of about one unit in the last place.
+
+    np.log1p has no vector code; a logarithm of w = fl(1 + x) has, and what w lost is x - (w - 1),
+    exactly (HP-15C Advanced Functions Handbook, 1982): ln(1 + x) = ln w + (x - (w - 1)) / w.
+    """
+    np.add(x, 1, out=scratch)
+    lost = np.subtract(scratch, 1)
+    np.subtract(x, lost, out=lost)
+    np.divide(lost, scratch, out=lost)
+    np.log(scratch, out=scratch)
+    np.add(scratch, lost, out=x)

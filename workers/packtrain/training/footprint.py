@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from packtrain.training.choice import block_trials, rows_per_pass
-from packtrain.training.deferred import deferred_steps
+from packtrain.training.choice import block_trials, rows_per_pass, suits_lanes
+from packtrain.training.first_layer import SLAB_BYTES, window_rows
+from packtrain.training.joint import lay_out
+from packtrain.training.lanes import LANE_MULTIPLE
 from packtrain.training.metrics import metric_names
 from packtrain.training.spec import Signature
 
@@ -47,20 +51,52 @@ def segment_memory_bytes(
     epochs = signature.epochs if epochs is None else epochs
     metrics = 4 * trials * epochs * len(metric_names(signature))
     block = min(trials, block_trials(signature))
-    # The block's own networks; two scratch arrays, the running gradient and a product.
-    networks = block * parameters * item * (copies + 4)
+    # What a block is loaded from and stored to, beside the kernel's own layout of it.
+    networks = block * parameters * item * copies
     batch = min(signature.batch_size, training_rows)
-    # Passes of a full and a short mini-batch and of a full and a short block of measured rows.
-    rows = 2 * batch + 2 * min(rows_per_pass(signature), max(training_rows, validation_rows))
-    # Activations, errors, scratch; under dropout what it shows and its masks; the inputs.
-    neurons = 5 * sum(signature.sizes[1:]) + 2 * signature.sizes[-1]
-    passes = rows * (block * neurons + 2 * signature.sizes[0] + signature.sizes[-1]) * item
-    # The deferred first layer: its weighted inputs and errors, the rows and their products.
-    together = min(batch * deferred_steps(signature), training_rows)
-    deferred = block * 2 * signature.sizes[1] + 2 * signature.sizes[0] + together
-    passes += 2 * together * deferred * item
+    measured = min(rows_per_pass(signature), max(training_rows, validation_rows))
+    if suits_lanes(signature):
+        values = _lane_values(signature, block, copies, batch, measured)
+    else:
+        values = _stacked_values(signature, block, copies, batch, measured, training_rows)
     order = 2 * 8 * training_rows + 8 * validation_rows
-    return states + metrics + networks + passes + order
+    return states + metrics + networks + values * item + order
+
+
+def _lane_values(signature: Signature, block: int, copies: int, batch: int, measured: int) -> int:
+    lanes = -(-block // LANE_MULTIPLE) * LANE_MULTIPLE
+    # Weights and velocities; their step, penalty, running gradient and its square.
+    networks = lanes * _parameters(signature) * (copies + 4)
+    # Passes of a full and a short mini-batch, and as many rows as are measured at a time.
+    rows = 2 * batch + 2 * measured
+    return networks + rows * _pass_values(signature, lanes, lanes * signature.sizes[1])
+
+
+def _stacked_values(
+    signature: Signature, block: int, copies: int, batch: int, measured: int, training_rows: int
+) -> int:
+    layout = lay_out(block, signature.sizes[1])
+    first = layout.groups * layout.width
+    inputs, rest = signature.sizes[0], _parameters(replace(signature, sizes=signature.sizes[1:]))
+    # Weights and velocities, the running gradient; for the first layer a part of a gradient, for
+    # the others two arrays for it; and a copy of some layer while it is measured.
+    networks = first * (inputs + 1) * (copies + 1) + layout.slots * rest * (copies + 3)
+    networks += 2 * SLAB_BYTES // _item_bytes(signature) + block * _parameters(signature)
+    # A full and a short window of the first layer.
+    window = min(window_rows(batch), training_rows)
+    windows = 2 * (window * (inputs + 2 * window) + (1 + window) * first)
+    # Passes of full and short mini-batches, and of rows that are measured, a group at a time.
+    training = 2 * batch * _pass_values(signature, layout.slots, first)
+    each = layout.each * max(signature.sizes[1:])
+    measuring = 2 * measured * (_pass_values(signature, layout.each, layout.width) + 2 * each)
+    return networks + windows + training + measuring
+
+
+def _pass_values(signature: Signature, trials: int, first: int) -> int:
+    """Values in the buffers of a pass of one row, ``first`` of them in a first layer."""
+    # Activations, errors, scratch; under dropout what it shows and its masks; inputs, targets.
+    neurons = 5 * (first + trials * sum(signature.sizes[2:])) + 2 * trials * signature.sizes[-1]
+    return neurons + 2 * signature.sizes[0] + signature.sizes[-1]
 
 
 def _parameters(signature: Signature) -> int:

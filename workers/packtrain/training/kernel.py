@@ -7,7 +7,7 @@ the signature alone: never of the other trials, nor of their count.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -45,9 +45,11 @@ class Networks:
 
 
 class Pass(Protocol):
-    """One pass of some rows through the networks: ``a`` are the activations of every layer from
-    the first hidden one, ``z`` the weighted inputs of the outputs; ``delta`` and ``scratch``
-    are free to write, of the shapes of ``a``."""
+    """One pass of some rows through the networks of ``trials``, a part of the block: ``a`` are
+    the activations of every layer from the first hidden one, ``z`` the weighted inputs of the
+    outputs; ``delta`` and ``scratch`` are free to write, of the shapes of ``a``."""
+
+    trials: slice
 
     @property
     def a(self) -> Sequence[Floats]: ...
@@ -58,12 +60,19 @@ class Pass(Protocol):
     @property
     def scratch(self) -> Sequence[Floats]: ...
 
+    def total(self, values: Floats, layer: int) -> NDArray[np.float64]:
+        """The sum of an array of a layer, counted from 1, for each of the trials."""
+
+    def count_rows(self, marks: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Marked rows for each of the trials, of marks without the axis of neurons."""
+
 
 class Kernel(Protocol):
     """Trains and measures the networks of a block."""
 
     block: Block
     output_axis: int  # where a layer's neurons lie
+    rows_per_pass: int  # rows that are measured at a time
 
     def networks(self) -> Networks:
         """The networks as they are now."""
@@ -74,8 +83,9 @@ class Kernel(Protocol):
     def train_epoch(self, x: Floats, y: Floats, epoch: int) -> None:
         """Go through the rows x (n, inputs), y (n, outputs) once, in the order of ``epoch``."""
 
-    def forward(self, x: Floats) -> Pass:
-        """Pass rows through, without dropout. The next call may overwrite what it returns."""
+    def forward(self, x: Floats) -> Iterator[Pass]:
+        """Pass rows through, without dropout, for some trials at a time. What comes next may
+        overwrite what came before."""
 
     def backward(self, x: Floats, y: Floats, made: Pass) -> None:
         """Add the gradient of the rows that ``made`` came from to the running gradient."""
@@ -85,12 +95,6 @@ class Kernel(Protocol):
 
     def rows_beside(self, rows: Floats) -> Floats:
         """``rows`` (r, ...) shaped so as to broadcast against arrays of a pass."""
-
-    def total(self, values: Floats) -> NDArray[np.float64]:
-        """The sum of an array of a pass for each trial, (B,)."""
-
-    def count_rows(self, marks: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Marked rows for each trial, (B,), of marks without the axis of neurons."""
 
     def weight_squares(self, layer: int) -> NDArray[np.float64]:
         """The sum of squares of the layer's weights, (B,)."""

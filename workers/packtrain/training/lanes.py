@@ -7,7 +7,7 @@ unit: arrays are (rows, neurons, lanes), weights (n_in, n_out, lanes).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Self
 
 import numpy as np
@@ -23,12 +23,16 @@ from packtrain.training.spec import Signature
 # Lanes are padded to a multiple of this, so that no axis of length 1 makes NumPy sum in another
 # order for a single trial than for many.
 LANE_MULTIPLE = 16
+# Rows that are measured at a time.
+LANE_ROWS = 8
 
 
 class LanePass:
     """Buffers for a pass of ``rows`` rows; ``shown`` are a layer's inputs from the second on."""
 
-    def __init__(self, signature: Signature, lanes: int, rows: int) -> None:
+    def __init__(self, signature: Signature, trials: int, lanes: int, rows: int) -> None:
+        self.trials = slice(0, trials)
+
         def layers(widths: Sequence[int]) -> list[Floats]:
             return [np.empty((rows, n, lanes), signature.data_type) for n in widths]
 
@@ -43,21 +47,22 @@ class LanePass:
         self.shown = [np.empty_like(a) for a in self.a[:-1]]
         self.masks = [np.ones_like(a) for a in self.a[:-1]]
 
+    def total(self, values: Floats, layer: int) -> NDArray[np.float64]:  # noqa: ARG002
+        return _total(values, self.trials.stop)
+
+    def count_rows(self, marks: NDArray[np.bool_]) -> NDArray[np.float64]:
+        return np.asarray(np.count_nonzero(marks, axis=0)[self.trials], np.float64)
+
 
 class LaneKernel:
-    """Networks turned round, (n_in, n_out, lanes).
-
-    ``training_rows`` is n of the formulas (Nielsen, chapter 3).
-    """
+    """Networks turned round, (n_in, n_out, lanes)."""
 
     output_axis = 1
+    rows_per_pass = LANE_ROWS
 
-    def __init__(
-        self, signature: Signature, block: Block, networks: Networks, training_rows: int
-    ) -> None:
+    def __init__(self, signature: Signature, block: Block, networks: Networks) -> None:
         self.block = block
         self._signature = signature
-        self._training_rows = training_rows
         self._layers = range(len(networks.weights))
         self._lanes = -(-len(block) // LANE_MULTIPLE) * LANE_MULTIPLE
         self._weights, self._biases, self._weight_velocities, self._bias_velocities = (
@@ -74,10 +79,9 @@ class LaneKernel:
         self._bias_steps = [np.empty_like(b) for b in self._biases]
         self._passes: dict[int, LanePass] = {}
         self._gradient: list[Floats] = []
-        rates = block.learning_rate
-        self._decay = self._turn(rates * block.l2 / training_rows)
-        self._keep = self._turn(1 - rates * block.l2 / training_rows)
-        self._shrink = self._turn(rates * block.l1 / training_rows)
+        self._decay = self._turn(block.decay)
+        self._keep = self._turn(1 - block.decay)
+        self._shrink = self._turn(block.shrink)
         self._momentum = self._turn(block.momentum)
         self._rates: dict[int, Floats] = {}
 
@@ -100,11 +104,11 @@ class LaneKernel:
 
     def keep(self, keep: NDArray[np.bool_]) -> Self:
         networks = self.networks().select(keep)
-        return type(self)(self._signature, self.block.select(keep), networks, self._training_rows)
+        return type(self)(self._signature, self.block.select(keep), networks)
 
     def _pass_of(self, rows: int) -> LanePass:
         if rows not in self._passes:
-            self._passes[rows] = LanePass(self._signature, self._lanes, rows)
+            self._passes[rows] = LanePass(self._signature, len(self.block), self._lanes, rows)
         return self._passes[rows]
 
     def train_epoch(self, x: Floats, y: Floats, epoch: int) -> None:
@@ -229,8 +233,8 @@ class LaneKernel:
         np.subtract(bias_v, bias_step, out=bias_v)
         np.add(b, bias_v, out=b)
 
-    def forward(self, x: Floats) -> LanePass:
-        return self._forward(x, [])
+    def forward(self, x: Floats) -> Iterator[LanePass]:
+        yield self._forward(x, [])
 
     def backward(self, x: Floats, y: Floats, made: Pass) -> None:
         if not self._gradient:
@@ -245,7 +249,7 @@ class LaneKernel:
             np.add(self._gradient[layer], step, out=self._gradient[layer])
 
     def take_gradient_squares(self) -> list[NDArray[np.float64]]:
-        squares = [self.total(gradient * gradient) for gradient in self._gradient]
+        squares = [self._total(gradient * gradient) for gradient in self._gradient]
         for gradient in self._gradient:
             gradient[...] = 0
         return squares
@@ -253,23 +257,24 @@ class LaneKernel:
     def rows_beside(self, rows: Floats) -> Floats:
         return rows[..., np.newaxis]
 
-    def total(self, values: Floats) -> NDArray[np.float64]:
-        summed = np.add.reduce(values.reshape(-1, self._lanes), axis=0)
-        return np.asarray(summed[: len(self.block)], np.float64)
-
-    def count_rows(self, marks: NDArray[np.bool_]) -> NDArray[np.float64]:
-        return np.asarray(np.count_nonzero(marks, axis=0)[: len(self.block)], np.float64)
+    def _total(self, values: Floats) -> NDArray[np.float64]:
+        return _total(values, len(self.block))
 
     def weight_squares(self, layer: int) -> NDArray[np.float64]:
-        return self.total(self._weights[layer] * self._weights[layer])
+        return self._total(self._weights[layer] * self._weights[layer])
 
     def weight_magnitudes(self, layer: int) -> NDArray[np.float64]:
-        return self.total(np.abs(self._weights[layer]))
+        return self._total(np.abs(self._weights[layer]))
 
     def are_finite(self) -> NDArray[np.bool_]:
         arrays = (*self._weights, *self._biases)
-        finite = np.isfinite(sum(self.total(array) for array in arrays))
+        finite = np.isfinite(sum(self._total(array) for array in arrays))
         for lane in np.flatnonzero(~finite):
             # A sum of finite numbers may overflow.
             finite[lane] = all(np.isfinite(array[..., lane]).all() for array in arrays)
         return np.asarray(finite)
+
+
+def _total(values: Floats, trials: int) -> NDArray[np.float64]:
+    summed = np.add.reduce(values.reshape(-1, values.shape[-1]), axis=0)
+    return np.asarray(summed[:trials], np.float64)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from packtrain.training.activations import differentiate, mark_saturated
-from packtrain.training.choice import rows_per_pass
 from packtrain.training.costs import elementwise_cost
 from packtrain.training.data import TrainingData
 from packtrain.training.kernel import Floats, Kernel, Pass
@@ -75,7 +75,7 @@ class Meter:
         if not wanted:
             return {}
         sums: Columns = {}
-        count, step = len(rows.x), rows_per_pass(self._signature)
+        count, step = len(rows.x), kernel.rows_per_pass
         for first in range(0, count, step):
             part = slice(first, first + step)
             self._add_rows(kernel, rows, part, wanted, sums)
@@ -101,49 +101,58 @@ class Meter:
     def _add_rows(
         self, kernel: Kernel, rows: _Rows, part: slice, wanted: set[str], sums: Columns
     ) -> None:
-        made = kernel.forward(rows.x[part])
-        y = kernel.rows_beside(rows.y[part])
-        axis, outputs = kernel.output_axis, made.a[-1]
+        x, y = rows.x[part], kernel.rows_beside(rows.y[part])
+        for made in kernel.forward(x):
+            for key, values in self._figures(kernel, rows, part, made, y, wanted):
+                sums.setdefault(key, np.zeros(len(kernel.block)))[made.trials] += values
+            if "gradient_norm" in wanted:
+                kernel.backward(x, rows.y[part], made)
 
-        def add(key: str, values: NDArray[np.float64]) -> None:
-            sums[key] = sums[key] + values if key in sums else values
-
+    def _figures(
+        self,
+        kernel: Kernel,
+        rows: _Rows,
+        part: slice,
+        made: Pass,
+        y: Floats,
+        wanted: set[str],
+    ) -> Iterator[tuple[str, NDArray[np.float64]]]:
+        """What the rows of a pass add to each figure of its trials."""
+        axis, outputs, last = kernel.output_axis, made.a[-1], len(made.a)
         if any(name.endswith("_cost") for name in wanted):
             scratch = made.scratch[-1]
             cost = kernel.block.cost
             elementwise_cost(cost, made.z, outputs, y, made.delta[-1], scratch, axis)
-            add("cost", kernel.total(made.delta[-1]))
+            yield "cost", made.total(made.delta[-1], last)
         if any(name.endswith("_accuracy") for name in wanted) and rows.labels is not None:
             labels = kernel.rows_beside(rows.labels[part])
-            add("right", kernel.count_rows(_classify(outputs, axis) == labels))
+            yield "right", made.count_rows(_classify(outputs, axis) == labels)
         if "output" in wanted:
-            add("output", kernel.total(outputs) / rows.y.shape[1])
+            yield "output", made.total(outputs, last) / rows.y.shape[1]
         for layer, a in enumerate(made.a, start=1):
             width = self._signature.sizes[layer]
             if "saturated_share" in wanted:
                 mark_saturated(self._activation(layer), a, made.scratch[layer - 1])
-                total = kernel.total(made.scratch[layer - 1])
-                add(f"saturated_share/{layer}", total / width)
+                total = made.total(made.scratch[layer - 1], layer)
+                yield f"saturated_share/{layer}", total / width
             if "sigma_prime" in wanted:
-                slopes = self._slopes(kernel, layer, made)
-                add(f"sigma_prime/{layer}", slopes / width)
-        if "gradient_norm" in wanted:
-            kernel.backward(rows.x[part], rows.y[part], made)
+                yield f"sigma_prime/{layer}", self._slopes(layer, made) / width
 
     def _activation(self, layer: int) -> Activation:
         if layer == len(self._signature.sizes) - 1:
             return self._signature.output_activation
         return self._signature.hidden_activation
 
-    def _slopes(self, kernel: Kernel, layer: int, made: Pass) -> NDArray[np.float64]:
+    def _slopes(self, layer: int, made: Pass) -> NDArray[np.float64]:
         activation, out = self._activation(layer), made.scratch[layer - 1]
         if activation is Activation.SOFTMAX:
-            return np.full(len(kernel.block), np.nan)
+            out[...] = np.nan
+            return made.total(out, layer)
         derivative = differentiate(activation, made.a[layer - 1], out)
         if derivative is None:
             out[...] = 1
         # Derivatives of all activations here are 0 or more: no absolute value to take.
-        return kernel.total(out)
+        return made.total(out, layer)
 
 
 def _classify(outputs: Floats, axis: int) -> NDArray[np.intp]:

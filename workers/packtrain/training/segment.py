@@ -124,7 +124,7 @@ class _Run:
     def finish(self) -> tuple[PackState, SegmentMetrics]:
         alive = np.flatnonzero(self._state.diverged_at == 0)
         most = block_trials(self._pack.signature)
-        for block in divide_trials(self._pack.trials, alive, most):
+        for block in divide_trials(self._pack.trials, alive, most, len(self._data.x)):
             self._train_block(block)
         state = self._state
         end = PackState(
@@ -139,7 +139,7 @@ class _Run:
         return end, SegmentMetrics(self._first, names, self._values, diverged_at)
 
     def _train_block(self, block: Block) -> None:
-        kernel = make_kernel(self._pack.signature, block, self._load(block), len(self._data.x))
+        kernel = make_kernel(self._pack.signature, block, self._load(block))
         for epoch in self._epochs:
             kernel.train_epoch(self._data.x, self._data.y, epoch)
             finite = kernel.are_finite()

@@ -1,9 +1,10 @@
-"""The kernel for layers that are worth a matrix product: arrays (trials, rows, neurons), stacked
-products, and the weight update fused into its product."""
+"""The kernel for layers that are worth a matrix product: the first layers of all trials as one
+matrix, the others stacked, (groups, each, n_in, n_out), and multiplied slice by slice."""
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Iterator
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,49 +12,155 @@ from numpy.typing import NDArray
 from packtrain.training.activations import activate, differentiate
 from packtrain.training.blocks import Block
 from packtrain.training.costs import output_error
-from packtrain.training.deferred import DeferredLayer, deferred_steps
+from packtrain.training.first_layer import FirstLayer
+from packtrain.training.joint import Layout, lay_out, subtract, widest
 from packtrain.training.kernel import Floats, Networks, Pass
 from packtrain.training.randomness import Generators, make_dropout_generators, order_rows
 from packtrain.training.spec import Signature
-from packtrain.training.updates import StackedPass, WeightUpdate
+from packtrain.training.updates import Stepper
+
+# Bytes of the first layer's activations of a group of trials that are measured at a time.
+MEASURED_BYTES = 320 * 1024
+
+
+def rows_per_pass(signature: Signature) -> int:
+    """Rows that are measured at a time: a function of the signature, because the order of sums
+    follows from it."""
+    row = widest(signature.sizes[1]) * np.dtype(signature.data_type).itemsize
+    return int(np.clip(MEASURED_BYTES // row // 20 * 20, 20, 500))
+
+
+class StackedPass:
+    """Buffers for a pass of ``rows`` rows through the networks in some groups of the layout:
+    joint arrays (groups, rows, width) for the first layer where it is hidden, (groups, each,
+    rows, neurons) for the others.
+
+    Contiguous for any number of trials, because NumPy's loops may round differently where an
+    array is strided. ``by_trial`` and ``shown`` are views (groups, each, rows, neurons) of what
+    each hidden layer gives, and of what dropout lets the next one see of it.
+    """
+
+    def __init__(self, signature: Signature, layout: Layout, rows: int, groups: int) -> None:
+        dtype, outputs = np.dtype(signature.data_type), signature.sizes[-1]
+        self._layout, self._is_deep = layout, len(signature.sizes) > 2
+        self.y = np.empty((rows, outputs), dtype)
+
+        def joint() -> Floats:
+            return np.zeros((groups, rows, layout.width), dtype)
+
+        def layers() -> list[Floats]:
+            stacked = [np.empty((groups, layout.each, rows, n), dtype) for n in signature.sizes[1:]]
+            return [joint(), *stacked[1:]] if self._is_deep else stacked
+
+        self.a = layers()
+        # The first layer's weighted inputs; where it is hidden, its activations replace them.
+        self.joint = self.a[0] if self._is_deep else joint()
+        self.z = np.empty_like(self.a[-1])
+        self.delta = layers()
+        self.scratch = layers()
+        self.by_trial = self._views(self.a[:-1])
+        self.shown = self.by_trial
+        self.masks: list[Floats] = []
+        self.mask_views: list[Floats] = []
+        self.dropped: list[Floats] = []
+        self.pass_through(slice(0, groups))
+
+    def pass_through(self, groups: slice) -> None:
+        """Take the groups that the next pass is for."""
+        self.groups, each = groups, self._layout.each
+        self.trials = slice(groups.start * each, min(groups.stop * each, self._layout.trials))
+
+    def _views(self, hidden: list[Floats]) -> list[Floats]:
+        return [self._layout.by_trial(a) if a.ndim == 3 else a for a in hidden]
+
+    def make_masks(self) -> None:
+        self.dropped = [np.empty_like(a) for a in self.a[:-1]]
+        self.shown = self._views(self.dropped)
+        self.masks = [np.ones_like(a) for a in self.a[:-1]]
+        self.mask_views = self._views(self.masks)
+
+    def total(self, values: Floats, layer: int) -> NDArray[np.float64]:
+        if layer == 1 and self._is_deep:
+            values = np.ascontiguousarray(self._layout.by_trial(values))
+        return _sum_trials(self._of_trials(values))
+
+    def count_rows(self, marks: NDArray[np.bool_]) -> NDArray[np.float64]:
+        return np.asarray(np.count_nonzero(self._of_trials(marks), axis=1), np.float64)
+
+    def _of_trials(self, values: NDArray[Any]) -> NDArray[Any]:
+        count = self.trials.stop - self.trials.start
+        return values.reshape(-1, *values.shape[2:])[:count]
 
 
 class StackedKernel:
-    """Networks as they are stored, (B, n_in, n_out), which BLAS takes slice by slice.
-
-    ``training_rows`` is n of the formulas (Nielsen, chapter 3).
-    """
+    """Networks of more than a few weights."""
 
     output_axis = -1
 
-    def __init__(
-        self, signature: Signature, block: Block, networks: Networks, training_rows: int
-    ) -> None:
+    def __init__(self, signature: Signature, block: Block, networks: Networks) -> None:
         self.block = block
         self._signature = signature
-        self._networks = networks
-        self._weights, self._biases = networks.weights, networks.biases
+        self._dtype = np.dtype(signature.data_type)
         self._layers = range(len(networks.weights))
-        self._training_rows = training_rows
-        self._passes: dict[int, StackedPass] = {}
-        self._update = WeightUpdate(signature, block, networks, training_rows)
-        self._deferred: dict[int, DeferredLayer] = {}
-        self._steps_deferred = 1
-        if self._update.is_fused(0) and not (block.has_momentum or block.has_l1):
-            self._steps_deferred = deferred_steps(signature)
+        self._layout = lay_out(len(block), signature.sizes[1])
+        self._first = FirstLayer(block, self._layout, networks)
+        self.rows_per_pass = rows_per_pass(signature)
+        # From the second layer on; biases (groups, each, 1, n_out).
+        self._weights, self._weight_velocities = (
+            [self._stack(array) for array in arrays[1:]]
+            for arrays in (networks.weights, networks.weight_velocities)
+        )
+        self._biases, self._bias_velocities = (
+            [self._stack(array[:, np.newaxis]) for array in arrays[1:]]
+            for arrays in (networks.biases, networks.bias_velocities)
+        )
+        self._steps = [np.empty_like(w) for w in self._weights]
+        self._scratch = [np.empty_like(w) for w in self._weights]
+        self._bias_steps = [np.empty_like(b) for b in self._biases]
+        self._stepper = Stepper.of(block, self._spread)
+        self._rates: dict[int, Floats] = {}
+        self._ones: dict[int, Floats] = {}
+        self._passes: dict[tuple[int, int], StackedPass] = {}
         self._gradient: list[Floats] = []
 
+    def _stack(self, array: Floats) -> Floats:
+        """(B, ...) as (groups, each, ...), filled up with zeros."""
+        stacked = np.zeros((self._layout.slots, *array.shape[1:]), array.dtype)
+        stacked[: len(array)] = array
+        return stacked.reshape(self._layout.groups, self._layout.each, *array.shape[1:])
+
+    def _unstack(self, array: Floats) -> Floats:
+        return array.reshape(self._layout.slots, *array.shape[2:])[: len(self.block)]
+
+    def _spread(self, values: NDArray[np.float64], fill: float) -> Floats:
+        return self._layout.spread(values, fill, self._dtype)
+
     def networks(self) -> Networks:
-        return self._networks
+        def rest(arrays: list[Floats]) -> list[Floats]:
+            return [self._unstack(array) for array in arrays]
+
+        weights = (self._first.weights(), *rest(self._weights))
+        biases = (self._first.biases(), *(b[:, 0] for b in rest(self._biases)))
+        if not self.block.has_momentum:
+            return Networks(weights, biases, (), ())
+        first, first_bias = self._first.velocities()
+        bias_velocities = (b[:, 0] for b in rest(self._bias_velocities))
+        return Networks(
+            weights,
+            biases,
+            (first, *rest(self._weight_velocities)),
+            (first_bias, *bias_velocities),
+        )
 
     def keep(self, keep: NDArray[np.bool_]) -> Self:
-        networks = self._networks.select(keep)
-        return type(self)(self._signature, self.block.select(keep), networks, self._training_rows)
+        networks = self.networks().select(keep)
+        return type(self)(self._signature, self.block.select(keep), networks)
 
-    def _pass_of(self, rows: int) -> StackedPass:
-        if rows not in self._passes:
-            self._passes[rows] = StackedPass(self._signature, len(self.block), rows)
-        return self._passes[rows]
+    def _pass_of(self, rows: int, groups: int) -> StackedPass:
+        key = rows, groups
+        if key not in self._passes:
+            self._passes[key] = StackedPass(self._signature, self._layout, rows, groups)
+        return self._passes[key]
 
     def train_epoch(self, x: Floats, y: Floats, epoch: int) -> None:
         batch = min(self._signature.batch_size, len(x))
@@ -61,66 +168,42 @@ class StackedKernel:
         generators: Generators = []
         if self.block.has_dropout:
             generators = make_dropout_generators(self.block.seeds, self._layers[:-1], epoch)
-        if self._steps_deferred > 1:
-            self._train_deferred(x, y, order, generators)
-            return
-        for first in range(0, len(x), batch):
-            rows = order[first : first + batch]
-            made = self._pass_of(len(rows))
-            # mode="clip" lets NumPy write straight into the buffer; the rows are in range.
-            np.take(x, rows, axis=0, out=made.x, mode="clip")
-            np.copyto(made.x_columns, made.x)
-            np.take(y, rows, axis=0, out=made.y, mode="clip")
-            self._forward(made.x, made, generators)
-            self._learn(made)
-
-    def _train_deferred(
-        self, x: Floats, y: Floats, order: NDArray[np.intp], generators: Generators
-    ) -> None:
-        batch = min(self._signature.batch_size, len(x))
-        together = batch * self._steps_deferred
+        together = self._first.rows_together(batch)
         for start in range(0, len(x), together):
             rows = order[start : start + together]
-            deferred = self._deferred_of(len(rows))
-            deferred.begin(x, rows)
+            self._first.begin(x, rows, batch)
             for first in range(0, len(rows), batch):
                 part = rows[first : first + batch]
-                made = self._pass_of(len(part))
+                made = self._pass_of(len(part), self._layout.groups)
+                # mode="clip" lets NumPy write straight into the buffer.
                 np.take(y, part, axis=0, out=made.y, mode="clip")
-                self._forward(made.x, made, generators, deferred)
-                self._learn(made, deferred)
-            deferred.finish()
+                self._first.weigh(made.joint)
+                self._forward(made, generators)
+                self._learn(made)
+            self._first.finish()
+        self._first.end_epoch()
 
-    def _deferred_of(self, rows: int) -> DeferredLayer:
-        if rows not in self._deferred:
-            weights, keep = self._weights[0], self._update.keep
-            self._deferred[rows] = DeferredLayer(weights, keep, rows)
-        return self._deferred[rows]
-
-    def _forward(
-        self,
-        x: Floats,
-        made: StackedPass,
-        generators: Generators,
-        deferred: DeferredLayer | None = None,
-    ) -> None:
-        shown = x
+    def _forward(self, made: StackedPass, generators: Generators) -> None:
+        """On from the first layer's weighted inputs, in ``made.joint``."""
+        hidden, output = self._signature.hidden_activation, self._signature.output_activation
+        shown = None
         for layer in self._layers[:-1]:
             a = made.a[layer]
-            self._weigh(layer, shown, a, deferred)
-            activate(self._signature.hidden_activation, a, a, -1)
-            shown = a
+            if shown is not None:
+                self._weigh(layer, shown, a, made.groups)
+            activate(hidden, a, a, -1)
+            shown = made.by_trial[layer]
             if generators:
                 shown = self._drop_out(layer, made, generators[layer])
-        self._weigh(self._layers[-1], shown, made.z, deferred)
-        activate(self._signature.output_activation, made.z, made.a[-1], -1)
-
-    def _weigh(self, layer: int, shown: Floats, z: Floats, deferred: DeferredLayer | None) -> None:
-        if layer == 0 and deferred is not None:
-            deferred.weigh(z)
+        if shown is None:
+            np.copyto(made.z, self._layout.by_trial(made.joint))
         else:
-            np.matmul(shown, self._weights[layer], out=z)
-        np.add(z, self._biases[layer][:, np.newaxis], out=z)
+            self._weigh(self._layers[-1], shown, made.z, made.groups)
+        activate(output, made.z, made.a[-1], -1)
+
+    def _weigh(self, layer: int, shown: Floats, z: Floats, groups: slice) -> None:
+        np.matmul(shown, self._weights[layer - 1][groups], out=z)
+        np.add(z, self._biases[layer - 1][groups], out=z)
 
     def _drop_out(
         self, layer: int, made: StackedPass, generators: list[np.random.Generator]
@@ -129,58 +212,86 @@ class StackedKernel:
         changes when the network is used."""
         if not made.masks:
             made.make_masks()
-        mask, shown = made.masks[layer], made.shown[layer]
-        for row, generator in enumerate(generators):
-            share = self.block.dropout[row]
-            drawn = generator.random(mask[row].shape, dtype=np.float32)
-            np.multiply(drawn >= share, mask.dtype.type(1 / (1 - share)), out=mask[row])
-        np.multiply(made.a[layer], mask, out=shown)
-        return shown
+        mask = made.mask_views[layer]
+        for slot, generator in enumerate(generators):
+            share, place = self.block.dropout[slot], divmod(slot, self._layout.each)
+            drawn = generator.random(mask.shape[2:], dtype=np.float32)
+            np.multiply(drawn >= share, mask.dtype.type(1 / (1 - share)), out=mask[place])
+        np.multiply(made.a[layer], made.masks[layer], out=made.dropped[layer])
+        return made.shown[layer]
 
-    def _learn(self, made: StackedPass, deferred: DeferredLayer | None = None) -> None:
-        output, scratch = self._signature.output_activation, made.scratch[-1]
-        output_error(self.block.cost, output, made.a[-1], made.y, made.delta[-1], scratch, -1)
+    def _learn(self, made: StackedPass) -> None:
+        output, rows = self._signature.output_activation, len(made.y)
+        output_error(
+            self.block.cost, output, made.a[-1], made.y, made.delta[-1], made.scratch[-1], -1
+        )
+        if rows not in self._rates:
+            self._rates[rows] = self._spread(self.block.learning_rate / rows, 0)
+            self._ones[rows] = np.ones((1, rows), self._dtype)
         # Scaled here, the error scales every gradient that follows from it.
-        rates = self._update.rates / len(made.y)
-        np.multiply(made.delta[-1], rates.astype(scratch.dtype), out=made.delta[-1])
-        for layer in reversed(self._layers):
-            if layer > 0:
-                mask = made.masks[layer - 1] if self.block.has_dropout else None
-                self._propagate(layer, made, mask)
-            self._update.step_biases(layer, made.delta[layer])
-            if layer == 0 and deferred is not None:
-                deferred.step(made.delta[0])
-            else:
-                self._update.step_weights(layer, made)
+        np.multiply(made.delta[-1], self._rates[rows], out=made.delta[-1])
+        first = self._first.errors()
+        for layer in self._layers[:0:-1]:
+            delta = first if layer == 1 else made.delta[layer - 1]
+            mask = made.masks[layer - 1] if self.block.has_dropout else None
+            self._propagate(layer, made, delta, mask)
+            self._step(layer, made.shown[layer - 1], made.delta[layer])
+        if len(self._layers) == 1:
+            self._layout.by_trial(first)[...] = made.delta[0]
+        self._first.step()
 
-    def _propagate(self, layer: int, made: Pass, mask: Floats | None) -> None:
-        delta, scratch = made.delta[layer - 1], made.scratch[layer - 1]
-        np.matmul(made.delta[layer], self._weights[layer].transpose(0, 2, 1), out=delta)
+    def _propagate(self, layer: int, made: StackedPass, delta: Floats, mask: Floats | None) -> None:
+        """The errors of the layer before ``layer``, in ``delta``."""
+        before = self._layout.by_trial(delta) if layer == 1 else delta
+        weights = self._weights[layer - 1][made.groups]
+        np.matmul(made.delta[layer], weights.swapaxes(-1, -2), out=before)
         if mask is not None:
             np.multiply(delta, mask, out=delta)
-        activation = self._signature.hidden_activation
+        activation, scratch = self._signature.hidden_activation, made.scratch[layer - 1]
         derivative = differentiate(activation, made.a[layer - 1], scratch)
         if derivative is not None:
             np.multiply(delta, derivative, out=delta)
 
-    def forward(self, x: Floats) -> StackedPass:
-        made = self._pass_of(len(x))
-        self._forward(x, made, [])
-        return made
+    def _step(self, layer: int, shown: Floats, delta: Floats) -> None:
+        """One step of a layer from the second on."""
+        i = layer - 1
+        v = self._weight_velocities[i] if self.block.has_momentum else None
+        bias_v = self._bias_velocities[i] if self.block.has_momentum else None
+        np.matmul(self._ones[delta.shape[-2]], delta, out=self._bias_steps[i])
+        self._stepper.step_biases(self._biases[i], bias_v, self._bias_steps[i])
+        np.matmul(shown.swapaxes(-1, -2), delta, out=self._steps[i])
+        self._stepper.step_weights(self._weights[i], v, self._steps[i], self._scratch[i])
+
+    def forward(self, x: Floats) -> Iterator[StackedPass]:
+        # A group at a time: more rows then fit the caches, and its weights serve more of them.
+        made = self._pass_of(len(x), 1)
+        for group in range(self._layout.groups):
+            made.pass_through(slice(group, group + 1))
+            self._first.forward(x, made.joint, made.groups)
+            self._forward(made, [])
+            yield made
 
     def backward(self, x: Floats, y: Floats, made: Pass) -> None:
+        assert isinstance(made, StackedPass)
         if not self._gradient:
-            self._gradient = [np.zeros_like(w) for w in self._weights]
+            joint = self._layout.zeros(x.shape[1], self._dtype)
+            self._gradient = [joint, *(np.zeros_like(w) for w in self._weights)]
         output, scratch = self._signature.output_activation, made.scratch[-1]
         output_error(self.block.cost, output, made.a[-1], y, made.delta[-1], scratch, -1)
-        for layer in reversed(self._layers):
-            if layer > 0:
-                self._propagate(layer, made, None)
-            shown = made.a[layer - 1].transpose(0, 2, 1) if layer else x.T
-            self._gradient[layer] += np.matmul(shown, made.delta[layer])
+        for layer in self._layers[:0:-1]:
+            self._propagate(layer, made, made.delta[layer - 1], None)
+            shown = made.by_trial[layer - 1].swapaxes(-1, -2)
+            self._gradient[layer][made.groups] += np.matmul(shown, made.delta[layer])
+        errors = made.delta[0]
+        if len(self._layers) == 1:
+            errors = made.joint
+            self._layout.by_trial(errors)[...] = made.delta[0]
+        # The gradient times -1, which has the same norm.
+        subtract(x.T, errors, self._gradient[0][made.groups], self._layout)
 
     def take_gradient_squares(self) -> list[NDArray[np.float64]]:
-        squares = [_square_sums(gradient) for gradient in self._gradient]
+        rest = (self._unstack(gradient) for gradient in self._gradient[1:])
+        squares = [_square_sums(self._layout.unload(self._gradient[0])), *map(_square_sums, rest)]
         for gradient in self._gradient:
             gradient[...] = 0
         return squares
@@ -188,25 +299,20 @@ class StackedKernel:
     def rows_beside(self, rows: Floats) -> Floats:
         return rows
 
-    def total(self, values: Floats) -> NDArray[np.float64]:
-        return _sum_trials(values)
-
-    def count_rows(self, marks: NDArray[np.bool_]) -> NDArray[np.float64]:
-        return np.asarray(np.count_nonzero(marks, axis=1), np.float64)
-
     def weight_squares(self, layer: int) -> NDArray[np.float64]:
-        return _square_sums(self._weights[layer])
+        return _square_sums(self._layer_weights(layer))
 
     def weight_magnitudes(self, layer: int) -> NDArray[np.float64]:
-        return _sum_trials(np.abs(self._weights[layer]))
+        return _sum_trials(np.abs(self._layer_weights(layer)))
+
+    def _layer_weights(self, layer: int) -> Floats:
+        return self._unstack(self._weights[layer - 1]) if layer else self._first.weights()
 
     def are_finite(self) -> NDArray[np.bool_]:
-        arrays = (*self._weights, *self._biases)
-        finite = np.isfinite(sum(_sum_trials(array) for array in arrays))
-        for row in np.flatnonzero(~finite):
-            # A sum of finite numbers may overflow.
-            finite[row] = all(np.isfinite(array[row]).all() for array in arrays)
-        return np.asarray(finite)
+        finite = self._first.are_finite()
+        for array in (*self._weights, *self._biases):
+            finite &= np.isfinite(self._unstack(array)).all(axis=(1, 2))
+        return finite
 
 
 def _sum_trials(values: Floats) -> NDArray[np.float64]:

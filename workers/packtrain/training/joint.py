@@ -1,0 +1,173 @@
+"""The first layers of many trials, side by side in one matrix.
+
+All trials of a block see the same rows x, so their first layers are one wide layer, and one
+product serves them: on an EPYC 7003 products of 30 columns run at half of the matrix peak, those
+of 256 at 80 to 95 % of it. What stands against it is that a trial's numbers must not depend on
+its place, and that BLAS may sum in another order at the edges of a matrix than inside it
+(OpenBLAS 0.3.31 on processors without AVX-512: the first and the last 8 of up to 320 columns).
+So there are margins of zeros on both sides; and whether the place then is of no account is not
+believed but tried, for each shape of product, on the machine itself (:func:`is_placeless`). Where
+it is not so, each trial gets a product of its own: alone as in any pack.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from scipy.linalg import blas
+
+from packtrain.training.kernel import Floats
+
+_GEMM = {name: blas.get_blas_funcs(("gemm",), dtype=name)[0] for name in ("float32", "float64")}
+
+MARGIN = 8
+MULTIPLE = 16
+WIDEST = 320
+MOST_TRIALS = 16
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the first layers of a block's trials lie: in ``groups`` matrices of ``width``
+    columns, ``each`` trials of ``units`` columns in a matrix, between margins.
+
+    There may be more slots than trials; the rest hold zeros.
+    """
+
+    trials: int
+    units: int
+    each: int
+    groups: int
+    width: int
+    margin: int
+
+    @property
+    def slots(self) -> int:
+        return self.groups * self.each
+
+    @cached_property
+    def columns(self) -> slice:
+        """The columns between the margins."""
+        return slice(self.margin, self.margin + self.each * self.units)
+
+    def by_trial(self, array: Floats) -> Floats:
+        """A view (groups, each, rows, units) of a joint array (groups, rows, width)."""
+        groups, rows, _ = array.shape
+        split = array[:, :, self.columns].reshape(groups, rows, self.each, self.units)
+        return split.transpose(0, 2, 1, 3)
+
+    def zeros(self, rows: int, dtype: DTypeLike) -> Floats:
+        """A joint array (groups, rows, width)."""
+        return np.zeros((self.groups, rows, self.width), dtype)
+
+    def load(self, stacked: Floats) -> Floats:
+        """A joint array of (trials, rows, units)."""
+        joint = self.zeros(stacked.shape[1], stacked.dtype)
+        slots = self.by_trial(joint)
+        for group in range(self.groups):
+            part = stacked[group * self.each : (group + 1) * self.each]
+            slots[group, : len(part)] = part
+        return joint
+
+    def unload(self, joint: Floats) -> Floats:
+        """(trials, rows, units), contiguous: what :meth:`load` was given."""
+        stacked = np.ascontiguousarray(self.by_trial(joint))
+        return stacked.reshape(self.slots, *stacked.shape[2:])[: self.trials]
+
+    def spread(self, values: NDArray[np.float64], fill: float, dtype: DTypeLike) -> Floats:
+        """Values of the trials, (trials,), as (groups, each, 1, 1)."""
+        padded = np.full(self.slots, fill, np.float64)
+        padded[: self.trials] = values
+        return padded.astype(dtype).reshape(self.groups, self.each, 1, 1)
+
+    def across(self, values: NDArray[np.float64], fill: float, dtype: DTypeLike) -> Floats:
+        """Values of the trials, (trials,), above their columns: (groups, 1, width)."""
+        joint = np.full((self.groups, 1, self.width), fill, dtype)
+        self.by_trial(joint)[...] = self.spread(values, fill, dtype)
+        return joint
+
+
+def lay_out(trials: int, units: int) -> Layout:
+    """The layout of ``trials`` networks whose first layer has ``units`` neurons."""
+    most = _most_trials(units)
+    groups = -(-trials // most)
+    return _matrices(trials, units, -(-trials // groups), groups)
+
+
+def widest(units: int) -> int:
+    """The width of a full matrix of trials whose first layer has ``units`` neurons."""
+    return _matrices(1, units, _most_trials(units), 1).width
+
+
+def _most_trials(units: int) -> int:
+    return max(1, min((WIDEST - 2 * MARGIN) // units, MOST_TRIALS))
+
+
+def _matrices(trials: int, units: int, each: int, groups: int) -> Layout:
+    if _most_trials(units) == 1:
+        return Layout(trials, units, each, groups, units, 0)
+    width = -(-(each * units + 2 * MARGIN) // MULTIPLE) * MULTIPLE
+    return Layout(trials, units, each, groups, width, MARGIN)
+
+
+def multiply(x: Floats, joint: Floats, out: Floats, layout: Layout) -> None:
+    """out = x joint, of x (rows, inner) and joint arrays (groups, inner or rows, width)."""
+    if is_placeless("product", joint.dtype, *x.shape, layout.units, x.flags.c_contiguous):
+        np.matmul(x, joint, out=out)
+    else:
+        np.matmul(x, layout.by_trial(joint), out=layout.by_trial(out))
+
+
+def subtract(x: Floats, joint: Floats, out: Floats, layout: Layout) -> None:
+    """out -= x joint, of the shapes of :func:`multiply`, written once. Each matrix of ``joint``
+    and ``out`` is contiguous; ``x`` is so, or transposed."""
+    if is_placeless("subtraction", joint.dtype, *x.shape, layout.units, x.flags.c_contiguous):
+        _subtract(x, joint, out)
+    else:
+        by_trial = layout.by_trial(out)
+        np.subtract(by_trial, np.matmul(x, layout.by_trial(joint)), out=by_trial)
+
+
+def _subtract(x: Floats, joint: Floats, out: Floats) -> None:
+    gemm = _GEMM[joint.dtype.name]
+    # BLAS counts columns first: transposed, the matrices are what it takes without a copy.
+    turned = x.T if x.flags.c_contiguous else x
+    trans = 0 if x.flags.c_contiguous else 1
+    for a, c in zip(joint, out, strict=True):
+        # Positional: (alpha, a, b, beta, c, trans_a, trans_b, overwrite_c).
+        gemm(-1.0, a.T, turned, 1.0, c.T, 0, trans, 1)
+
+
+@lru_cache(maxsize=4096)
+def is_placeless(
+    kind: str, dtype: np.dtype[np.floating], rows: int, inner: int, units: int, contiguous: bool
+) -> bool:
+    """Whether this machine's BLAS, with its present number of threads, gives a trial the same
+    numbers at any place of any number of trials: the product is tried at all of them.
+
+    The order in which BLAS adds does not depend on the values, so that one trial is proof.
+    """
+    if _most_trials(units) == 1:
+        return True
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((rows, inner) if contiguous else (inner, rows)).astype(dtype)
+    x = x if contiguous else x.T
+    weights = rng.standard_normal((1, inner, units)).astype(dtype)
+    before = rng.standard_normal((1, rows, units)).astype(dtype)
+    alone: Floats | None = None
+    for each in range(1, _most_trials(units) + 1):
+        layout = _matrices(each, units, each, 1)
+        joint = layout.load(np.repeat(weights, each, axis=0))
+        out = layout.load(np.repeat(before, each, axis=0))
+        if kind == "product":
+            np.matmul(x, joint, out=out)
+        else:
+            _subtract(x, joint, out)
+        found = layout.unload(out)
+        alone = found if alone is None else alone
+        if not (found == alone).all():
+            return False
+    return True
