@@ -16,7 +16,7 @@ from packtrain.training import (
     ScaledGaussian,
     Selection,
     Signature,
-    Trials,
+    make_trials,
 )
 from packtrain.workers import DataSource, Segment
 
@@ -47,18 +47,16 @@ def pack() -> Pack:
             data_type="float32",
             metrics=("training_cost", "validation_accuracy"),
         ),
-        Trials(
-            seeds=(count + 1).astype(np.uint64),
-            order_seeds=(count + 100).astype(np.uint64),
+        make_trials(
+            TRIALS,
+            seeds=count + 1,
+            order_seeds=count + 100,
             learning_rate=0.1 + 0.2 * count,
             momentum=np.where(count % 2, 0.5, 0.0),
             l2=0.1 * count,
-            l1=np.zeros(TRIALS),
             dropout=np.where(count == 3, 0.2, 0.0),
-            cost=(count % 2).astype(np.intp),
-            costs=(Cost.CROSS_ENTROPY, Cost.QUADRATIC),
-            initialization=(count == 4).astype(np.intp),
-            initializations=(ScaledGaussian(), Constant(0.1, 0.2)),
+            cost=[(Cost.CROSS_ENTROPY, Cost.QUADRATIC)[i % 2] for i in count],
+            initialization=[Constant(0.1, 0.2) if i == 4 else ScaledGaussian() for i in count],
         ),
     )
 

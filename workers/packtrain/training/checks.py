@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from packtrain.training.costs import REQUIRED_OUTPUT
 from packtrain.training.data import TrainingData
 from packtrain.training.metrics import METRICS
-from packtrain.training.spec import Activation, Cost, GivenArrays, Pack, Signature, Trials
+from packtrain.training.spec import (
+    NUMBERS,
+    TABLES,
+    Activation,
+    CostKind,
+    GivenArrays,
+    Number,
+    Pack,
+    Signature,
+    Trials,
+)
 from packtrain.training.state import PackState
 
 
@@ -65,20 +76,14 @@ def _check_signature(signature: Signature) -> None:
 
 
 def _check_trials(trials: Trials, signature: Signature) -> None:
-    bounds = {
-        "learning_rate": (trials.learning_rate > 0, "above 0"),
-        "momentum": ((trials.momentum >= 0) & (trials.momentum < 1), "in [0, 1)"),
-        "dropout": ((trials.dropout >= 0) & (trials.dropout < 1), "in [0, 1)"),
-        "l2": (trials.l2 >= 0, "0 or more"),
-        "l1": (trials.l1 >= 0, "0 or more"),
-        "cost": ((trials.cost >= 0) & (trials.cost < len(trials.costs)), "an index into costs"),
-        "initialization": (
-            (trials.initialization >= 0) & (trials.initialization < len(trials.initializations)),
-            "an index into initializations",
-        ),
-        "seeds": (np.ones(np.shape(trials.seeds), bool), "whole numbers"),
-        "order_seeds": (np.ones(np.shape(trials.order_seeds), bool), "whole numbers"),
-    }
+    bounds = {name: _in_range(getattr(trials, name), number) for name, number in NUMBERS.items()}
+    for table in TABLES:
+        name = _COLUMNS[table]
+        column = getattr(trials, name)
+        inside = (column >= 0) & (column < len(getattr(trials, table)))
+        bounds[name] = inside, f"an index into {table}"
+    for name in ("seeds", "order_seeds"):
+        bounds[name] = np.ones(np.shape(getattr(trials, name)), bool), "whole numbers"
     for name, (is_good, expected) in bounds.items():
         if is_good.shape != (len(trials),):
             raise PackError(
@@ -89,7 +94,7 @@ def _check_trials(trials: Trials, signature: Signature) -> None:
             value = getattr(trials, name)[row]
             raise PackError(f"trials.{name}[{row}]", f"expected {expected}, got {value}.")
     for index in sorted(set(trials.cost.tolist())):
-        required = REQUIRED_OUTPUT[trials.costs[index]]
+        required = REQUIRED_OUTPUT.get(trials.costs[index].kind)
         if required not in (None, signature.output_activation):
             raise PackError(
                 f"trials.costs[{index}]",
@@ -99,6 +104,27 @@ def _check_trials(trials: Trials, signature: Signature) -> None:
     for index, initialization in enumerate(trials.initializations):
         if isinstance(initialization, GivenArrays):
             _check_given(initialization, f"trials.initializations[{index}]", signature)
+
+
+# The column of indices into each table.
+_COLUMNS = {
+    "costs": "cost",
+    "initializations": "initialization",
+    "rules": "rule",
+    "schedules": "schedule",
+}
+
+
+def _in_range(values: NDArray[np.float64], number: Number) -> tuple[NDArray[np.bool_], str]:
+    """Which values are finite and within the number's range, and the range in words."""
+    good, words = np.isfinite(values), []
+    if number.at_least is not None:
+        good, words = good & (values >= number.at_least), [f"at least {number.at_least:g}"]
+    if number.above is not None:
+        good, words = good & (values > number.above), [f"above {number.above:g}"]
+    if number.below is not None:
+        good, words = good & (values < number.below), [*words, f"below {number.below:g}"]
+    return good, " and ".join(words)
 
 
 def _check_given(given: GivenArrays, field: str, signature: Signature) -> None:
@@ -140,11 +166,11 @@ def _check_metrics(signature: Signature, data: TrainingData) -> None:
 
 
 def _check_targets(pack: Pack, data: TrainingData) -> None:
-    used = {pack.trials.costs[index] for index in set(pack.trials.cost.tolist())}
+    used = {pack.trials.costs[index].kind for index in set(pack.trials.cost.tolist())}
     for field, y in (("data.y", data.y), ("data.y_validation", data.y_validation)):
         if y is None:
             continue
-        if Cost.CROSS_ENTROPY in used and not (y.min() >= 0 and y.max() <= 1):
+        if CostKind.CROSS_ENTROPY in used and not (y.min() >= 0 and y.max() <= 1):
             raise PackError(field, "cross_entropy needs targets from 0 to 1.")
-        if Cost.LOG_LIKELIHOOD in used and not np.allclose(y.sum(axis=1), 1, atol=1e-4):
+        if CostKind.LOG_LIKELIHOOD in used and not np.allclose(y.sum(axis=1), 1, atol=1e-4):
             raise PackError(field, "log_likelihood needs rows of targets that sum to 1.")

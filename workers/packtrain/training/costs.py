@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from packtrain.training.activations import differentiate
-from packtrain.training.spec import Activation, Cost
+from packtrain.training.spec import Activation, Cost, CostKind
 
-# The output activation that a cost demands; None: any.
-REQUIRED_OUTPUT: dict[Cost, Activation | None] = {
-    Cost.QUADRATIC: None,
-    Cost.CROSS_ENTROPY: Activation.SIGMOID,
-    Cost.LOG_LIKELIHOOD: Activation.SOFTMAX,
+# The output activation that a cost demands, where it does.
+REQUIRED_OUTPUT: dict[CostKind, Activation] = {
+    CostKind.CROSS_ENTROPY: Activation.SIGMOID,
+    CostKind.LOG_LIKELIHOOD: Activation.SOFTMAX,
 }
 
 
@@ -37,7 +36,7 @@ def output_error(
     Quadratic: (a - y) f'(z), for softmax through its Jacobian.
     """
     np.subtract(a, y, out=out)
-    if cost is not Cost.QUADRATIC:
+    if cost.kind is not CostKind.QUADRATIC:
         return
     if activation is Activation.SOFTMAX:
         np.multiply(out, a, out=scratch)
@@ -62,12 +61,12 @@ def elementwise_cost(
 
     Cross-entropy and log-likelihood are computed from z, so that no logarithm of 0 arises.
     """
-    match cost:
-        case Cost.QUADRATIC:
+    match cost.kind:
+        case CostKind.QUADRATIC:
             np.subtract(a, y, out=out)
             np.multiply(out, out, out=out)
             np.multiply(out, 0.5, out=out)
-        case Cost.CROSS_ENTROPY:
+        case CostKind.CROSS_ENTROPY:
             # -y ln a - (1 - y) ln(1 - a) = max(z, 0) - y z + ln(1 + exp(-|z|))
             np.abs(z, out=out)
             np.negative(out, out=out)
@@ -77,7 +76,7 @@ def elementwise_cost(
             np.subtract(out, scratch, out=out)
             np.maximum(z, 0, out=scratch)
             np.add(out, scratch, out=out)
-        case Cost.LOG_LIKELIHOOD:
+        case CostKind.LOG_LIKELIHOOD:
             np.subtract(z, np.maximum.reduce(z, axis=axis, keepdims=True), out=out)
             np.exp(out, out=scratch)
             logarithm = np.log(np.add.reduce(scratch, axis=axis, keepdims=True))

@@ -7,45 +7,62 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from packtrain.training.spec import Cost, Initialization, ScaledGaussian, Trials
+from packtrain.training.spec import (
+    NUMBERS,
+    Cost,
+    Initialization,
+    Rule,
+    ScaledGaussian,
+    Schedule,
+    Trials,
+)
 
 
 def make_trials(
     count: int,
     *,
-    learning_rate: ArrayLike,
     cost: Cost | list[Cost] = Cost.CROSS_ENTROPY,
     initialization: Initialization | list[Initialization] | None = None,
-    momentum: ArrayLike = 0.0,
-    l2: ArrayLike = 0.0,
-    l1: ArrayLike = 0.0,
-    dropout: ArrayLike = 0.0,
+    rule: Rule | list[Rule] = Rule.SGD,
+    schedule: Schedule | list[Schedule] | None = None,
     seeds: ArrayLike | None = None,
     order_seeds: ArrayLike = 0,
+    **numbers: ArrayLike,
 ) -> Trials:
     """``count`` trials. Each argument is one value for all, or one for each trial.
 
-    ``initialization`` None is the scaled Gaussian; ``seeds`` None counts from 0;
-    ``order_seeds`` alike let all trials see the same mini-batches.
+    ``numbers`` are those of :data:`packtrain.training.NUMBERS` by name; what is not given has
+    its default. ``initialization`` None is the scaled Gaussian; ``schedule`` None is constant;
+    ``seeds`` None counts from 0; ``order_seeds`` alike let all trials see the same mini-batches.
 
-    Raises ValueError, with the argument's name, where the number of values is not ``count``.
+    Raises ValueError, with the argument's name, where the number of values is not ``count``, and
+    TypeError for a number of another name.
     """
+    unknown = sorted(set(numbers) - set(NUMBERS))
+    if unknown:
+        raise TypeError(f"{unknown[0]}: expected one of {', '.join(NUMBERS)}.")
     costs, cost_column = _choose("cost", count, cost)
     initializations, initialization_column = _choose(
         "initialization", count, initialization or ScaledGaussian()
     )
+    rules, rule_column = _choose("rule", count, rule)
+    schedules, schedule_column = _choose("schedule", count, schedule or Schedule())
+    columns = {
+        name: _column(name, count, numbers.get(name, number.default))
+        for name, number in NUMBERS.items()
+    }
     return Trials(
         seeds=_column("seeds", count, np.arange(count) if seeds is None else seeds, np.uint64),
         order_seeds=_column("order_seeds", count, order_seeds, np.uint64),
-        learning_rate=_column("learning_rate", count, learning_rate),
-        momentum=_column("momentum", count, momentum),
-        l2=_column("l2", count, l2),
-        l1=_column("l1", count, l1),
-        dropout=_column("dropout", count, dropout),
         cost=cost_column,
         costs=costs,
         initialization=initialization_column,
         initializations=initializations,
+        rule=rule_column,
+        rules=rules,
+        schedule=schedule_column,
+        schedules=schedules,
+        **columns,
     )
 
 

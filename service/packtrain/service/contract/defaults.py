@@ -94,7 +94,7 @@ class _Filler:
         spec = self._spec
         outputs = {s.output_activation for s in self._signatures}
         if self._free("cost") and not spec.HasField("cost") and len(outputs) == 1:
-            getattr(spec.cost, self._trials.costs[0].value).SetInParent()
+            getattr(spec.cost, self._trials.costs[0].kind.value).SetInParent()
         if self._free("initialization") and spec.initialization.WhichOneof("kind") is None:
             spec.initialization.scaled_gaussian.SetInParent()
         kind = spec.initialization.WhichOneof("kind")

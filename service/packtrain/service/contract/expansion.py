@@ -24,10 +24,13 @@ from packtrain.service.datasets import Catalog, StoredDataset
 from packtrain.service.planner import TrialGroup
 from packtrain.service.search import Column, trial_seeds
 from packtrain.training import (
+    NUMBERS,
     Activation,
     Cost,
     Initialization,
     Pack,
+    Rule,
+    Schedule,
     Signature,
     Trials,
 )
@@ -259,6 +262,8 @@ class _Expander:
         numbers = {
             name: np.array([table[name] for table in tables])[which] for name in specs.NUMBER_RANGES
         }
+        for name in NUMBERS.keys() - numbers.keys():
+            numbers[name] = np.full(count, NUMBERS[name].default)
         for path, name in specs.NUMBERS.items():
             if path in self._columns:
                 numbers[name] = self._number_column(path, name, indices)
@@ -271,6 +276,10 @@ class _Expander:
             costs=costs,
             initialization=initialization,
             initializations=initializations,
+            rule=np.zeros(count, np.intp),
+            rules=(Rule.SGD,),
+            schedule=np.zeros(count, np.intp),
+            schedules=(Schedule(),),
             **numbers,
         )
 
@@ -325,7 +334,7 @@ class _Expander:
 
 def check_targets(cost: Cost, structure: _Structure, violations: Violations) -> None:
     """Cross-entropy takes targets from 0 to 1."""
-    if cost is not Cost.CROSS_ENTROPY or structure.data.selection.one_hot_outputs is not None:
+    if cost != Cost.CROSS_ENTROPY or structure.data.selection.one_hot_outputs is not None:
         return
     for split, _, targets in structure.data.splits:
         try:

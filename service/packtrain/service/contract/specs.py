@@ -157,7 +157,7 @@ def read_cost(
         violations.add(
             "cost", f"{cost} needs a {needed} output (network.output_activation), not {output}"
         )
-    if cost is Cost.LOG_LIKELIHOOD and not classes:
+    if cost == Cost.LOG_LIKELIHOOD and not classes:
         violations.add("cost", "log_likelihood needs class labels, not real targets")
     return cost
 
