@@ -47,7 +47,7 @@ TRIAL_STATE_FAILED: TrialState
 TRIAL_STATE_CANCELLED: TrialState
 
 class Job(_message.Message):
-    __slots__ = ("name", "uid", "spec", "state", "create_time", "start_time", "end_time", "failure", "progress", "metrics", "layer_sizes", "etag")
+    __slots__ = ("name", "uid", "spec", "state", "create_time", "start_time", "end_time", "failure", "progress", "metrics", "layer_sizes", "etag", "learning_rate_finding")
     NAME_FIELD_NUMBER: _ClassVar[int]
     UID_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
@@ -60,6 +60,7 @@ class Job(_message.Message):
     METRICS_FIELD_NUMBER: _ClassVar[int]
     LAYER_SIZES_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
+    LEARNING_RATE_FINDING_FIELD_NUMBER: _ClassVar[int]
     name: str
     uid: str
     spec: _spec_pb2.JobSpec
@@ -72,7 +73,18 @@ class Job(_message.Message):
     metrics: _containers.RepeatedScalarFieldContainer[str]
     layer_sizes: _containers.RepeatedScalarFieldContainer[int]
     etag: str
-    def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., spec: _Optional[_Union[_spec_pb2.JobSpec, _Mapping]] = ..., state: _Optional[_Union[JobState, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., progress: _Optional[_Union[JobProgress, _Mapping]] = ..., metrics: _Optional[_Iterable[str]] = ..., layer_sizes: _Optional[_Iterable[int]] = ..., etag: _Optional[str] = ...) -> None: ...
+    learning_rate_finding: LearningRateFinding
+    def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., spec: _Optional[_Union[_spec_pb2.JobSpec, _Mapping]] = ..., state: _Optional[_Union[JobState, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., progress: _Optional[_Union[JobProgress, _Mapping]] = ..., metrics: _Optional[_Iterable[str]] = ..., layer_sizes: _Optional[_Iterable[int]] = ..., etag: _Optional[str] = ..., learning_rate_finding: _Optional[_Union[LearningRateFinding, _Mapping]] = ...) -> None: ...
+
+class LearningRateFinding(_message.Message):
+    __slots__ = ("threshold", "best", "suggestion")
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    BEST_FIELD_NUMBER: _ClassVar[int]
+    SUGGESTION_FIELD_NUMBER: _ClassVar[int]
+    threshold: float
+    best: float
+    suggestion: float
+    def __init__(self, threshold: _Optional[float] = ..., best: _Optional[float] = ..., suggestion: _Optional[float] = ...) -> None: ...
 
 class JobProgress(_message.Message):
     __slots__ = ("trials", "succeeded", "diverged", "failed", "cancelled", "trial_epochs", "trial_epochs_total")

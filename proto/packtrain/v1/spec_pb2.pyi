@@ -37,6 +37,12 @@ class Activation(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ACTIVATION_RELU: _ClassVar[Activation]
     ACTIVATION_IDENTITY: _ClassVar[Activation]
     ACTIVATION_SOFTMAX: _ClassVar[Activation]
+    ACTIVATION_LEAKY_RELU: _ClassVar[Activation]
+    ACTIVATION_ELU: _ClassVar[Activation]
+    ACTIVATION_GELU: _ClassVar[Activation]
+    ACTIVATION_SILU: _ClassVar[Activation]
+    ACTIVATION_SOFTPLUS: _ClassVar[Activation]
+    ACTIVATION_EXPONENTIAL: _ClassVar[Activation]
 
 class Distribution(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -67,6 +73,12 @@ ACTIVATION_TANH: Activation
 ACTIVATION_RELU: Activation
 ACTIVATION_IDENTITY: Activation
 ACTIVATION_SOFTMAX: Activation
+ACTIVATION_LEAKY_RELU: Activation
+ACTIVATION_ELU: Activation
+ACTIVATION_GELU: Activation
+ACTIVATION_SILU: Activation
+ACTIVATION_SOFTPLUS: Activation
+ACTIVATION_EXPONENTIAL: Activation
 DISTRIBUTION_UNSPECIFIED: Distribution
 DISTRIBUTION_NORMAL: Distribution
 DISTRIBUTION_UNIFORM: Distribution
@@ -75,7 +87,7 @@ DATA_TYPE_FLOAT32: DataType
 DATA_TYPE_FLOAT64: DataType
 
 class JobSpec(_message.Message):
-    __slots__ = ("dataset", "network", "cost", "initialization", "regularization", "optimizer", "epochs", "batch_size", "seed", "data_type", "measurement", "search")
+    __slots__ = ("dataset", "network", "cost", "initialization", "regularization", "optimizer", "epochs", "batch_size", "seed", "data_type", "measurement", "search", "stopping")
     DATASET_FIELD_NUMBER: _ClassVar[int]
     NETWORK_FIELD_NUMBER: _ClassVar[int]
     COST_FIELD_NUMBER: _ClassVar[int]
@@ -88,6 +100,7 @@ class JobSpec(_message.Message):
     DATA_TYPE_FIELD_NUMBER: _ClassVar[int]
     MEASUREMENT_FIELD_NUMBER: _ClassVar[int]
     SEARCH_FIELD_NUMBER: _ClassVar[int]
+    STOPPING_FIELD_NUMBER: _ClassVar[int]
     dataset: DatasetSelection
     network: Network
     cost: Cost
@@ -100,7 +113,8 @@ class JobSpec(_message.Message):
     data_type: DataType
     measurement: Measurement
     search: Search
-    def __init__(self, dataset: _Optional[_Union[DatasetSelection, _Mapping]] = ..., network: _Optional[_Union[Network, _Mapping]] = ..., cost: _Optional[_Union[Cost, _Mapping]] = ..., initialization: _Optional[_Union[Initialization, _Mapping]] = ..., regularization: _Optional[_Union[Regularization, _Mapping]] = ..., optimizer: _Optional[_Union[Optimizer, _Mapping]] = ..., epochs: _Optional[int] = ..., batch_size: _Optional[int] = ..., seed: _Optional[int] = ..., data_type: _Optional[_Union[DataType, str]] = ..., measurement: _Optional[_Union[Measurement, _Mapping]] = ..., search: _Optional[_Union[Search, _Mapping]] = ...) -> None: ...
+    stopping: Stopping
+    def __init__(self, dataset: _Optional[_Union[DatasetSelection, _Mapping]] = ..., network: _Optional[_Union[Network, _Mapping]] = ..., cost: _Optional[_Union[Cost, _Mapping]] = ..., initialization: _Optional[_Union[Initialization, _Mapping]] = ..., regularization: _Optional[_Union[Regularization, _Mapping]] = ..., optimizer: _Optional[_Union[Optimizer, _Mapping]] = ..., epochs: _Optional[int] = ..., batch_size: _Optional[int] = ..., seed: _Optional[int] = ..., data_type: _Optional[_Union[DataType, str]] = ..., measurement: _Optional[_Union[Measurement, _Mapping]] = ..., search: _Optional[_Union[Search, _Mapping]] = ..., stopping: _Optional[_Union[Stopping, _Mapping]] = ...) -> None: ...
 
 class DatasetSelection(_message.Message):
     __slots__ = ("name", "synthetic", "inline", "training", "validation_share", "validation_rows", "scaling", "target_encoding")
@@ -175,14 +189,26 @@ class Network(_message.Message):
     def __init__(self, hidden: _Optional[_Iterable[int]] = ..., hidden_activation: _Optional[_Union[Activation, str]] = ..., output_activation: _Optional[_Union[Activation, str]] = ..., outputs: _Optional[int] = ...) -> None: ...
 
 class Cost(_message.Message):
-    __slots__ = ("quadratic", "cross_entropy", "log_likelihood")
+    __slots__ = ("quadratic", "cross_entropy", "log_likelihood", "hinge", "huber", "absolute", "poisson", "label_smoothing", "class_weights")
     QUADRATIC_FIELD_NUMBER: _ClassVar[int]
     CROSS_ENTROPY_FIELD_NUMBER: _ClassVar[int]
     LOG_LIKELIHOOD_FIELD_NUMBER: _ClassVar[int]
+    HINGE_FIELD_NUMBER: _ClassVar[int]
+    HUBER_FIELD_NUMBER: _ClassVar[int]
+    ABSOLUTE_FIELD_NUMBER: _ClassVar[int]
+    POISSON_FIELD_NUMBER: _ClassVar[int]
+    LABEL_SMOOTHING_FIELD_NUMBER: _ClassVar[int]
+    CLASS_WEIGHTS_FIELD_NUMBER: _ClassVar[int]
     quadratic: QuadraticCost
     cross_entropy: CrossEntropyCost
     log_likelihood: LogLikelihoodCost
-    def __init__(self, quadratic: _Optional[_Union[QuadraticCost, _Mapping]] = ..., cross_entropy: _Optional[_Union[CrossEntropyCost, _Mapping]] = ..., log_likelihood: _Optional[_Union[LogLikelihoodCost, _Mapping]] = ...) -> None: ...
+    hinge: HingeCost
+    huber: HuberCost
+    absolute: AbsoluteCost
+    poisson: PoissonCost
+    label_smoothing: float
+    class_weights: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, quadratic: _Optional[_Union[QuadraticCost, _Mapping]] = ..., cross_entropy: _Optional[_Union[CrossEntropyCost, _Mapping]] = ..., log_likelihood: _Optional[_Union[LogLikelihoodCost, _Mapping]] = ..., hinge: _Optional[_Union[HingeCost, _Mapping]] = ..., huber: _Optional[_Union[HuberCost, _Mapping]] = ..., absolute: _Optional[_Union[AbsoluteCost, _Mapping]] = ..., poisson: _Optional[_Union[PoissonCost, _Mapping]] = ..., label_smoothing: _Optional[float] = ..., class_weights: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class QuadraticCost(_message.Message):
     __slots__ = ()
@@ -196,21 +222,45 @@ class LogLikelihoodCost(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class HingeCost(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class HuberCost(_message.Message):
+    __slots__ = ("delta",)
+    DELTA_FIELD_NUMBER: _ClassVar[int]
+    delta: float
+    def __init__(self, delta: _Optional[float] = ...) -> None: ...
+
+class AbsoluteCost(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class PoissonCost(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class Initialization(_message.Message):
-    __slots__ = ("scaled_gaussian", "unit_gaussian", "xavier", "he", "constant", "arrays")
+    __slots__ = ("scaled_gaussian", "unit_gaussian", "xavier", "he", "constant", "arrays", "lecun", "orthogonal", "model")
     SCALED_GAUSSIAN_FIELD_NUMBER: _ClassVar[int]
     UNIT_GAUSSIAN_FIELD_NUMBER: _ClassVar[int]
     XAVIER_FIELD_NUMBER: _ClassVar[int]
     HE_FIELD_NUMBER: _ClassVar[int]
     CONSTANT_FIELD_NUMBER: _ClassVar[int]
     ARRAYS_FIELD_NUMBER: _ClassVar[int]
+    LECUN_FIELD_NUMBER: _ClassVar[int]
+    ORTHOGONAL_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
     scaled_gaussian: ScaledGaussian
     unit_gaussian: UnitGaussian
     xavier: Xavier
     he: He
     constant: ConstantInitialization
     arrays: GivenArrays
-    def __init__(self, scaled_gaussian: _Optional[_Union[ScaledGaussian, _Mapping]] = ..., unit_gaussian: _Optional[_Union[UnitGaussian, _Mapping]] = ..., xavier: _Optional[_Union[Xavier, _Mapping]] = ..., he: _Optional[_Union[He, _Mapping]] = ..., constant: _Optional[_Union[ConstantInitialization, _Mapping]] = ..., arrays: _Optional[_Union[GivenArrays, _Mapping]] = ...) -> None: ...
+    lecun: LeCun
+    orthogonal: Orthogonal
+    model: ModelInitialization
+    def __init__(self, scaled_gaussian: _Optional[_Union[ScaledGaussian, _Mapping]] = ..., unit_gaussian: _Optional[_Union[UnitGaussian, _Mapping]] = ..., xavier: _Optional[_Union[Xavier, _Mapping]] = ..., he: _Optional[_Union[He, _Mapping]] = ..., constant: _Optional[_Union[ConstantInitialization, _Mapping]] = ..., arrays: _Optional[_Union[GivenArrays, _Mapping]] = ..., lecun: _Optional[_Union[LeCun, _Mapping]] = ..., orthogonal: _Optional[_Union[Orthogonal, _Mapping]] = ..., model: _Optional[_Union[ModelInitialization, _Mapping]] = ...) -> None: ...
 
 class ScaledGaussian(_message.Message):
     __slots__ = ()
@@ -231,6 +281,30 @@ class He(_message.Message):
     DISTRIBUTION_FIELD_NUMBER: _ClassVar[int]
     distribution: Distribution
     def __init__(self, distribution: _Optional[_Union[Distribution, str]] = ...) -> None: ...
+
+class LeCun(_message.Message):
+    __slots__ = ("distribution",)
+    DISTRIBUTION_FIELD_NUMBER: _ClassVar[int]
+    distribution: Distribution
+    def __init__(self, distribution: _Optional[_Union[Distribution, str]] = ...) -> None: ...
+
+class Orthogonal(_message.Message):
+    __slots__ = ("gain",)
+    GAIN_FIELD_NUMBER: _ClassVar[int]
+    gain: float
+    def __init__(self, gain: _Optional[float] = ...) -> None: ...
+
+class ModelInitialization(_message.Message):
+    __slots__ = ("job", "trial", "layers", "rest")
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    TRIAL_FIELD_NUMBER: _ClassVar[int]
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
+    REST_FIELD_NUMBER: _ClassVar[int]
+    job: str
+    trial: int
+    layers: int
+    rest: Initialization
+    def __init__(self, job: _Optional[str] = ..., trial: _Optional[int] = ..., layers: _Optional[int] = ..., rest: _Optional[_Union[Initialization, _Mapping]] = ...) -> None: ...
 
 class ConstantInitialization(_message.Message):
     __slots__ = ("weight", "bias")
@@ -255,28 +329,232 @@ class LayerArrays(_message.Message):
     def __init__(self, weights: _Optional[_Iterable[float]] = ..., biases: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class Regularization(_message.Message):
-    __slots__ = ("l2", "l1", "dropout")
+    __slots__ = ("l2", "l1", "dropout", "max_norm", "clip_norm", "input_noise", "augmentation")
     L2_FIELD_NUMBER: _ClassVar[int]
     L1_FIELD_NUMBER: _ClassVar[int]
     DROPOUT_FIELD_NUMBER: _ClassVar[int]
+    MAX_NORM_FIELD_NUMBER: _ClassVar[int]
+    CLIP_NORM_FIELD_NUMBER: _ClassVar[int]
+    INPUT_NOISE_FIELD_NUMBER: _ClassVar[int]
+    AUGMENTATION_FIELD_NUMBER: _ClassVar[int]
     l2: float
     l1: float
     dropout: float
-    def __init__(self, l2: _Optional[float] = ..., l1: _Optional[float] = ..., dropout: _Optional[float] = ...) -> None: ...
+    max_norm: float
+    clip_norm: float
+    input_noise: float
+    augmentation: Augmentation
+    def __init__(self, l2: _Optional[float] = ..., l1: _Optional[float] = ..., dropout: _Optional[float] = ..., max_norm: _Optional[float] = ..., clip_norm: _Optional[float] = ..., input_noise: _Optional[float] = ..., augmentation: _Optional[_Union[Augmentation, _Mapping]] = ...) -> None: ...
+
+class Augmentation(_message.Message):
+    __slots__ = ("height", "width", "shift", "rotation")
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    SHIFT_FIELD_NUMBER: _ClassVar[int]
+    ROTATION_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    width: int
+    shift: float
+    rotation: float
+    def __init__(self, height: _Optional[int] = ..., width: _Optional[int] = ..., shift: _Optional[float] = ..., rotation: _Optional[float] = ...) -> None: ...
 
 class Optimizer(_message.Message):
-    __slots__ = ("sgd",)
+    __slots__ = ("sgd", "adagrad", "rmsprop", "adam", "adamw", "nadam", "lion", "schedule")
     SGD_FIELD_NUMBER: _ClassVar[int]
+    ADAGRAD_FIELD_NUMBER: _ClassVar[int]
+    RMSPROP_FIELD_NUMBER: _ClassVar[int]
+    ADAM_FIELD_NUMBER: _ClassVar[int]
+    ADAMW_FIELD_NUMBER: _ClassVar[int]
+    NADAM_FIELD_NUMBER: _ClassVar[int]
+    LION_FIELD_NUMBER: _ClassVar[int]
+    SCHEDULE_FIELD_NUMBER: _ClassVar[int]
     sgd: Sgd
-    def __init__(self, sgd: _Optional[_Union[Sgd, _Mapping]] = ...) -> None: ...
+    adagrad: AdaGrad
+    rmsprop: RmsProp
+    adam: Adam
+    adamw: AdamW
+    nadam: NAdam
+    lion: Lion
+    schedule: Schedule
+    def __init__(self, sgd: _Optional[_Union[Sgd, _Mapping]] = ..., adagrad: _Optional[_Union[AdaGrad, _Mapping]] = ..., rmsprop: _Optional[_Union[RmsProp, _Mapping]] = ..., adam: _Optional[_Union[Adam, _Mapping]] = ..., adamw: _Optional[_Union[AdamW, _Mapping]] = ..., nadam: _Optional[_Union[NAdam, _Mapping]] = ..., lion: _Optional[_Union[Lion, _Mapping]] = ..., schedule: _Optional[_Union[Schedule, _Mapping]] = ...) -> None: ...
 
 class Sgd(_message.Message):
-    __slots__ = ("learning_rate", "momentum")
+    __slots__ = ("learning_rate", "momentum", "nesterov")
     LEARNING_RATE_FIELD_NUMBER: _ClassVar[int]
     MOMENTUM_FIELD_NUMBER: _ClassVar[int]
+    NESTEROV_FIELD_NUMBER: _ClassVar[int]
     learning_rate: float
     momentum: float
-    def __init__(self, learning_rate: _Optional[float] = ..., momentum: _Optional[float] = ...) -> None: ...
+    nesterov: bool
+    def __init__(self, learning_rate: _Optional[float] = ..., momentum: _Optional[float] = ..., nesterov: bool = ...) -> None: ...
+
+class AdaGrad(_message.Message):
+    __slots__ = ("learning_rate", "epsilon")
+    LEARNING_RATE_FIELD_NUMBER: _ClassVar[int]
+    EPSILON_FIELD_NUMBER: _ClassVar[int]
+    learning_rate: float
+    epsilon: float
+    def __init__(self, learning_rate: _Optional[float] = ..., epsilon: _Optional[float] = ...) -> None: ...
+
+class RmsProp(_message.Message):
+    __slots__ = ("learning_rate", "beta2", "epsilon")
+    LEARNING_RATE_FIELD_NUMBER: _ClassVar[int]
+    BETA2_FIELD_NUMBER: _ClassVar[int]
+    EPSILON_FIELD_NUMBER: _ClassVar[int]
+    learning_rate: float
+    beta2: float
+    epsilon: float
+    def __init__(self, learning_rate: _Optional[float] = ..., beta2: _Optional[float] = ..., epsilon: _Optional[float] = ...) -> None: ...
+
+class Adam(_message.Message):
+    __slots__ = ("learning_rate", "beta1", "beta2", "epsilon")
+    LEARNING_RATE_FIELD_NUMBER: _ClassVar[int]
+    BETA1_FIELD_NUMBER: _ClassVar[int]
+    BETA2_FIELD_NUMBER: _ClassVar[int]
+    EPSILON_FIELD_NUMBER: _ClassVar[int]
+    learning_rate: float
+    beta1: float
+    beta2: float
+    epsilon: float
+    def __init__(self, learning_rate: _Optional[float] = ..., beta1: _Optional[float] = ..., beta2: _Optional[float] = ..., epsilon: _Optional[float] = ...) -> None: ...
+
+class AdamW(_message.Message):
+    __slots__ = ("learning_rate", "beta1", "beta2", "epsilon")
+    LEARNING_RATE_FIELD_NUMBER: _ClassVar[int]
+    BETA1_FIELD_NUMBER: _ClassVar[int]
+    BETA2_FIELD_NUMBER: _ClassVar[int]
+    EPSILON_FIELD_NUMBER: _ClassVar[int]
+    learning_rate: float
+    beta1: float
+    beta2: float
+    epsilon: float
+    def __init__(self, learning_rate: _Optional[float] = ..., beta1: _Optional[float] = ..., beta2: _Optional[float] = ..., epsilon: _Optional[float] = ...) -> None: ...
+
+class NAdam(_message.Message):
+    __slots__ = ("learning_rate", "beta1", "beta2", "epsilon")
+    LEARNING_RATE_FIELD_NUMBER: _ClassVar[int]
+    BETA1_FIELD_NUMBER: _ClassVar[int]
+    BETA2_FIELD_NUMBER: _ClassVar[int]
+    EPSILON_FIELD_NUMBER: _ClassVar[int]
+    learning_rate: float
+    beta1: float
+    beta2: float
+    epsilon: float
+    def __init__(self, learning_rate: _Optional[float] = ..., beta1: _Optional[float] = ..., beta2: _Optional[float] = ..., epsilon: _Optional[float] = ...) -> None: ...
+
+class Lion(_message.Message):
+    __slots__ = ("learning_rate", "beta1", "beta2")
+    LEARNING_RATE_FIELD_NUMBER: _ClassVar[int]
+    BETA1_FIELD_NUMBER: _ClassVar[int]
+    BETA2_FIELD_NUMBER: _ClassVar[int]
+    learning_rate: float
+    beta1: float
+    beta2: float
+    def __init__(self, learning_rate: _Optional[float] = ..., beta1: _Optional[float] = ..., beta2: _Optional[float] = ...) -> None: ...
+
+class Schedule(_message.Message):
+    __slots__ = ("constant", "step", "exponential", "polynomial", "cosine", "one_cycle", "plateau", "warmup_epochs")
+    CONSTANT_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    EXPONENTIAL_FIELD_NUMBER: _ClassVar[int]
+    POLYNOMIAL_FIELD_NUMBER: _ClassVar[int]
+    COSINE_FIELD_NUMBER: _ClassVar[int]
+    ONE_CYCLE_FIELD_NUMBER: _ClassVar[int]
+    PLATEAU_FIELD_NUMBER: _ClassVar[int]
+    WARMUP_EPOCHS_FIELD_NUMBER: _ClassVar[int]
+    constant: ConstantRate
+    step: StepDecay
+    exponential: ExponentialDecay
+    polynomial: PolynomialDecay
+    cosine: CosineDecay
+    one_cycle: OneCycle
+    plateau: Plateau
+    warmup_epochs: float
+    def __init__(self, constant: _Optional[_Union[ConstantRate, _Mapping]] = ..., step: _Optional[_Union[StepDecay, _Mapping]] = ..., exponential: _Optional[_Union[ExponentialDecay, _Mapping]] = ..., polynomial: _Optional[_Union[PolynomialDecay, _Mapping]] = ..., cosine: _Optional[_Union[CosineDecay, _Mapping]] = ..., one_cycle: _Optional[_Union[OneCycle, _Mapping]] = ..., plateau: _Optional[_Union[Plateau, _Mapping]] = ..., warmup_epochs: _Optional[float] = ...) -> None: ...
+
+class ConstantRate(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class StepDecay(_message.Message):
+    __slots__ = ("every", "factor")
+    EVERY_FIELD_NUMBER: _ClassVar[int]
+    FACTOR_FIELD_NUMBER: _ClassVar[int]
+    every: int
+    factor: float
+    def __init__(self, every: _Optional[int] = ..., factor: _Optional[float] = ...) -> None: ...
+
+class ExponentialDecay(_message.Message):
+    __slots__ = ("factor",)
+    FACTOR_FIELD_NUMBER: _ClassVar[int]
+    factor: float
+    def __init__(self, factor: _Optional[float] = ...) -> None: ...
+
+class PolynomialDecay(_message.Message):
+    __slots__ = ("power", "final")
+    POWER_FIELD_NUMBER: _ClassVar[int]
+    FINAL_FIELD_NUMBER: _ClassVar[int]
+    power: float
+    final: float
+    def __init__(self, power: _Optional[float] = ..., final: _Optional[float] = ...) -> None: ...
+
+class CosineDecay(_message.Message):
+    __slots__ = ("period", "growth", "final")
+    PERIOD_FIELD_NUMBER: _ClassVar[int]
+    GROWTH_FIELD_NUMBER: _ClassVar[int]
+    FINAL_FIELD_NUMBER: _ClassVar[int]
+    period: int
+    growth: float
+    final: float
+    def __init__(self, period: _Optional[int] = ..., growth: _Optional[float] = ..., final: _Optional[float] = ...) -> None: ...
+
+class OneCycle(_message.Message):
+    __slots__ = ("peak_at", "start", "final")
+    PEAK_AT_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    FINAL_FIELD_NUMBER: _ClassVar[int]
+    peak_at: float
+    start: float
+    final: float
+    def __init__(self, peak_at: _Optional[float] = ..., start: _Optional[float] = ..., final: _Optional[float] = ...) -> None: ...
+
+class Plateau(_message.Message):
+    __slots__ = ("metric", "patience", "factor", "least")
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    PATIENCE_FIELD_NUMBER: _ClassVar[int]
+    FACTOR_FIELD_NUMBER: _ClassVar[int]
+    LEAST_FIELD_NUMBER: _ClassVar[int]
+    metric: str
+    patience: int
+    factor: float
+    least: float
+    def __init__(self, metric: _Optional[str] = ..., patience: _Optional[int] = ..., factor: _Optional[float] = ..., least: _Optional[float] = ...) -> None: ...
+
+class Stopping(_message.Message):
+    __slots__ = ("patience", "target")
+    PATIENCE_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    patience: Patience
+    target: Target
+    def __init__(self, patience: _Optional[_Union[Patience, _Mapping]] = ..., target: _Optional[_Union[Target, _Mapping]] = ...) -> None: ...
+
+class Patience(_message.Message):
+    __slots__ = ("metric", "epochs", "min_delta")
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    EPOCHS_FIELD_NUMBER: _ClassVar[int]
+    MIN_DELTA_FIELD_NUMBER: _ClassVar[int]
+    metric: str
+    epochs: int
+    min_delta: float
+    def __init__(self, metric: _Optional[str] = ..., epochs: _Optional[int] = ..., min_delta: _Optional[float] = ...) -> None: ...
+
+class Target(_message.Message):
+    __slots__ = ("metric", "value")
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    metric: str
+    value: float
+    def __init__(self, metric: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
 
 class Measurement(_message.Message):
     __slots__ = ("metrics", "every_epochs")
@@ -287,14 +565,16 @@ class Measurement(_message.Message):
     def __init__(self, metrics: _Optional[_Iterable[str]] = ..., every_epochs: _Optional[int] = ...) -> None: ...
 
 class Search(_message.Message):
-    __slots__ = ("parameters", "grid", "random")
+    __slots__ = ("parameters", "grid", "random", "learning_rate_range")
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
     GRID_FIELD_NUMBER: _ClassVar[int]
     RANDOM_FIELD_NUMBER: _ClassVar[int]
+    LEARNING_RATE_RANGE_FIELD_NUMBER: _ClassVar[int]
     parameters: _containers.RepeatedCompositeFieldContainer[Parameter]
     grid: GridSearch
     random: RandomSearch
-    def __init__(self, parameters: _Optional[_Iterable[_Union[Parameter, _Mapping]]] = ..., grid: _Optional[_Union[GridSearch, _Mapping]] = ..., random: _Optional[_Union[RandomSearch, _Mapping]] = ...) -> None: ...
+    learning_rate_range: LearningRateRange
+    def __init__(self, parameters: _Optional[_Iterable[_Union[Parameter, _Mapping]]] = ..., grid: _Optional[_Union[GridSearch, _Mapping]] = ..., random: _Optional[_Union[RandomSearch, _Mapping]] = ..., learning_rate_range: _Optional[_Union[LearningRateRange, _Mapping]] = ...) -> None: ...
 
 class Parameter(_message.Message):
     __slots__ = ("path", "choice", "uniform", "log_uniform", "integer", "normal")
@@ -363,3 +643,13 @@ class RandomSearch(_message.Message):
     TRIALS_FIELD_NUMBER: _ClassVar[int]
     trials: int
     def __init__(self, trials: _Optional[int] = ...) -> None: ...
+
+class LearningRateRange(_message.Message):
+    __slots__ = ("low", "high", "points")
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    low: float
+    high: float
+    points: int
+    def __init__(self, low: _Optional[float] = ..., high: _Optional[float] = ..., points: _Optional[int] = ...) -> None: ...
