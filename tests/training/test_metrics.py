@@ -146,12 +146,12 @@ def test_operations_of_an_epoch():
 
 def test_memory_grows_with_what_is_held():
     state = 784 * 30 + 30 + 300 + 10
-    one = segment_memory_bytes(MNIST, 1000, 1000, momentum=False)
-    two = segment_memory_bytes(MNIST, 2000, 1000, momentum=False)
+    one = segment_memory_bytes(MNIST, 1000, 1000, moments=0)
+    two = segment_memory_bytes(MNIST, 2000, 1000, moments=0)
     # Beyond one block, each trial costs its state twice and its metrics.
     assert two - one == 1000 * (2 * 4 * state + 4 * 60 * 4)
     assert segment_memory_bytes(MNIST, 1000, 1000) - one >= 1000 * 2 * 4 * state
-    assert one > segment_memory_bytes(MNIST, 1000, 1000, momentum=False, epochs=1)
+    assert one > segment_memory_bytes(MNIST, 1000, 1000, moments=0, epochs=1)
 
 
 @pytest.mark.parametrize("sizes", [(784, 30, 10), (2, 3, 1)])
@@ -168,7 +168,7 @@ def test_memory_is_not_less_than_what_numpy_allocates(sizes):
     pack = Pack(signature, make_trials(40, learning_rate=0.1, momentum=0.5, l1=0.1, dropout=0.2))
     state, _ = train_segment(pack, data, None, 0)
     train_segment(pack, data, state, 1)
-    held = sum(a.nbytes for a in (*state.weights, *state.weight_velocities))
+    held = sum(a.nbytes for a in (*state.weights, *state.weight_moments[0]))
     tracemalloc.start()
     train_segment(pack, data, state, 1)
     peak = tracemalloc.get_traced_memory()[1] + held

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
 import pytest
@@ -12,11 +12,18 @@ from hypothesis import strategies as st
 from packtrain.training import (
     METRICS,
     Activation,
+    CosineDecay,
     Cost,
     He,
+    OneCycle,
     Pack,
+    Patience,
+    Plateau,
+    Rule,
     ScaledGaussian,
+    Schedule,
     Signature,
+    StepDecay,
     TrainingData,
     Trials,
     UnitGaussian,
@@ -40,6 +47,14 @@ SHAPES = [
 ]
 
 
+SCHEDULES = [
+    Schedule(StepDecay(every=2)),
+    Schedule(CosineDecay(period=1, growth=2), warmup_epochs=0.5),
+    Schedule(OneCycle()),
+    Schedule(Plateau("validation_cost", patience=1, least=0.4)),
+]
+
+
 def data_of(signature: Signature, rows: int, seed: int) -> TrainingData:
     rng = np.random.default_rng(seed)
     outputs = signature.sizes[-1]
@@ -59,17 +74,22 @@ def mixed_trials(count: int, seed: int) -> Trials:
     def some(values):
         return np.where(rng.random(count) < 0.5, values, 0.0)
 
+    def choose(*values):
+        return [values[i] for i in rng.integers(0, len(values), count)]
+
     return make_trials(
         count,
         learning_rate=rng.uniform(0.01, 2, count),
-        cost=[(Cost.QUADRATIC, Cost.CROSS_ENTROPY)[i] for i in rng.integers(0, 2, count)],
-        initialization=[
-            (ScaledGaussian(), UnitGaussian(), He())[i] for i in rng.integers(0, 3, count)
-        ],
+        cost=choose(Cost.QUADRATIC, Cost.CROSS_ENTROPY),
+        initialization=choose(ScaledGaussian(), UnitGaussian(), He()),
+        rule=choose(Rule.SGD, Rule.SGD, *Rule),
+        schedule=choose(Schedule(), *SCHEDULES),
         momentum=some(0.9),
         l2=some(rng.random(count) * rng.choice([1, 30], count)),
         l1=some(rng.random(count)),
         dropout=some(0.5),
+        max_norm=some(rng.uniform(0.5, 2, count)),
+        clip_norm=some(rng.uniform(0.01, 0.5, count)),
         seeds=rng.integers(0, 2**62, count),
         order_seeds=rng.integers(0, 2, count),
     )
@@ -78,10 +98,23 @@ def mixed_trials(count: int, seed: int) -> Trials:
 def assert_equal(state, metrics, other_state, other_metrics) -> None:
     assert metrics.names == other_metrics.names
     np.testing.assert_array_equal(metrics.values, other_metrics.values)
-    np.testing.assert_array_equal(state.diverged_at, other_state.diverged_at)
+    for name in ("diverged_at", "stopped_at", "rate_share"):
+        np.testing.assert_array_equal(getattr(state, name), getattr(other_state, name))
     for name in ("weights", "biases"):
         for a, b in zip(getattr(state, name), getattr(other_state, name), strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+def arrays_of(value):
+    """Every array within a state."""
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, tuple):
+        for part in value:
+            yield from arrays_of(part)
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from arrays_of(getattr(value, field.name))
 
 
 packs = st.fixed_dictionaries(
@@ -106,6 +139,7 @@ def build(drawn) -> tuple[Pack, TrainingData]:
         epochs=4,
         data_type=drawn["dtype"],
         metrics=tuple(METRICS),
+        patience=Patience("training_cost", 2),
     )
     pack = Pack(signature, mixed_trials(drawn["count"], drawn["seed"]))
     return pack, data_of(signature, drawn["rows"], drawn["seed"])
@@ -129,10 +163,8 @@ def test_segments_equal_the_whole(drawn, cut):
     pack, data = build(drawn)
     state, metrics = train(pack, data)
     middle, first = train_segment(pack, data, None, cut)
-    for name in ("weights", "biases", "weight_velocities", "bias_velocities"):
-        for array in getattr(middle, name):
-            array.flags.writeable = False  # as Ray's object store hands them on
-    middle.diverged_at.flags.writeable = False
+    for array in arrays_of(middle):
+        array.flags.writeable = False  # as Ray's object store hands them on
     before = [w.copy() for w in middle.weights]
     end, second = train_segment(pack, data, middle, 4 - cut)
     assert (first.first_epoch, second.first_epoch, end.epoch) == (1, cut + 1, 4)

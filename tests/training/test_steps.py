@@ -142,7 +142,7 @@ def test_momentum_keeps_going():
         initialization=Constant(1.0, 1.0),
     )
     assert state.biases[0].item() == pytest.approx(0.76)
-    assert state.bias_velocities[0].item() == pytest.approx(-0.14)
+    assert state.bias_moments[0][0].item() == pytest.approx(-0.14)
 
 
 @pytest.mark.parametrize("hidden", [4000, 20])  # the stacked kernel and the lanes

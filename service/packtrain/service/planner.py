@@ -13,6 +13,7 @@ from packtrain.training import (
     Pack,
     epoch_operations,
     metric_names,
+    most_moments,
     segment_memory_bytes,
 )
 from packtrain.workers import DataSource
@@ -96,7 +97,7 @@ def memory_bytes(group: TrialGroup, trials: int) -> int:
         trials,
         group.rows,
         group.validation_rows,
-        momentum=bool(group.pack.trials.momentum.any()),
+        moments=most_moments(group.pack.trials),
         epochs=segment_epochs_limit(group, trials),
     )
 

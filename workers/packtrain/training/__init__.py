@@ -1,5 +1,6 @@
 """Trains packs of small neural networks as stacked arrays. Needs NumPy and SciPy only."""
 
+from packtrain.training.blocks import most_moments
 from packtrain.training.checks import PackError, check_pack
 from packtrain.training.choice import block_trials
 from packtrain.training.data import (
@@ -104,6 +105,7 @@ __all__ = [
     "initial_state",
     "make_trials",
     "metric_names",
+    "most_moments",
     "prepare_data",
     "segment_memory_bytes",
     "select_rows",

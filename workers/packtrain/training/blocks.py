@@ -2,8 +2,8 @@
 in cache.
 
 Because the trials of a block agree on the cost, the order of the rows, and on which terms they
-have at all (momentum, L1, dropout, a decay that is more than gentle), a kernel needs no masks, and
-what a trial computes can't depend on its neighbours.
+have at all (momentum, L1, dropout, bounds of norms, a decay that is more than gentle), a kernel
+needs no masks, and what a trial computes can't depend on its neighbours.
 """
 
 from __future__ import annotations
@@ -15,26 +15,40 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from packtrain.training.spec import Cost, Trials
+from packtrain.training.schedules import rate_factors
+from packtrain.training.spec import NUMBERS, Cost, Rule, Schedule, Trials
 
 # Steps that keep so much of a weight can be put together: their product stays far from 0.
 GENTLE_KEEP = 0.9
 
 
+# The numbers whose being above 0 is a choice of arithmetic.
+SWITCHES = ("momentum", "l1", "dropout", "max_norm", "clip_norm")
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Block:
-    """B trials of a pack: ``rows`` are their places in it; columns are (B,) in float64.
-    ``training_rows`` is n of the formulas (Nielsen, chapter 3)."""
+    """B trials of a pack: ``rows`` are their places in it; the columns of :data:`NUMBERS` are
+    (B,) in float64. ``training_rows`` is n of the formulas (Nielsen, chapter 3)."""
 
     rows: NDArray[np.intp]
     cost: Cost
+    rule: Rule
     order_seed: int
     seeds: NDArray[np.uint64]
     learning_rate: NDArray[np.float64]
     momentum: NDArray[np.float64]
+    beta1: NDArray[np.float64]
+    beta2: NDArray[np.float64]
+    epsilon: NDArray[np.float64]
     l2: NDArray[np.float64]
     l1: NDArray[np.float64]
     dropout: NDArray[np.float64]
+    max_norm: NDArray[np.float64]
+    clip_norm: NDArray[np.float64]
+    input_noise: NDArray[np.float64]
+    schedule: NDArray[np.intp]
+    schedules: tuple[Schedule, ...]
     training_rows: int
 
     def __len__(self) -> int:
@@ -53,25 +67,57 @@ class Block:
         return bool(self.dropout[0] > 0)
 
     @property
-    def decay(self) -> NDArray[np.float64]:
-        """eta lambda / n, (B,): the share of a weight that L2 takes in a step."""
-        return self.learning_rate * self.l2 / self.training_rows
+    def has_max_norm(self) -> bool:
+        return bool(self.max_norm[0] > 0)
 
     @property
-    def shrink(self) -> NDArray[np.float64]:
-        """eta lambda_1 / n, (B,): what L1 takes from a weight in a step."""
-        return self.learning_rate * self.l1 / self.training_rows
+    def has_clip_norm(self) -> bool:
+        return bool(self.clip_norm[0] > 0)
+
+    @property
+    def moments(self) -> int:
+        """How many arrays of the weights' shape the rule keeps."""
+        return moment_count(self.rule, self.has_momentum)
 
     @property
     def is_linear(self) -> bool:
         """Whether a step is w <- k w - gradient, with k near 1 or 1."""
-        gentle = bool(1 - self.decay[0] >= GENTLE_KEEP)
-        return gentle and not (self.has_momentum or self.has_l1)
+        plain = self.moments == 0 and not (self.has_l1 or self.has_max_norm or self.has_clip_norm)
+        return plain and bool(_is_gentle(self.learning_rate, self.l2, self.training_rows)[0])
 
     def select(self, keep: NDArray[Any]) -> Block:
         """The block of the trials that ``keep``, a mask or places, names."""
-        names = ("rows", "seeds", "learning_rate", "momentum", "l2", "l1", "dropout")
+        names = ("rows", "seeds", "schedule", *NUMBERS)
         return replace(self, **{name: getattr(self, name)[keep] for name in names})
+
+    def rate_factors(self, epoch: int, epochs: int, steps: int) -> NDArray[np.float64]:
+        """What the schedules multiply learning rates by in each step of the epoch, (steps, B)."""
+        factors = np.ones((steps, len(self)))
+        for index in np.unique(self.schedule):
+            schedule = self.schedules[index]
+            if schedule != Schedule():
+                found = rate_factors(schedule, epoch, epochs, steps)
+                factors[:, self.schedule == index] = found[:, np.newaxis]
+        return factors
+
+
+def moment_count(rule: Rule, has_momentum: bool) -> int:
+    """How many arrays of the weights' shape a rule keeps."""
+    match rule:
+        case Rule.SGD | Rule.NESTEROV:
+            return int(has_momentum)
+        case Rule.ADAGRAD | Rule.RMSPROP | Rule.LION:
+            return 1
+        case Rule.ADAM | Rule.ADAMW | Rule.NADAM:
+            return 2
+
+
+def most_moments(trials: Trials) -> int:
+    """The most arrays that a trial's rule keeps."""
+    kinds = np.unique(np.stack([trials.rule, trials.momentum > 0], axis=1), axis=0)
+    return max(
+        (moment_count(trials.rules[rule], bool(moving)) for rule, moving in kinds), default=0
+    )
 
 
 def divide_trials(
@@ -80,9 +126,16 @@ def divide_trials(
     """Blocks of at most ``most_trials`` that together hold the trials at ``rows`` once each."""
     if not len(rows):
         return
-    whole = _make_block(trials, rows, training_rows)
-    flags = (whole.momentum > 0, whole.l1 > 0, whole.dropout > 0, 1 - whole.decay >= GENTLE_KEEP)
-    choices = (trials.cost[rows], trials.order_seeds[rows], *flags)
+    numbers = {name: getattr(trials, name)[rows] for name in NUMBERS}
+    choices = [
+        trials.cost[rows],
+        trials.rule[rows],
+        trials.order_seeds[rows],
+        _is_gentle(numbers["learning_rate"], numbers["l2"], training_rows),
+        # The rows are shared, and so is what they are shown with.
+        np.unique(numbers["input_noise"], return_inverse=True)[1],
+        *(numbers[name] > 0 for name in SWITCHES),
+    ]
     columns = np.stack([choice.astype(np.uint64) for choice in choices], axis=1)
     _, group = np.unique(columns, axis=0, return_inverse=True)
     in_groups = np.argsort(group, kind="stable")
@@ -93,16 +146,21 @@ def divide_trials(
             yield _make_block(trials, rows[part], training_rows)
 
 
+def _is_gentle(
+    rates: NDArray[np.float64], l2: NDArray[np.float64], training_rows: int
+) -> NDArray[np.bool_]:
+    return np.asarray(1 - rates * l2 / training_rows >= GENTLE_KEEP)
+
+
 def _make_block(trials: Trials, rows: NDArray[np.intp], training_rows: int) -> Block:
     return Block(
         rows=rows,
         cost=trials.costs[int(trials.cost[rows[0]])],
+        rule=trials.rules[int(trials.rule[rows[0]])],
         order_seed=int(trials.order_seeds[rows[0]]),
         seeds=trials.seeds[rows],
-        learning_rate=trials.learning_rate[rows],
-        momentum=trials.momentum[rows],
-        l2=trials.l2[rows],
-        l1=trials.l1[rows],
-        dropout=trials.dropout[rows],
+        schedule=trials.schedule[rows],
+        schedules=trials.schedules,
         training_rows=training_rows,
+        **{name: getattr(trials, name)[rows] for name in NUMBERS},
     )

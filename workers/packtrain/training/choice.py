@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from packtrain.training import stacked
+from packtrain.training import stacked_pass
 from packtrain.training.blocks import Block
 from packtrain.training.kernel import Kernel, Networks
 from packtrain.training.lanes import LANE_ROWS, LaneKernel
@@ -54,7 +54,7 @@ def block_trials(signature: Signature) -> int:
 
 def rows_per_pass(signature: Signature) -> int:
     """Rows that are measured at a time."""
-    return LANE_ROWS if suits_lanes(signature) else stacked.rows_per_pass(signature)
+    return LANE_ROWS if suits_lanes(signature) else stacked_pass.rows_per_pass(signature)
 
 
 def _weights(signature: Signature) -> int:

@@ -24,8 +24,10 @@ REQUIRED_OUTPUT: dict[CostKind, Activation] = {
 def output_error(
     cost: Cost,
     activation: Activation,
+    z: NDArray[Any],
     a: NDArray[Any],
     y: NDArray[Any],
+    row_weights: NDArray[Any] | None,
     out: NDArray[Any],
     scratch: NDArray[Any],
     axis: int,

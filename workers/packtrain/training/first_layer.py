@@ -20,7 +20,8 @@ from numpy.typing import DTypeLike, NDArray
 from packtrain.training.blocks import Block
 from packtrain.training.joint import Layout, multiply, subtract
 from packtrain.training.kernel import Floats, Networks
-from packtrain.training.updates import Stepper
+from packtrain.training.norms import bound_norms, square_sums
+from packtrain.training.updates import Coefficients, Stepper
 
 # Rows that share one product: of [784, 30, 10] on an EPYC 7003, more cost as much in the
 # products between rows as they save elsewhere.
@@ -83,7 +84,7 @@ class Window:
 
 class FirstLayer:
     """Weights (B, n_in, n_out) and biases (B, n_out) of the first layer of ``networks`` and
-    their velocities, in joint arrays."""
+    their moments, in joint arrays."""
 
     def __init__(self, block: Block, layout: Layout, networks: Networks) -> None:
         self._layout = layout
@@ -91,20 +92,23 @@ class FirstLayer:
         self._dtype = weights.dtype
         self._weights = layout.load(weights)
         self._biases = layout.load(networks.biases[0][:, np.newaxis])
-        self._velocities, self._bias_velocities = None, None
-        if block.has_momentum:
-            self._velocities = layout.load(networks.weight_velocities[0])
-            self._bias_velocities = layout.load(networks.bias_velocities[0][:, np.newaxis])
+        self._moments = [layout.load(m[0]) for m in networks.weight_moments]
+        self._bias_moments = [layout.load(m[0][:, np.newaxis]) for m in networks.bias_moments]
         self._is_deferred = block.is_linear
-        self._keep = layout.across(1 - block.decay, 1, np.float64)
-        self._decays = bool((self._keep != 1).any())
-        self._scale = np.ones_like(self._keep)
+        self._decays = self._is_deferred and bool(block.l2.any())
+        self._scale = layout.across(np.ones(len(block)), 1, np.float64)
         self._windows: dict[int, Window] = {}
         self._window: Window | None = None
-        self._stepper = Stepper.of(block, lambda c, fill: layout.across(c, fill, self._dtype))
-        self._slab = max(1, SLAB_BYTES // (layout.width * self._dtype.itemsize))
-        self._gradient = np.empty((self._slab, layout.width), self._dtype)
-        self._scratch = np.empty_like(self._gradient)
+        self._stepper = Stepper(block, lambda c, fill: layout.across(c, fill, self._dtype))
+        self._max_norm = layout.across(block.max_norm, np.inf, np.float64)
+        self._has_max_norm = block.has_max_norm
+        slab = max(1, SLAB_BYTES // (layout.width * self._dtype.itemsize))
+        # Clipping needs the whole gradient before the first step.
+        self._keeps_gradient = block.has_clip_norm
+        gradient_rows = weights.shape[1] if self._keeps_gradient else slab
+        groups = layout.groups if self._keeps_gradient else 1
+        self._gradient = np.empty((groups, gradient_rows, layout.width), self._dtype)
+        self._scratch = np.empty((slab, layout.width), self._dtype)
 
     def weights(self) -> Floats:
         """(B, n_in, n_out), a copy."""
@@ -114,12 +118,11 @@ class FirstLayer:
         """(B, n_out), a copy."""
         return self._layout.unload(self._biases)[:, 0]
 
-    def velocities(self) -> tuple[Floats, Floats]:
-        """Those of weights and biases, copies, where the block has momentum."""
-        assert self._velocities is not None
-        assert self._bias_velocities is not None
+    def moments(self) -> list[tuple[Floats, Floats]]:
+        """Those of weights and biases, copies."""
         unload = self._layout.unload
-        return unload(self._velocities), unload(self._bias_velocities)[:, 0]
+        pairs = zip(self._moments, self._bias_moments, strict=True)
+        return [(unload(w), unload(b)[:, 0]) for w, b in pairs]
 
     def rows_together(self, batch: int) -> int:
         """Rows of the mini-batches of ``batch`` rows that :meth:`begin` takes at a time."""
@@ -154,22 +157,40 @@ class FirstLayer:
             np.multiply(out, self._scale.astype(self._dtype), out=out)
 
     def errors(self) -> Floats:
-        """Where the errors of these rows, times eta / m, belong between :meth:`weigh` and
-        :meth:`step`: a joint array, with zeros in its margins."""
+        """Where the errors of these rows belong between :meth:`weigh` and :meth:`step`, over m
+        and times the rule's factor: a joint array, with zeros in its margins."""
         return self._open_window().present()
 
-    def step(self) -> None:
+    def gradient_squares(self) -> NDArray[np.float64]:
+        """The sum of squares of the gradient of these errors, (B,), of weights and biases."""
+        window, errors = self._open_window(), self.errors()
+        multiply(window.x.T, errors, self._gradient, self._layout)
+        biases = np.add.reduce(errors, axis=1, keepdims=True)
+        unload = self._layout.unload
+        return square_sums(unload(self._gradient)) + square_sums(unload(biases))
+
+    def scale_errors(self, factors: NDArray[np.float64]) -> None:
+        """Multiply each trial's errors, and the gradient that was made of them, by (B,)."""
+        across = self._layout.across(factors, 1, self._dtype)
+        errors = self.errors()
+        np.multiply(errors, across, out=errors)
+        np.multiply(self._gradient, across, out=self._gradient)
+
+    def step(self, columns: Coefficients) -> None:
         """One step, of the errors that now lie in :meth:`errors`."""
         window, errors = self._open_window(), self.errors()
+        laid = self._stepper.laid(columns)
         gradient = np.add.reduce(errors, axis=1, keepdims=True)
-        self._stepper.step_biases(self._biases, self._bias_velocities, gradient)
+        scratch = np.empty_like(gradient)
+        self._stepper.step_biases(laid, self._biases, self._bias_moments, gradient, scratch)
         if self._is_deferred:
             if self._decays:
-                np.multiply(self._scale, self._keep, out=self._scale)
+                keep = self._layout.across(columns.keep, 1, np.float64)
+                np.multiply(self._scale, keep, out=self._scale)
                 np.multiply(errors, (1 / self._scale).astype(self._dtype), out=errors)
             self._note_biases(window)
         else:
-            self._step_weights(window.x, errors)
+            self._step_weights(laid, window.x, errors)
         window.done += errors.shape[1]
 
     def finish(self) -> None:
@@ -197,17 +218,21 @@ class FirstLayer:
         assert self._window is not None, "begin was not called"
         return self._window
 
-    def _step_weights(self, x: Floats, errors: Floats) -> None:
+    def _step_weights(self, laid: Coefficients, x: Floats, errors: Floats) -> None:
         for group, weights in enumerate(self._weights):
-            stepper = self._stepper.at(group)
-            for first in range(0, len(weights), self._slab):
-                slab = slice(first, first + self._slab)
-                w = weights[slab]
-                v = None if self._velocities is None else self._velocities[group, slab]
-                gradient, scratch = self._gradient[: len(w)], self._scratch[: len(w)]
-                part = errors[group : group + 1]
-                multiply(x[:, slab].T, part, gradient[np.newaxis], self._layout)
-                stepper.step_weights(w, v, gradient, scratch)
+            c = laid.at(group)
+            for first in range(0, len(weights), len(self._scratch)):
+                slab = slice(first, first + len(self._scratch))
+                w, moments = weights[slab], [m[group, slab] for m in self._moments]
+                if self._keeps_gradient:
+                    gradient = self._gradient[group, slab]
+                else:
+                    gradient = self._gradient[0, : len(w)]
+                    part = errors[group : group + 1]
+                    multiply(x[:, slab].T, part, gradient[np.newaxis], self._layout)
+                self._stepper.step_weights(c, w, moments, gradient, self._scratch[: len(w)])
+            if self._has_max_norm:
+                bound_norms(weights, self._max_norm[group], axis=0)
 
     def forward(self, x: Floats, out: Floats, groups: slice) -> None:
         """The weighted inputs of rows x (r, n_in) in these groups, in a joint array."""

@@ -36,17 +36,18 @@ def segment_memory_bytes(
     training_rows: int,
     validation_rows: int = 0,
     *,
-    momentum: bool = True,
+    moments: int = 2,
     epochs: int | None = None,
 ) -> int:
     """The most bytes that a segment of ``trials`` holds at a time, beside the data.
 
     That is the state that it is given and the one that it returns, the metrics of ``epochs``
     (None: the whole run), and the buffers of one block, with every option (L1, dropout,
-    gradient norms) in use. ``momentum`` counts the velocities.
+    gradient norms) in use. ``moments`` is how many arrays of the weights
+    shape the rules keep at most.
     """
     item, parameters = _item_bytes(signature), _parameters(signature)
-    copies = 2 if momentum else 1
+    copies = 1 + moments
     states = 2 * copies * trials * parameters * item
     epochs = signature.epochs if epochs is None else epochs
     metrics = 4 * trials * epochs * len(metric_names(signature))

@@ -21,27 +21,44 @@ Floats = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Networks:
-    """Weights and biases of B trials, (B, n_in, n_out) and (B, n_out) a layer, and their
-    velocities, of the same shapes (empty where the block has no momentum)."""
+    """Weights and biases of B trials, (B, n_in, n_out) and (B, n_out) a layer, and for each
+    moment that the rule keeps, arrays of the same shapes."""
 
     weights: tuple[Floats, ...]
     biases: tuple[Floats, ...]
-    weight_velocities: tuple[Floats, ...]
-    bias_velocities: tuple[Floats, ...]
+    weight_moments: tuple[tuple[Floats, ...], ...]
+    bias_moments: tuple[tuple[Floats, ...], ...]
 
     def select(self, keep: NDArray[Any]) -> Networks:
         """The networks of the trials that ``keep`` names, copied."""
+
+        def layers(arrays: tuple[Floats, ...]) -> tuple[Floats, ...]:
+            return tuple(np.ascontiguousarray(array[keep]) for array in arrays)
+
         return Networks(
-            *(
-                tuple(np.ascontiguousarray(array[keep]) for array in arrays)
-                for arrays in (
-                    self.weights,
-                    self.biases,
-                    self.weight_velocities,
-                    self.bias_velocities,
-                )
-            )
+            layers(self.weights),
+            layers(self.biases),
+            tuple(map(layers, self.weight_moments)),
+            tuple(map(layers, self.bias_moments)),
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows x (n, inputs) and targets y (n, outputs), as a block's cost takes them, and what each
+    row counts, (n, 1); None: 1 each."""
+
+    x: Floats
+    y: Floats
+    weights: Floats | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def part(self, places: slice) -> Rows:
+        """Some of them."""
+        weights = None if self.weights is None else self.weights[places]
+        return Rows(self.x[places], self.y[places], weights)
 
 
 class Pass(Protocol):
@@ -80,14 +97,15 @@ class Kernel(Protocol):
     def keep(self, keep: NDArray[np.bool_]) -> Self:
         """A kernel of the trials that ``keep`` marks."""
 
-    def train_epoch(self, x: Floats, y: Floats, epoch: int) -> None:
-        """Go through the rows x (n, inputs), y (n, outputs) once, in the order of ``epoch``."""
+    def train_epoch(self, rows: Rows, epoch: int, rate_share: NDArray[np.float64]) -> None:
+        """Go through the rows once, in the order of ``epoch``. Learning rates are times
+        ``rate_share``, (B,), and what schedules ask for."""
 
     def forward(self, x: Floats) -> Iterator[Pass]:
         """Pass rows through, without dropout, for some trials at a time. What comes next may
         overwrite what came before."""
 
-    def backward(self, x: Floats, y: Floats, made: Pass) -> None:
+    def backward(self, rows: Rows, made: Pass) -> None:
         """Add the gradient of the rows that ``made`` came from to the running gradient."""
 
     def take_gradient_squares(self) -> list[NDArray[np.float64]]:

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from packtrain.training.activations import activate, differentiate
 from packtrain.training.blocks import Block
 from packtrain.training.costs import output_error
-from packtrain.training.kernel import Floats, Networks, Pass
+from packtrain.training.kernel import Floats, Networks, Pass, Rows
+from packtrain.training.norms import bound_norms, clip_factors
 from packtrain.training.randomness import make_dropout_generators, order_rows
 from packtrain.training.spec import Signature
+from packtrain.training.updates import Coefficients, Stepper, StepPlan
 
 # Lanes are padded to a multiple of this, so that no axis of length 1 makes NumPy sum in another
 # order for a single trial than for many.
@@ -65,25 +67,26 @@ class LaneKernel:
         self._signature = signature
         self._layers = range(len(networks.weights))
         self._lanes = -(-len(block) // LANE_MULTIPLE) * LANE_MULTIPLE
-        self._weights, self._biases, self._weight_velocities, self._bias_velocities = (
-            [self._turn(array) for array in arrays]
-            for arrays in (
-                networks.weights,
-                networks.biases,
-                networks.weight_velocities,
-                networks.bias_velocities,
-            )
-        )
+        self._weights = [self._turn(w) for w in networks.weights]
+        self._biases = [self._turn(b) for b in networks.biases]
+        self._moments = [[self._turn(m[i]) for m in networks.weight_moments] for i in self._layers]
+        self._bias_moments = [
+            [self._turn(m[i]) for m in networks.bias_moments] for i in self._layers
+        ]
         self._steps = [np.empty_like(w) for w in self._weights]
-        self._penalties = [np.empty_like(w) for w in self._weights]
+        self._scratch = [np.empty_like(w) for w in self._weights]
         self._bias_steps = [np.empty_like(b) for b in self._biases]
+        self._bias_scratch = [np.empty_like(b) for b in self._biases]
         self._passes: dict[int, LanePass] = {}
         self._gradient: list[Floats] = []
-        self._decay = self._turn(block.decay)
-        self._keep = self._turn(1 - block.decay)
-        self._shrink = self._turn(block.shrink)
-        self._momentum = self._turn(block.momentum)
-        self._rates: dict[int, Floats] = {}
+        self._plan = StepPlan(block)
+        self._stepper = Stepper(block, self._lay)
+        self._max_norm = self._lay(block.max_norm, np.inf)
+
+    def _lay(self, values: NDArray[np.float64], fill: float) -> Floats:
+        laid = np.full(self._lanes, fill, self._signature.data_type)
+        laid[: len(values)] = values
+        return laid
 
     def _turn(self, array: Floats) -> Floats:
         """(B, ...) as (..., lanes) in the data type, padded with zeros."""
@@ -95,11 +98,17 @@ class LaneKernel:
         return np.ascontiguousarray(np.moveaxis(array[..., : len(self.block)], -1, 0))
 
     def networks(self) -> Networks:
+        def turned(kept: list[list[Floats]]) -> tuple[tuple[Floats, ...], ...]:
+            return tuple(
+                tuple(self._turn_back(layer[i]) for layer in kept)
+                for i in range(self.block.moments)
+            )
+
         return Networks(
             tuple(self._turn_back(w) for w in self._weights),
             tuple(self._turn_back(b) for b in self._biases),
-            tuple(self._turn_back(v) for v in self._weight_velocities),
-            tuple(self._turn_back(v) for v in self._bias_velocities),
+            turned(self._moments),
+            turned(self._bias_moments),
         )
 
     def keep(self, keep: NDArray[np.bool_]) -> Self:
@@ -111,20 +120,22 @@ class LaneKernel:
             self._passes[rows] = LanePass(self._signature, len(self.block), self._lanes, rows)
         return self._passes[rows]
 
-    def train_epoch(self, x: Floats, y: Floats, epoch: int) -> None:
-        batch = self._signature.batch_size
+    def train_epoch(self, rows: Rows, epoch: int, rate_share: NDArray[np.float64]) -> None:
+        batch = min(self._signature.batch_size, len(rows))
+        steps = -(-len(rows) // batch)
+        factors = rate_share * self.block.rate_factors(epoch, self._signature.epochs, steps)
         generators = []
         if self.block.has_dropout:
             generators = make_dropout_generators(self.block.seeds, self._layers[:-1], epoch)
-        if batch >= len(x):
+        if steps > 1:
             # All rows at once are a sum: their order is of no account.
-            self._learn(x, y, self._forward(x, generators))
-            return
-        order = order_rows(self.block.order_seed, epoch, len(x))
-        x, y = x[order], y[order]
-        for first in range(0, len(x), batch):
-            rows = slice(first, first + batch)
-            self._learn(x[rows], y[rows], self._forward(x[rows], generators))
+            order = order_rows(self.block.order_seed, epoch, len(rows))
+            weights = None if rows.weights is None else rows.weights[order]
+            rows = Rows(rows.x[order], rows.y[order], weights)
+        for index in range(steps):
+            part = rows.part(slice(index * batch, (index + 1) * batch))
+            made = self._forward(part.x, generators)
+            self._learn(part, made, self._plan.at(factors[index], (epoch - 1) * steps + index + 1))
 
     def _forward(self, x: Floats, generators: list[list[np.random.Generator]]) -> LanePass:
         made = self._pass_of(len(x))
@@ -162,26 +173,40 @@ class LaneKernel:
         np.multiply(made.a[layer], mask, out=shown)
         return shown
 
-    def _learn(self, x: Floats, y: Floats, made: LanePass) -> None:
-        self._find_output_error(y, made)
-        rows = len(x)
-        if rows not in self._rates:
-            self._rates[rows] = self._turn(self.block.learning_rate / rows)
-        np.multiply(made.delta[-1], self._rates[rows], out=made.delta[-1])
+    def _learn(self, rows: Rows, made: LanePass, columns: Coefficients) -> None:
+        laid = self._stepper.laid(columns)
+        self._find_output_error(rows, made)
+        np.multiply(
+            made.delta[-1], laid.error / laid.error.dtype.type(len(rows)), out=made.delta[-1]
+        )
         for layer in reversed(self._layers):
-            shown = made.shown[layer - 1] if layer else x[:, :, np.newaxis]
+            shown = made.shown[layer - 1] if layer else rows.x[:, :, np.newaxis]
             self._correlate(shown, made.delta[layer], made.scratch[layer], self._steps[layer])
             np.add.reduce(made.delta[layer], axis=0, out=self._bias_steps[layer])
             if layer > 0:
                 mask = made.masks[layer - 1] if self.block.has_dropout else None
                 self._propagate(layer, made, mask)
-            self._step(layer)
+        if self.block.has_clip_norm:
+            self._clip(columns)
+        for layer in self._layers:
+            self._step(layer, laid)
 
-    def _find_output_error(self, y: Floats, made: Pass) -> None:
-        activation, a = self._signature.output_activation, made.a[-1]
-        targets = y[:, :, np.newaxis]
-        delta, scratch = made.delta[-1], made.scratch[-1]
-        output_error(self.block.cost, activation, a, targets, delta, scratch, 1)
+    def _clip(self, columns: Coefficients) -> None:
+        """Scale down the gradients whose norm over all layers exceeds the trial's bound."""
+        gradients = (*self._steps, *self._bias_steps)
+        squares = sum(self._total(gradient * gradient) for gradient in gradients)
+        # Errors carry the rule's factor, and so do the norms.
+        bound = self.block.clip_norm * columns.error
+        factors = self._lay(clip_factors(np.asarray(squares), bound), 1)
+        for gradient in gradients:
+            np.multiply(gradient, factors, out=gradient)
+
+    def _find_output_error(self, rows: Rows, made: Pass) -> None:
+        targets, delta = rows.y[:, :, np.newaxis], made.delta[-1]
+        weights = None if rows.weights is None else rows.weights[:, :, np.newaxis]
+        activation, cost, a = self._signature.output_activation, self.block.cost, made.a[-1]
+        scratch = made.scratch[-1]
+        output_error(cost, activation, made.z, a, targets, weights, delta, scratch, 1)
 
     @staticmethod
     def _correlate(shown: Floats, delta: Floats, scratch: Floats, out: Floats) -> None:
@@ -207,43 +232,27 @@ class LaneKernel:
         if derivative is not None:
             np.multiply(delta, derivative, out=delta)
 
-    def _step(self, layer: int) -> None:
-        w, b = self._weights[layer], self._biases[layer]
-        step, bias_step, penalty = (
-            self._steps[layer],
-            self._bias_steps[layer],
-            self._penalties[layer],
-        )
-        if self.block.has_l1:
-            np.sign(w, out=penalty)
-            np.multiply(penalty, self._shrink, out=penalty)
-            np.add(step, penalty, out=step)
-        if not self.block.has_momentum:
-            np.multiply(w, self._keep, out=w)
-            np.subtract(w, step, out=w)
-            np.subtract(b, bias_step, out=b)
-            return
-        v, bias_v = self._weight_velocities[layer], self._bias_velocities[layer]
-        np.multiply(w, self._decay, out=penalty)
-        np.add(step, penalty, out=step)
-        np.multiply(v, self._momentum, out=v)
-        np.subtract(v, step, out=v)
-        np.add(w, v, out=w)
-        np.multiply(bias_v, self._momentum, out=bias_v)
-        np.subtract(bias_v, bias_step, out=bias_v)
-        np.add(b, bias_v, out=b)
+    def _step(self, layer: int, laid: Coefficients) -> None:
+        step, scratch = self._bias_steps[layer], self._bias_scratch[layer]
+        biases, moments = self._biases[layer], self._bias_moments[layer]
+        self._stepper.step_biases(laid, biases, moments, step, scratch)
+        step, scratch = self._steps[layer], self._scratch[layer]
+        weights = self._weights[layer]
+        self._stepper.step_weights(laid, weights, self._moments[layer], step, scratch)
+        if self.block.has_max_norm:
+            bound_norms(weights, self._max_norm, axis=0)
 
     def forward(self, x: Floats) -> Iterator[LanePass]:
         yield self._forward(x, [])
 
-    def backward(self, x: Floats, y: Floats, made: Pass) -> None:
+    def backward(self, rows: Rows, made: Pass) -> None:
         if not self._gradient:
             self._gradient = [np.zeros_like(w) for w in self._weights]
-        self._find_output_error(y, made)
+        self._find_output_error(rows, made)
         for layer in reversed(self._layers):
             if layer > 0:
                 self._propagate(layer, made, None)
-            shown = made.a[layer - 1] if layer else x[:, :, np.newaxis]
+            shown = made.a[layer - 1] if layer else rows.x[:, :, np.newaxis]
             step = self._steps[layer]
             self._correlate(shown, made.delta[layer], made.scratch[layer], step)
             np.add(self._gradient[layer], step, out=self._gradient[layer])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from packtrain.training.activations import differentiate, mark_saturated
 from packtrain.training.costs import elementwise_cost
 from packtrain.training.data import TrainingData
-from packtrain.training.kernel import Floats, Kernel, Pass
+from packtrain.training.kernel import Floats, Kernel, Pass, Rows
 from packtrain.training.metrics import metric_names
 from packtrain.training.spec import Activation, Signature
 
@@ -106,7 +106,7 @@ class Meter:
             for key, values in self._figures(kernel, rows, part, made, y, wanted):
                 sums.setdefault(key, np.zeros(len(kernel.block)))[made.trials] += values
             if "gradient_norm" in wanted:
-                kernel.backward(x, rows.y[part], made)
+                kernel.backward(Rows(x, rows.y[part]), made)
 
     def _figures(
         self,

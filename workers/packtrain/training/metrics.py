@@ -17,6 +17,7 @@ class Metric:
     per_layer: bool = False
     needs_validation: bool = False
     needs_classes: bool = False
+    higher_is_better: bool = False
 
 
 _ALL = (
@@ -31,6 +32,7 @@ _ALL = (
     Metric(
         name="training_accuracy",
         description="Share of the training rows that are classified rightly.",
+        higher_is_better=True,
         needs_classes=True,
     ),
     Metric(
@@ -46,6 +48,7 @@ _ALL = (
     Metric(
         name="validation_accuracy",
         description="Share of the validation rows that are classified rightly.",
+        higher_is_better=True,
         needs_validation=True,
         needs_classes=True,
     ),

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
-from packtrain.training.blocks import Block, divide_trials
+from packtrain.training.blocks import Block, divide_trials, most_moments
 from packtrain.training.checks import check_pack, check_state
 from packtrain.training.choice import block_trials, make_kernel
 from packtrain.training.data import TrainingData
 from packtrain.training.initializers import initialize_layer
-from packtrain.training.kernel import Floats, Kernel, Networks
+from packtrain.training.kernel import Floats, Kernel, Networks, Rows
 from packtrain.training.measurement import Meter
 from packtrain.training.metrics import metric_names
 from packtrain.training.spec import Constant, GivenArrays, Pack
-from packtrain.training.state import PackState, SegmentMetrics
+from packtrain.training.state import Layers, PackState, SegmentMetrics, Watch
+from packtrain.training.stopping import Stopping
 
 # A trial has diverged when one of these, if it is measured, is not finite.
 COSTS = ("training_cost", "training_bare_cost", "validation_cost", "validation_bare_cost")
@@ -75,35 +78,39 @@ def _initialize(pack: Pack) -> PackState:
                 w[row], b[row] = initialize_layer(initialization, seed, layer, inputs, outputs)
         weights.append(w)
         biases.append(b)
-    return _with_velocities(
-        pack, PackState(0, tuple(weights), tuple(biases), (), (), np.zeros(count, np.int32))
+    return _with_moments(
+        pack,
+        PackState(
+            epoch=0,
+            weights=tuple(weights),
+            biases=tuple(biases),
+            weight_moments=(),
+            bias_moments=(),
+            diverged_at=np.zeros(count, np.int32),
+            stopped_at=np.zeros(count, np.int32),
+            rate_share=np.ones(count),
+            plateau=Watch.new(count),
+            patience=Watch.new(count),
+        ),
     )
 
 
 def _copy(pack: Pack, state: PackState) -> PackState:
-    copied = PackState(
-        state.epoch,
-        tuple(w.copy() for w in state.weights),
-        tuple(b.copy() for b in state.biases),
-        tuple(v.copy() for v in state.weight_velocities),
-        tuple(v.copy() for v in state.bias_velocities),
-        state.diverged_at.copy(),
-    )
-    return _with_velocities(pack, copied)
+    return _with_moments(pack, state.select(np.arange(len(state))))
 
 
-def _with_velocities(pack: Pack, state: PackState) -> PackState:
-    """``state`` with velocities if and only if a trial of the pack has momentum."""
-    if bool(state.weight_velocities) == bool((pack.trials.momentum > 0).any()):
-        return state
-    needed = not state.weight_velocities
-    return PackState(
-        state.epoch,
-        state.weights,
-        state.biases,
-        tuple(np.zeros_like(w) for w in state.weights) if needed else (),
-        tuple(np.zeros_like(b) for b in state.biases) if needed else (),
-        state.diverged_at,
+def _with_moments(pack: Pack, state: PackState) -> PackState:
+    """``state`` with as many moments as the pack's rules keep: those that are missing are 0."""
+    most = most_moments(pack.trials)
+
+    def fit(kept: tuple[Layers, ...], like: Layers) -> tuple[Layers, ...]:
+        missing = range(most - len(kept))
+        return (*kept[:most], *(tuple(map(np.zeros_like, like)) for _ in missing))
+
+    return replace(
+        state,
+        weight_moments=fit(state.weight_moments, state.weights),
+        bias_moments=fit(state.bias_moments, state.biases),
     )
 
 
@@ -117,72 +124,86 @@ class _Run:
         self._epochs = range(state.epoch + 1, state.epoch + epochs + 1)
         self._first = max(state.epoch, record_after) + 1
         self._meter = Meter(pack.signature, data)
+        self._stopping = Stopping(pack, state, self._meter.names)
         recorded = max(0, self._epochs.stop - self._first)
         shape = (len(pack), recorded, len(metric_names(pack.signature)))
         self._values = np.full(shape, np.nan, np.float32)
 
     def finish(self) -> tuple[PackState, SegmentMetrics]:
-        alive = np.flatnonzero(self._state.diverged_at == 0)
-        most = block_trials(self._pack.signature)
-        for block in divide_trials(self._pack.trials, alive, most, len(self._data.x)):
+        alive = np.flatnonzero(~self._state.ended)
+        most, rows = block_trials(self._pack.signature), len(self._data.x)
+        for block in divide_trials(self._pack.trials, alive, most, rows):
             self._train_block(block)
-        state = self._state
-        end = PackState(
-            self._epochs.stop - 1,
-            state.weights,
-            state.biases,
-            state.weight_velocities,
-            state.bias_velocities,
-            state.diverged_at,
+        end = replace(self._state, epoch=self._epochs.stop - 1)
+        metrics = SegmentMetrics(
+            self._first,
+            self._meter.names,
+            self._values,
+            end.diverged_at.copy(),
+            end.stopped_at.copy(),
         )
-        names, diverged_at = self._meter.names, state.diverged_at.copy()
-        return end, SegmentMetrics(self._first, names, self._values, diverged_at)
+        return end, metrics
 
     def _train_block(self, block: Block) -> None:
         kernel = make_kernel(self._pack.signature, block, self._load(block))
+        rows = Rows(self._data.x, self._data.y)
         for epoch in self._epochs:
-            kernel.train_epoch(self._data.x, self._data.y, epoch)
-            finite = kernel.are_finite()
+            kernel.train_epoch(rows, epoch, self._state.rate_share[kernel.block.rows])
+            going = kernel.are_finite()
+            ending = np.zeros_like(going)
             if self._meter.is_due(epoch):
-                finite &= self._record(kernel, epoch)
-            if not finite.all():
+                finite, ending = self._record(kernel, epoch)
+                going &= finite
+            self._state.diverged_at[kernel.block.rows[~going]] = epoch
+            self._state.stopped_at[kernel.block.rows[~going]] = 0
+            going &= ~ending
+            if not going.all():
                 self._store(kernel)
-                self._state.diverged_at[kernel.block.rows[~finite]] = epoch
-                if not finite.any():
+                if not going.any():
                     return
-                kernel = kernel.keep(finite)
+                kernel = kernel.keep(going)
         self._store(kernel)
 
-    def _record(self, kernel: Kernel, epoch: int) -> NDArray[np.bool_]:
-        """Record the metrics of the epoch; whether all measured costs are finite, (B,)."""
+    def _record(self, kernel: Kernel, epoch: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Record the metrics of the epoch; whether all measured costs are finite, and which
+        trials a rule ends, (B,)."""
         columns = self._meter.measure(kernel)
-        values = np.stack([columns[name] for name in self._meter.names], axis=1)
-        values = values.astype(np.float32)
+        wide = np.stack([columns[name] for name in self._meter.names], axis=1)
+        values = wide.astype(np.float32)
+        rows = kernel.block.rows
         if epoch >= self._first:
-            self._values[kernel.block.rows, epoch - self._first] = values
+            self._values[rows, epoch - self._first] = values
         is_cost = [name in COSTS for name in self._meter.names]
-        return np.asarray(np.isfinite(values[:, is_cost]).all(axis=1))
+        finite = np.asarray(np.isfinite(values[:, is_cost]).all(axis=1))
+        if self._stopping.is_idle:
+            return finite, np.zeros_like(finite)
+        return finite, self._stopping.judge(rows, values, epoch)
 
     def _load(self, block: Block) -> Networks:
-        def rows(arrays: tuple[Floats, ...]) -> tuple[Floats, ...]:
+        def layers(arrays: Layers) -> tuple[Floats, ...]:
             return tuple(array[block.rows] for array in arrays)
 
-        state, moving = self._state, block.has_momentum
+        state, moments = self._state, block.moments
         return Networks(
-            rows(state.weights),
-            rows(state.biases),
-            rows(state.weight_velocities) if moving else (),
-            rows(state.bias_velocities) if moving else (),
+            layers(state.weights),
+            layers(state.biases),
+            tuple(map(layers, state.weight_moments[:moments])),
+            tuple(map(layers, state.bias_moments[:moments])),
         )
 
     def _store(self, kernel: Kernel) -> None:
-        networks, state = kernel.networks(), self._state
-        for target, source in (
-            (state.weights, networks.weights),
-            (state.biases, networks.biases),
-            (state.weight_velocities, networks.weight_velocities),
-            (state.bias_velocities, networks.bias_velocities),
+        networks, state, rows = kernel.networks(), self._state, kernel.block.rows
+
+        def store(wholes: Layers, parts: tuple[Floats, ...]) -> None:
+            for whole, part in zip(wholes, parts, strict=True):
+                whole[rows] = part
+
+        store(state.weights, networks.weights)
+        store(state.biases, networks.biases)
+        # A pack may keep more moments than the rule of this block.
+        for kept, moments in (
+            (state.weight_moments, networks.weight_moments),
+            (state.bias_moments, networks.bias_moments),
         ):
-            if source:
-                for whole, part in zip(target, source, strict=True):
-                    whole[kernel.block.rows] = part
+            for wholes, parts in zip(kept, moments, strict=False):
+                store(wholes, parts)

@@ -3,8 +3,8 @@ matrix, the others stacked, (groups, each, n_in, n_out), and multiplied slice by
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Self
+from collections.abc import Iterator, Sequence
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,83 +13,13 @@ from packtrain.training.activations import activate, differentiate
 from packtrain.training.blocks import Block
 from packtrain.training.costs import output_error
 from packtrain.training.first_layer import FirstLayer
-from packtrain.training.joint import Layout, lay_out, subtract, widest
-from packtrain.training.kernel import Floats, Networks, Pass
+from packtrain.training.joint import lay_out, subtract
+from packtrain.training.kernel import Floats, Networks, Pass, Rows
+from packtrain.training.norms import bound_norms, clip_factors, square_sums
 from packtrain.training.randomness import Generators, make_dropout_generators, order_rows
 from packtrain.training.spec import Signature
-from packtrain.training.updates import Stepper
-
-# Bytes of the first layer's activations of a group of trials that are measured at a time.
-MEASURED_BYTES = 320 * 1024
-
-
-def rows_per_pass(signature: Signature) -> int:
-    """Rows that are measured at a time: a function of the signature, because the order of sums
-    follows from it."""
-    row = widest(signature.sizes[1]) * np.dtype(signature.data_type).itemsize
-    return int(np.clip(MEASURED_BYTES // row // 20 * 20, 20, 500))
-
-
-class StackedPass:
-    """Buffers for a pass of ``rows`` rows through the networks in some groups of the layout:
-    joint arrays (groups, rows, width) for the first layer where it is hidden, (groups, each,
-    rows, neurons) for the others.
-
-    Contiguous for any number of trials, because NumPy's loops may round differently where an
-    array is strided. ``by_trial`` and ``shown`` are views (groups, each, rows, neurons) of what
-    each hidden layer gives, and of what dropout lets the next one see of it.
-    """
-
-    def __init__(self, signature: Signature, layout: Layout, rows: int, groups: int) -> None:
-        dtype, outputs = np.dtype(signature.data_type), signature.sizes[-1]
-        self._layout, self._is_deep = layout, len(signature.sizes) > 2
-        self.y = np.empty((rows, outputs), dtype)
-
-        def joint() -> Floats:
-            return np.zeros((groups, rows, layout.width), dtype)
-
-        def layers() -> list[Floats]:
-            stacked = [np.empty((groups, layout.each, rows, n), dtype) for n in signature.sizes[1:]]
-            return [joint(), *stacked[1:]] if self._is_deep else stacked
-
-        self.a = layers()
-        # The first layer's weighted inputs; where it is hidden, its activations replace them.
-        self.joint = self.a[0] if self._is_deep else joint()
-        self.z = np.empty_like(self.a[-1])
-        self.delta = layers()
-        self.scratch = layers()
-        self.by_trial = self._views(self.a[:-1])
-        self.shown = self.by_trial
-        self.masks: list[Floats] = []
-        self.mask_views: list[Floats] = []
-        self.dropped: list[Floats] = []
-        self.pass_through(slice(0, groups))
-
-    def pass_through(self, groups: slice) -> None:
-        """Take the groups that the next pass is for."""
-        self.groups, each = groups, self._layout.each
-        self.trials = slice(groups.start * each, min(groups.stop * each, self._layout.trials))
-
-    def _views(self, hidden: list[Floats]) -> list[Floats]:
-        return [self._layout.by_trial(a) if a.ndim == 3 else a for a in hidden]
-
-    def make_masks(self) -> None:
-        self.dropped = [np.empty_like(a) for a in self.a[:-1]]
-        self.shown = self._views(self.dropped)
-        self.masks = [np.ones_like(a) for a in self.a[:-1]]
-        self.mask_views = self._views(self.masks)
-
-    def total(self, values: Floats, layer: int) -> NDArray[np.float64]:
-        if layer == 1 and self._is_deep:
-            values = np.ascontiguousarray(self._layout.by_trial(values))
-        return _sum_trials(self._of_trials(values))
-
-    def count_rows(self, marks: NDArray[np.bool_]) -> NDArray[np.float64]:
-        return np.asarray(np.count_nonzero(self._of_trials(marks), axis=1), np.float64)
-
-    def _of_trials(self, values: NDArray[Any]) -> NDArray[Any]:
-        count = self.trials.stop - self.trials.start
-        return values.reshape(-1, *values.shape[2:])[:count]
+from packtrain.training.stacked_pass import StackedPass, rows_per_pass, sum_trials
+from packtrain.training.updates import Coefficients, Stepper, StepPlan
 
 
 class StackedKernel:
@@ -105,23 +35,28 @@ class StackedKernel:
         self._layout = lay_out(len(block), signature.sizes[1])
         self._first = FirstLayer(block, self._layout, networks)
         self.rows_per_pass = rows_per_pass(signature)
-        # From the second layer on; biases (groups, each, 1, n_out).
-        self._weights, self._weight_velocities = (
-            [self._stack(array) for array in arrays[1:]]
-            for arrays in (networks.weights, networks.weight_velocities)
-        )
-        self._biases, self._bias_velocities = (
-            [self._stack(array[:, np.newaxis]) for array in arrays[1:]]
-            for arrays in (networks.biases, networks.bias_velocities)
-        )
+        # From the second layer on; biases (groups, each, 1, n_out); moments by layer.
+        self._weights = [self._stack(w) for w in networks.weights[1:]]
+        self._biases = [self._stack(b[:, np.newaxis]) for b in networks.biases[1:]]
+        self._moments = [
+            [self._stack(kept[layer]) for kept in networks.weight_moments]
+            for layer in self._layers[1:]
+        ]
+        self._bias_moments = [
+            [self._stack(kept[layer][:, np.newaxis]) for kept in networks.bias_moments]
+            for layer in self._layers[1:]
+        ]
         self._steps = [np.empty_like(w) for w in self._weights]
         self._scratch = [np.empty_like(w) for w in self._weights]
         self._bias_steps = [np.empty_like(b) for b in self._biases]
-        self._stepper = Stepper.of(block, self._spread)
-        self._rates: dict[int, Floats] = {}
+        self._bias_scratch = [np.empty_like(b) for b in self._biases]
+        self._plan = StepPlan(block)
+        self._stepper = Stepper(block, self._spread)
+        self._max_norm = self._layout.spread(block.max_norm, np.inf, np.float64)
         self._ones: dict[int, Floats] = {}
         self._passes: dict[tuple[int, int], StackedPass] = {}
         self._gradient: list[Floats] = []
+        self._factors: tuple[Coefficients, dict[int, Floats]] | None = None
 
     def _stack(self, array: Floats) -> Floats:
         """(B, ...) as (groups, each, ...), filled up with zeros."""
@@ -136,20 +71,20 @@ class StackedKernel:
         return self._layout.spread(values, fill, self._dtype)
 
     def networks(self) -> Networks:
-        def rest(arrays: list[Floats]) -> list[Floats]:
+        def rest(arrays: Sequence[Floats]) -> list[Floats]:
             return [self._unstack(array) for array in arrays]
 
-        weights = (self._first.weights(), *rest(self._weights))
-        biases = (self._first.biases(), *(b[:, 0] for b in rest(self._biases)))
-        if not self.block.has_momentum:
-            return Networks(weights, biases, (), ())
-        first, first_bias = self._first.velocities()
-        bias_velocities = (b[:, 0] for b in rest(self._bias_velocities))
+        def rest_biases(arrays: Sequence[Floats]) -> list[Floats]:
+            return [self._unstack(array)[:, 0] for array in arrays]
+
+        first = self._first.moments()
+        by_kind = [list(zip(*kinds, strict=True)) for kinds in (self._moments, self._bias_moments)]
+        weights, biases = [kinds or [()] * len(first) for kinds in by_kind]
         return Networks(
-            weights,
-            biases,
-            (first, *rest(self._weight_velocities)),
-            (first_bias, *bias_velocities),
+            (self._first.weights(), *rest(self._weights)),
+            (self._first.biases(), *rest_biases(self._biases)),
+            tuple((w, *rest(kept)) for (w, _), kept in zip(first, weights, strict=True)),
+            tuple((b, *rest_biases(kept)) for (_, b), kept in zip(first, biases, strict=True)),
         )
 
     def keep(self, keep: NDArray[np.bool_]) -> Self:
@@ -162,24 +97,25 @@ class StackedKernel:
             self._passes[key] = StackedPass(self._signature, self._layout, rows, groups)
         return self._passes[key]
 
-    def train_epoch(self, x: Floats, y: Floats, epoch: int) -> None:
-        batch = min(self._signature.batch_size, len(x))
-        order = order_rows(self.block.order_seed, epoch, len(x))
+    def train_epoch(self, rows: Rows, epoch: int, rate_share: NDArray[np.float64]) -> None:
+        batch = min(self._signature.batch_size, len(rows))
+        steps = -(-len(rows) // batch)
+        factors = rate_share * self.block.rate_factors(epoch, self._signature.epochs, steps)
+        order = order_rows(self.block.order_seed, epoch, len(rows))
         generators: Generators = []
         if self.block.has_dropout:
             generators = make_dropout_generators(self.block.seeds, self._layers[:-1], epoch)
         together = self._first.rows_together(batch)
-        for start in range(0, len(x), together):
-            rows = order[start : start + together]
-            self._first.begin(x, rows, batch)
-            for first in range(0, len(rows), batch):
-                part = rows[first : first + batch]
+        for start in range(0, len(rows), together):
+            places = order[start : start + together]
+            self._first.begin(rows.x, places, batch)
+            for first in range(0, len(places), batch):
+                part, step = places[first : first + batch], (start + first) // batch
                 made = self._pass_of(len(part), self._layout.groups)
-                # mode="clip" lets NumPy write straight into the buffer.
-                np.take(y, part, axis=0, out=made.y, mode="clip")
+                made.take_targets(rows, part)
                 self._first.weigh(made.joint)
                 self._forward(made, generators)
-                self._learn(made)
+                self._learn(made, self._plan.at(factors[step], (epoch - 1) * steps + step + 1))
             self._first.finish()
         self._first.end_epoch()
 
@@ -220,25 +156,52 @@ class StackedKernel:
         np.multiply(made.a[layer], made.masks[layer], out=made.dropped[layer])
         return made.shown[layer]
 
-    def _learn(self, made: StackedPass) -> None:
-        output, rows = self._signature.output_activation, len(made.y)
-        output_error(
-            self.block.cost, output, made.a[-1], made.y, made.delta[-1], made.scratch[-1], -1
-        )
-        if rows not in self._rates:
-            self._rates[rows] = self._spread(self.block.learning_rate / rows, 0)
-            self._ones[rows] = np.ones((1, rows), self._dtype)
+    def _learn(self, made: StackedPass, columns: Coefficients) -> None:
+        laid, rows = self._stepper.laid(columns), len(made.y)
+        self._find_output_error(made.y, made.row_weights, made)
         # Scaled here, the error scales every gradient that follows from it.
-        np.multiply(made.delta[-1], self._rates[rows], out=made.delta[-1])
+        np.multiply(made.delta[-1], self._error_factor(laid, rows), out=made.delta[-1])
         first = self._first.errors()
         for layer in self._layers[:0:-1]:
             delta = first if layer == 1 else made.delta[layer - 1]
             mask = made.masks[layer - 1] if self.block.has_dropout else None
             self._propagate(layer, made, delta, mask)
-            self._step(layer, made.shown[layer - 1], made.delta[layer])
+            self._find_gradient(layer, made.shown[layer - 1], made.delta[layer])
+            if not self.block.has_clip_norm:
+                self._step(layer, laid)
         if len(self._layers) == 1:
             self._layout.by_trial(first)[...] = made.delta[0]
-        self._first.step()
+        if self.block.has_clip_norm:
+            self._clip(columns)
+            for layer in self._layers[:0:-1]:
+                self._step(layer, laid)
+        self._first.step(columns)
+
+    def _error_factor(self, laid: Coefficients, rows: int) -> Floats:
+        """eta / m, or 1 / m, by the rule."""
+        if self._factors is None or self._factors[0] is not laid:
+            self._factors = laid, {}
+        known = self._factors[1]
+        if rows not in known:
+            known[rows] = laid.error / self._dtype.type(rows)
+        return known[rows]
+
+    def _find_output_error(self, y: Floats, weights: Floats | None, made: StackedPass) -> None:
+        output, a, delta = self._signature.output_activation, made.a[-1], made.delta[-1]
+        scratch = made.scratch[-1]
+        output_error(self.block.cost, output, made.z, a, y, weights, delta, scratch, -1)
+
+    def _clip(self, columns: Coefficients) -> None:
+        """Scale down the gradients whose norm over all layers exceeds the trial's bound."""
+        squares = self._first.gradient_squares()
+        for gradient in (*self._steps, *self._bias_steps):
+            squares += square_sums(self._unstack(gradient))
+        # Errors carry the rule's factor, and so do the norms.
+        factors = clip_factors(squares, self.block.clip_norm * columns.error)
+        spread = self._spread(factors, 1)
+        for gradient in (*self._steps, *self._bias_steps):
+            np.multiply(gradient, spread, out=gradient)
+        self._first.scale_errors(factors)
 
     def _propagate(self, layer: int, made: StackedPass, delta: Floats, mask: Floats | None) -> None:
         """The errors of the layer before ``layer``, in ``delta``."""
@@ -252,15 +215,23 @@ class StackedKernel:
         if derivative is not None:
             np.multiply(delta, derivative, out=delta)
 
-    def _step(self, layer: int, shown: Floats, delta: Floats) -> None:
+    def _find_gradient(self, layer: int, shown: Floats, delta: Floats) -> None:
+        """The gradient of a layer from the second on."""
+        rows = delta.shape[-2]
+        if rows not in self._ones:
+            self._ones[rows] = np.ones((1, rows), self._dtype)
+        np.matmul(self._ones[rows], delta, out=self._bias_steps[layer - 1])
+        np.matmul(shown.swapaxes(-1, -2), delta, out=self._steps[layer - 1])
+
+    def _step(self, layer: int, laid: Coefficients) -> None:
         """One step of a layer from the second on."""
         i = layer - 1
-        v = self._weight_velocities[i] if self.block.has_momentum else None
-        bias_v = self._bias_velocities[i] if self.block.has_momentum else None
-        np.matmul(self._ones[delta.shape[-2]], delta, out=self._bias_steps[i])
-        self._stepper.step_biases(self._biases[i], bias_v, self._bias_steps[i])
-        np.matmul(shown.swapaxes(-1, -2), delta, out=self._steps[i])
-        self._stepper.step_weights(self._weights[i], v, self._steps[i], self._scratch[i])
+        step, scratch = self._bias_steps[i], self._bias_scratch[i]
+        self._stepper.step_biases(laid, self._biases[i], self._bias_moments[i], step, scratch)
+        step, scratch = self._steps[i], self._scratch[i]
+        self._stepper.step_weights(laid, self._weights[i], self._moments[i], step, scratch)
+        if self.block.has_max_norm:
+            bound_norms(self._weights[i], self._max_norm, axis=-2)
 
     def forward(self, x: Floats) -> Iterator[StackedPass]:
         # A group at a time: more rows then fit the caches, and its weights serve more of them.
@@ -271,13 +242,12 @@ class StackedKernel:
             self._forward(made, [])
             yield made
 
-    def backward(self, x: Floats, y: Floats, made: Pass) -> None:
+    def backward(self, rows: Rows, made: Pass) -> None:
         assert isinstance(made, StackedPass)
         if not self._gradient:
-            joint = self._layout.zeros(x.shape[1], self._dtype)
+            joint = self._layout.zeros(rows.x.shape[1], self._dtype)
             self._gradient = [joint, *(np.zeros_like(w) for w in self._weights)]
-        output, scratch = self._signature.output_activation, made.scratch[-1]
-        output_error(self.block.cost, output, made.a[-1], y, made.delta[-1], scratch, -1)
+        self._find_output_error(rows.y, rows.weights, made)
         for layer in self._layers[:0:-1]:
             self._propagate(layer, made, made.delta[layer - 1], None)
             shown = made.by_trial[layer - 1].swapaxes(-1, -2)
@@ -287,11 +257,11 @@ class StackedKernel:
             errors = made.joint
             self._layout.by_trial(errors)[...] = made.delta[0]
         # The gradient times -1, which has the same norm.
-        subtract(x.T, errors, self._gradient[0][made.groups], self._layout)
+        subtract(rows.x.T, errors, self._gradient[0][made.groups], self._layout)
 
     def take_gradient_squares(self) -> list[NDArray[np.float64]]:
         rest = (self._unstack(gradient) for gradient in self._gradient[1:])
-        squares = [_square_sums(self._layout.unload(self._gradient[0])), *map(_square_sums, rest)]
+        squares = [square_sums(self._layout.unload(self._gradient[0])), *map(square_sums, rest)]
         for gradient in self._gradient:
             gradient[...] = 0
         return squares
@@ -300,10 +270,10 @@ class StackedKernel:
         return rows
 
     def weight_squares(self, layer: int) -> NDArray[np.float64]:
-        return _square_sums(self._layer_weights(layer))
+        return square_sums(self._layer_weights(layer))
 
     def weight_magnitudes(self, layer: int) -> NDArray[np.float64]:
-        return _sum_trials(np.abs(self._layer_weights(layer)))
+        return sum_trials(np.abs(self._layer_weights(layer)))
 
     def _layer_weights(self, layer: int) -> Floats:
         return self._unstack(self._weights[layer - 1]) if layer else self._first.weights()
@@ -313,14 +283,3 @@ class StackedKernel:
         for array in (*self._weights, *self._biases):
             finite &= np.isfinite(self._unstack(array)).all(axis=(1, 2))
         return finite
-
-
-def _sum_trials(values: Floats) -> NDArray[np.float64]:
-    # Over one contiguous axis, so that the order of the sum doesn't depend on the trials.
-    flat = values.reshape(len(values), -1)
-    return np.asarray(np.add.reduce(flat, axis=1), np.float64)
-
-
-def _square_sums(values: Floats) -> NDArray[np.float64]:
-    flat = values.reshape(len(values), -1)
-    return np.array([np.dot(row, row) for row in flat], dtype=np.float64)

@@ -1,81 +1,237 @@
-"""The step of weights and biases: w <- (1 - eta lambda / n) w - eta / m sum dC_x/dw
-(Nielsen, chapter 3; momentum as there: v <- mu v - eta grad, w <- w + v).
+"""How weights and biases follow the gradient: the rules, for arrays of any layout.
+
+L2 and L1 are part of the gradient (w <- w - eta (g + lambda/n w) is the book's (1 - eta lambda/n) w
+- eta g), but for AdamW and Lion, where L2 is a decay of its own (Loshchilov and Hutter, 2019; Chen
+et al., 2023). Moments are kept without their factors (1 - beta), which the step size takes up:
+that saves a pass over the weights for each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from packtrain.training.blocks import Block
 from packtrain.training.kernel import Floats
+from packtrain.training.spec import Rule
+
+# NAdam's momentum of step t is beta1 (1 - 0.5 * 0.96^(0.004 t)) (Dozat, 2016).
+_NADAM_BASE, _NADAM_RATE = 0.96, 0.004
+
+_BY_ERRORS = (Rule.SGD, Rule.NESTEROV)
+_DECOUPLED = (Rule.ADAMW, Rule.LION)
 
 
 @dataclass(frozen=True, eq=False)
-class Stepper:
-    """Applies gradients, which come times eta / m, to the arrays of a block's trials, in place.
+class Coefficients:
+    """What a step multiplies by, each (B,), or in the layout of what it applies to.
 
-    The coefficients, one for each trial, broadcast against the arrays, whatever their layout:
-    keep = 1 - eta lambda / n, decay = eta lambda / n, shrink = eta lambda_1 / n, and momentum.
+    ``error``: errors come times this (eta, or 1 for rules that divide by a root mean square).
+    ``keep``, ``decay``, ``shrink``: 1 - eta lambda/n; lambda/n and lambda_1/n times ``error``.
+    ``rate``, ``look``: factors of the step along the moment and along the gradient.
+    ``epsilon``: as it is added to the root of the moment that is kept.
     """
 
+    error: NDArray[Any]
     keep: NDArray[Any]
     decay: NDArray[Any]
     shrink: NDArray[Any]
     momentum: NDArray[Any]
-    has_momentum: bool
-    has_l1: bool
+    beta1: NDArray[Any]
+    beta2: NDArray[Any]
+    rate: NDArray[Any]
+    look: NDArray[Any]
+    epsilon: NDArray[Any]
 
-    @classmethod
-    def of(cls, block: Block, lay: Callable[[NDArray[np.float64], float], NDArray[Any]]) -> Stepper:
-        """The stepper of a block; ``lay`` takes a column (B,), and what fills it up, to the
-        layout of the arrays."""
-        return cls(
-            keep=lay(1 - block.decay, 1),
-            decay=lay(block.decay, 0),
-            shrink=lay(block.shrink, 0),
-            momentum=lay(block.momentum, 0),
-            has_momentum=block.has_momentum,
-            has_l1=block.has_l1,
+    def map(self, change: Callable[[str, NDArray[Any]], NDArray[Any]]) -> Self:
+        """Each of them changed."""
+        return type(self)(*(change(f.name, getattr(self, f.name)) for f in fields(self)))
+
+    def at(self, place: int) -> Self:
+        """Those at ``place`` of the first axis."""
+        return self.map(lambda _, values: values[place])
+
+
+class StepPlan:
+    """The coefficients of each step of a block, (B,) in float64."""
+
+    def __init__(self, block: Block) -> None:
+        self._block = block
+        self._is_timeless = block.rule in (*_BY_ERRORS, Rule.ADAGRAD, Rule.RMSPROP, Rule.LION)
+        self._factors: NDArray[np.float64] | None = None
+        self._found: Coefficients | None = None
+        self._product, self._product_step = np.ones(len(block)), 0
+
+    def at(self, factors: NDArray[np.float64], step: int) -> Coefficients:
+        """Those of a step, counted from 1 over the whole run; ``factors``, (B,), are the
+        schedule's. The same object as before where nothing changed."""
+        known = self._factors is not None and np.array_equal(factors, self._factors)
+        if self._found is None or not (known and self._is_timeless):
+            self._found, self._factors = self._make(factors, step), factors.copy()
+        return self._found
+
+    def _make(self, factors: NDArray[np.float64], step: int) -> Coefficients:
+        block, ones = self._block, np.ones(len(self._block))
+        eta = block.learning_rate * factors
+        error = eta if block.rule in _BY_ERRORS else ones
+        rate, look, epsilon = eta, np.zeros_like(eta), block.epsilon
+        if block.rule is Rule.RMSPROP:
+            root = np.sqrt(1 - block.beta2)
+            rate, epsilon = eta / root, epsilon / root
+        elif block.rule in (Rule.ADAM, Rule.ADAMW, Rule.NADAM):
+            root = np.sqrt((1 - block.beta2) / (1 - block.beta2**step))
+            along, look = self._adam_factors(step)
+            rate, look, epsilon = eta * along / root, eta * look / root, epsilon / root
+        return Coefficients(
+            error=error,
+            keep=1 - eta * block.l2 / block.training_rows,
+            decay=error * block.l2 / block.training_rows,
+            shrink=error * block.l1 / block.training_rows,
+            momentum=block.momentum,
+            beta1=block.beta1,
+            beta2=block.beta2,
+            rate=rate,
+            look=look,
+            epsilon=epsilon,
         )
 
-    def at(self, place: int) -> Stepper:
-        """The stepper of the arrays at ``place`` of the first axis."""
-        return replace(
-            self,
-            keep=self.keep[place],
-            decay=self.decay[place],
-            shrink=self.shrink[place],
-            momentum=self.momentum[place],
-        )
+    def _adam_factors(self, step: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Factors of the kept mean gradient and of the gradient itself."""
+        beta1 = self._block.beta1
+        if self._block.rule is not Rule.NADAM:
+            return (1 - beta1) / (1 - beta1**step), np.zeros_like(beta1)
+        if step <= self._product_step:
+            self._product, self._product_step = np.ones_like(beta1), 0
+        # In the same order whether the run was cut into segments or not.
+        for t in range(self._product_step + 1, step + 1):
+            self._product = self._product * self._nadam_momentum(t)
+        self._product_step = step
+        ahead = self._nadam_momentum(step + 1)
+        along = (1 - beta1) * ahead / (1 - self._product * ahead)
+        return along, (1 - self._nadam_momentum(step)) / (1 - self._product)
 
-    def step_weights(self, w: Floats, v: Floats | None, gradient: Floats, scratch: Floats) -> None:
-        """One step of weights; ``v`` are their velocities, where there is momentum."""
-        if v is None:
-            if self.has_l1:
-                np.sign(w, out=scratch)
-                np.multiply(scratch, self.shrink, out=scratch)
-                np.add(gradient, scratch, out=gradient)
-            np.multiply(w, self.keep, out=w)
-            np.subtract(w, gradient, out=w)
-            return
-        np.multiply(w, self.decay, out=scratch)
-        np.add(gradient, scratch, out=gradient)
-        if self.has_l1:
+    def _nadam_momentum(self, step: int) -> NDArray[np.float64]:
+        share = 1 - 0.5 * _NADAM_BASE ** (_NADAM_RATE * step)
+        return np.asarray(self._block.beta1 * share)
+
+
+class Stepper:
+    """Applies a block's rule, in place, to arrays whose layout ``lay`` takes columns (B,) to."""
+
+    def __init__(
+        self, block: Block, lay: Callable[[NDArray[np.float64], float], NDArray[Any]]
+    ) -> None:
+        self._rule, self._lay = block.rule, lay
+        self._has_l2, self._has_l1 = bool(block.l2.any()), block.has_l1
+        self._has_momentum = block.has_momentum
+        self._columns: Coefficients | None = None
+        self._laid: Coefficients | None = None
+
+    def laid(self, columns: Coefficients) -> Coefficients:
+        """``columns`` in the layout; kept while they are the same object."""
+        if columns is not self._columns or self._laid is None:
+            fills = {"keep": 1.0, "epsilon": 1.0}
+            self._laid = columns.map(lambda name, c: self._lay(c, fills.get(name, 0.0)))
+            self._columns = columns
+        return self._laid
+
+    def step_weights(
+        self, c: Coefficients, w: Floats, moments: list[Floats], g: Floats, scratch: Floats
+    ) -> None:
+        """One step of weights along the gradient ``g``, which is used up."""
+        if self._rule in _DECOUPLED or not (moments or self._has_l1):
+            np.multiply(w, c.keep, out=w)
+        elif self._has_l2:
+            np.multiply(w, c.decay, out=scratch)
+            np.add(g, scratch, out=g)
+        if self._has_l1:
             np.sign(w, out=scratch)
-            np.multiply(scratch, self.shrink, out=scratch)
-            np.add(gradient, scratch, out=gradient)
-        self.step_biases(w, v, gradient)
+            np.multiply(scratch, c.shrink, out=scratch)
+            np.add(g, scratch, out=g)
+        self.step_biases(c, w, moments, g, scratch)
 
-    def step_biases(self, b: Floats, v: Floats | None, gradient: Floats) -> None:
-        """One step of biases, which nothing regularizes."""
-        if v is None:
-            np.subtract(b, gradient, out=b)
+    def step_biases(
+        self, c: Coefficients, w: Floats, moments: list[Floats], g: Floats, scratch: Floats
+    ) -> None:
+        """One step of what is not regularized."""
+        match self._rule:
+            case Rule.SGD | Rule.NESTEROV:
+                self._step_sgd(c, w, moments, g, scratch)
+            case Rule.ADAGRAD | Rule.RMSPROP:
+                (s,) = moments
+                if self._rule is Rule.RMSPROP:
+                    np.multiply(s, c.beta2, out=s)
+                np.multiply(g, g, out=scratch)
+                np.add(s, scratch, out=s)
+                _descend(c, w, s, g, scratch)
+            case Rule.ADAM | Rule.ADAMW | Rule.NADAM:
+                self._step_adam(c, w, moments, g, scratch)
+            case Rule.LION:
+                (m,) = moments
+                np.subtract(g, m, out=scratch)
+                np.multiply(scratch, 1 - c.beta1, out=scratch)
+                np.add(scratch, m, out=scratch)
+                np.sign(scratch, out=scratch)
+                np.multiply(scratch, c.rate, out=scratch)
+                np.subtract(w, scratch, out=w)
+                np.subtract(g, m, out=g)
+                np.multiply(g, 1 - c.beta2, out=g)
+                np.add(m, g, out=m)
+
+    def _step_sgd(
+        self, c: Coefficients, w: Floats, moments: list[Floats], g: Floats, scratch: Floats
+    ) -> None:
+        if not self._has_momentum:
+            np.subtract(w, g, out=w)
             return
-        np.multiply(v, self.momentum, out=v)
-        np.subtract(v, gradient, out=v)
-        np.add(b, v, out=b)
+        (v,) = moments
+        np.multiply(v, c.momentum, out=v)
+        np.subtract(v, g, out=v)
+        if self._rule is Rule.SGD:
+            np.add(w, v, out=w)
+            return
+        np.multiply(v, c.momentum, out=scratch)
+        np.subtract(scratch, g, out=scratch)
+        np.add(w, scratch, out=w)
+
+    def _step_adam(
+        self, c: Coefficients, w: Floats, moments: list[Floats], g: Floats, scratch: Floats
+    ) -> None:
+        m, s = moments
+        np.multiply(m, c.beta1, out=m)
+        np.add(m, g, out=m)
+        np.multiply(s, c.beta2, out=s)
+        np.multiply(g, g, out=scratch)
+        np.add(s, scratch, out=s)
+        if self._rule is not Rule.NADAM:
+            _descend(c, w, s, m, scratch, spare=g)
+            return
+        np.sqrt(s, out=scratch)
+        np.add(scratch, c.epsilon, out=scratch)
+        np.multiply(g, c.look, out=g)
+        np.divide(g, scratch, out=g)
+        np.subtract(w, g, out=w)
+        np.divide(m, scratch, out=g)
+        np.multiply(g, c.rate, out=g)
+        np.subtract(w, g, out=w)
+
+
+def _descend(
+    c: Coefficients,
+    w: Floats,
+    s: Floats,
+    along: Floats,
+    scratch: Floats,
+    spare: Floats | None = None,
+) -> None:
+    """w <- w - rate along / (sqrt(s) + epsilon); ``spare`` (None: ``along``) is used up."""
+    out = along if spare is None else spare
+    np.sqrt(s, out=scratch)
+    np.add(scratch, c.epsilon, out=scratch)
+    np.divide(along, scratch, out=out)
+    np.multiply(out, c.rate, out=out)
+    np.subtract(w, out, out=w)
