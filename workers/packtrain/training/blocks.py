@@ -1,9 +1,9 @@
 """Divides a pack into blocks: trials that share every choice of arithmetic, few enough to stay
 in cache.
 
-Because the trials of a block agree on the cost, the order of the rows, and on which terms they
-have at all (momentum, L1, dropout, a decay that is more than gentle), a kernel needs no masks, and
-what a trial computes can't depend on its neighbours.
+Because the trials of a block agree on the cost, on the rows that they are shown (their order and
+noise), and on which terms they have at all (momentum, L1, dropout, a decay that is more than
+gentle), a kernel needs no masks, and what a trial computes can't depend on its neighbours.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class Block:
     rows: NDArray[np.intp]
     cost: Cost
     order_seed: int
+    input_noise: float
     seeds: NDArray[np.uint64]
     learning_rate: NDArray[np.float64]
     momentum: NDArray[np.float64]
@@ -82,7 +83,9 @@ def divide_trials(
         return
     whole = _make_block(trials, rows, training_rows)
     flags = (whole.momentum > 0, whole.l1 > 0, whole.dropout > 0, 1 - whole.decay >= GENTLE_KEEP)
-    choices = (trials.cost[rows], trials.order_seeds[rows], *flags)
+    # Noise by its bits: columns are whole numbers.
+    noise = trials.input_noise[rows].view(np.uint64)
+    choices = (trials.cost[rows], trials.order_seeds[rows], noise, *flags)
     columns = np.stack([choice.astype(np.uint64) for choice in choices], axis=1)
     _, group = np.unique(columns, axis=0, return_inverse=True)
     in_groups = np.argsort(group, kind="stable")
@@ -98,6 +101,7 @@ def _make_block(trials: Trials, rows: NDArray[np.intp], training_rows: int) -> B
         rows=rows,
         cost=trials.costs[int(trials.cost[rows[0]])],
         order_seed=int(trials.order_seeds[rows[0]]),
+        input_noise=float(trials.input_noise[rows[0]]),
         seeds=trials.seeds[rows],
         learning_rate=trials.learning_rate[rows],
         momentum=trials.momentum[rows],
