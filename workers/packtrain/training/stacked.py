@@ -15,7 +15,8 @@ from packtrain.training.costs import output_error
 from packtrain.training.first_layer import FirstLayer
 from packtrain.training.joint import Layout, lay_out, subtract, widest
 from packtrain.training.kernel import Floats, Networks, Pass
-from packtrain.training.randomness import Generators, make_dropout_generators, order_rows
+from packtrain.training.randomness import Generators, make_dropout_generators
+from packtrain.training.shown_rows import ShownRows
 from packtrain.training.spec import Signature
 from packtrain.training.updates import Stepper
 
@@ -164,16 +165,16 @@ class StackedKernel:
 
     def train_epoch(self, x: Floats, y: Floats, epoch: int) -> None:
         batch = min(self._signature.batch_size, len(x))
-        order = order_rows(self.block.order_seed, epoch, len(x))
+        shown = ShownRows(self._signature, self.block, x, epoch)
         generators: Generators = []
         if self.block.has_dropout:
             generators = make_dropout_generators(self.block.seeds, self._layers[:-1], epoch)
         together = self._first.rows_together(batch)
         for start in range(0, len(x), together):
-            rows = order[start : start + together]
-            self._first.begin(x, rows, batch)
-            for first in range(0, len(rows), batch):
-                part = rows[first : first + batch]
+            places = slice(start, min(start + together, len(x)))
+            self._first.begin(shown, places, batch)
+            for first in range(start, places.stop, batch):
+                part = shown.order[first : min(first + batch, places.stop)]
                 made = self._pass_of(len(part), self._layout.groups)
                 # mode="clip" lets NumPy write straight into the buffer.
                 np.take(y, part, axis=0, out=made.y, mode="clip")
