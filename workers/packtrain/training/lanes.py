@@ -17,7 +17,8 @@ from packtrain.training.activations import activate, differentiate
 from packtrain.training.blocks import Block
 from packtrain.training.costs import output_error
 from packtrain.training.kernel import Floats, Networks, Pass
-from packtrain.training.randomness import make_dropout_generators, order_rows
+from packtrain.training.randomness import make_dropout_generators
+from packtrain.training.shown_rows import ShownRows, changes_rows
 from packtrain.training.spec import Signature
 
 # Lanes are padded to a multiple of this, so that no axis of length 1 makes NumPy sum in another
@@ -116,12 +117,13 @@ class LaneKernel:
         generators = []
         if self.block.has_dropout:
             generators = make_dropout_generators(self.block.seeds, self._layers[:-1], epoch)
-        if batch >= len(x):
+        if batch >= len(x) and not changes_rows(self._signature, self.block):
             # All rows at once are a sum: their order is of no account.
             self._learn(x, y, self._forward(x, generators))
             return
-        order = order_rows(self.block.order_seed, epoch, len(x))
-        x, y = x[order], y[order]
+        rows_shown = ShownRows(self._signature, self.block, x, epoch)
+        x, y = np.empty_like(x), y[rows_shown.order]
+        rows_shown.take(slice(0, len(x)), x)
         for first in range(0, len(x), batch):
             rows = slice(first, first + batch)
             self._learn(x[rows], y[rows], self._forward(x[rows], generators))
