@@ -1,9 +1,10 @@
 """Divides a pack into blocks: trials that share every choice of arithmetic, few enough to stay
 in cache.
 
-Because the trials of a block agree on the cost, the order of the rows, and on which terms they
-have at all (momentum, L1, dropout, bounds of norms, a decay that is more than gentle), a kernel
-needs no masks, and what a trial computes can't depend on its neighbours.
+Because the trials of a block agree on the cost, on the rows that they are shown (their order and
+noise), and on which terms they have at all (momentum, L1, dropout, bounds of norms, a decay that
+is more than gentle), a kernel needs no masks, and what a trial computes can't depend on its
+neighbours.
 """
 
 from __future__ import annotations
@@ -23,18 +24,20 @@ GENTLE_KEEP = 0.9
 
 
 # The numbers whose being above 0 is a choice of arithmetic.
-SWITCHES = ("momentum", "l1", "dropout", "max_norm", "clip_norm")
+_SWITCHES = ("momentum", "l1", "dropout", "max_norm", "clip_norm")
+_COLUMNS = tuple(name for name in NUMBERS if name != "input_noise")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Block:
-    """B trials of a pack: ``rows`` are their places in it; the columns of :data:`NUMBERS` are
-    (B,) in float64. ``training_rows`` is n of the formulas (Nielsen, chapter 3)."""
+    """B trials of a pack: ``rows`` are their places in it; numbers are columns (B,) in float64,
+    but for the noise of the rows that they share. ``training_rows`` is n of the formulas (Nielsen, chapter 3)."""
 
     rows: NDArray[np.intp]
     cost: Cost
     rule: Rule
     order_seed: int
+    input_noise: float
     seeds: NDArray[np.uint64]
     learning_rate: NDArray[np.float64]
     momentum: NDArray[np.float64]
@@ -46,7 +49,6 @@ class Block:
     dropout: NDArray[np.float64]
     max_norm: NDArray[np.float64]
     clip_norm: NDArray[np.float64]
-    input_noise: NDArray[np.float64]
     schedule: NDArray[np.intp]
     schedules: tuple[Schedule, ...]
     training_rows: int
@@ -87,7 +89,7 @@ class Block:
 
     def select(self, keep: NDArray[Any]) -> Block:
         """The block of the trials that ``keep``, a mask or places, names."""
-        names = ("rows", "seeds", "schedule", *NUMBERS)
+        names = ("rows", "seeds", "schedule", *_COLUMNS)
         return replace(self, **{name: getattr(self, name)[keep] for name in names})
 
     def rate_factors(self, epoch: int, epochs: int, steps: int) -> NDArray[np.float64]:
@@ -134,7 +136,7 @@ def divide_trials(
         _is_gentle(numbers["learning_rate"], numbers["l2"], training_rows),
         # The rows are shared, and so is what they are shown with.
         np.unique(numbers["input_noise"], return_inverse=True)[1],
-        *(numbers[name] > 0 for name in SWITCHES),
+        *(numbers[name] > 0 for name in _SWITCHES),
     ]
     columns = np.stack([choice.astype(np.uint64) for choice in choices], axis=1)
     _, group = np.unique(columns, axis=0, return_inverse=True)
@@ -158,9 +160,10 @@ def _make_block(trials: Trials, rows: NDArray[np.intp], training_rows: int) -> B
         cost=trials.costs[int(trials.cost[rows[0]])],
         rule=trials.rules[int(trials.rule[rows[0]])],
         order_seed=int(trials.order_seeds[rows[0]]),
+        input_noise=float(trials.input_noise[rows[0]]),
         seeds=trials.seeds[rows],
         schedule=trials.schedule[rows],
         schedules=trials.schedules,
         training_rows=training_rows,
-        **{name: getattr(trials, name)[rows] for name in NUMBERS},
+        **{name: getattr(trials, name)[rows] for name in _COLUMNS},
     )

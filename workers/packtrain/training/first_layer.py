@@ -21,6 +21,7 @@ from packtrain.training.blocks import Block
 from packtrain.training.joint import Layout, multiply, subtract
 from packtrain.training.kernel import Floats, Networks
 from packtrain.training.norms import bound_norms, square_sums
+from packtrain.training.shown_rows import ShownRows
 from packtrain.training.updates import Coefficients, Stepper
 
 # Rows that share one product: of [784, 30, 10] on an EPYC 7003, more cost as much in the
@@ -58,10 +59,9 @@ class Window:
         }
         self.done = 0
 
-    def take(self, x: Floats, rows: NDArray[np.intp]) -> None:
-        """Take the rows ``rows`` of ``x``, in their order."""
-        # mode="clip" lets NumPy write straight into the buffer; the rows are in range.
-        np.take(x, rows, axis=0, out=self.x, mode="clip")
+    def take(self, rows: ShownRows, places: slice) -> None:
+        """Take the rows at ``places``, in their order."""
+        rows.take(places, self.x)
         if len(self._between) > 1:
             np.matmul(self.x, self.x.T, out=self._gram)
         for first, between in self._between.items():
@@ -128,13 +128,15 @@ class FirstLayer:
         """Rows of the mini-batches of ``batch`` rows that :meth:`begin` takes at a time."""
         return window_rows(batch) if self._is_deferred else batch
 
-    def begin(self, x: Floats, rows: NDArray[np.intp], batch: int) -> None:
-        """Take the rows ``rows`` of ``x`` for the next steps, of ``batch`` rows each."""
-        if len(rows) not in self._windows:
-            window = Window(self._layout, len(rows), x.shape[1], batch, self._dtype)
-            self._windows[len(rows)] = window
-        self._window = window = self._windows[len(rows)]
-        window.take(x, rows)
+    def begin(self, rows: ShownRows, places: slice, batch: int) -> None:
+        """Take the rows at ``places`` for the next steps, of ``batch`` rows each."""
+        count = places.stop - places.start
+        if count not in self._windows:
+            inputs = self._weights.shape[1]
+            window = Window(self._layout, count, inputs, batch, self._dtype)
+            self._windows[count] = window
+        self._window = window = self._windows[count]
+        window.take(rows, places)
         if self._is_deferred:
             multiply(window.x, self._weights, window.table[:, 1:], self._layout)
             self._note_biases(window)

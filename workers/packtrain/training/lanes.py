@@ -18,7 +18,8 @@ from packtrain.training.blocks import Block
 from packtrain.training.costs import output_error
 from packtrain.training.kernel import Floats, Networks, Pass, Rows
 from packtrain.training.norms import bound_norms, clip_factors
-from packtrain.training.randomness import make_dropout_generators, order_rows
+from packtrain.training.randomness import make_dropout_generators
+from packtrain.training.shown_rows import ShownRows, changes_rows
 from packtrain.training.spec import Signature
 from packtrain.training.updates import Coefficients, Stepper, StepPlan
 
@@ -127,11 +128,12 @@ class LaneKernel:
         generators = []
         if self.block.has_dropout:
             generators = make_dropout_generators(self.block.seeds, self._layers[:-1], epoch)
-        if steps > 1:
+        if steps > 1 or changes_rows(self._signature, self.block):
             # All rows at once are a sum: their order is of no account.
-            order = order_rows(self.block.order_seed, epoch, len(rows))
-            weights = None if rows.weights is None else rows.weights[order]
-            rows = Rows(rows.x[order], rows.y[order], weights)
+            shown = ShownRows(self._signature, self.block, rows.x, epoch)
+            x, weights = np.empty_like(rows.x), rows.weights
+            shown.take(slice(0, len(rows)), x)
+            rows = Rows(x, rows.y[shown.order], None if weights is None else weights[shown.order])
         for index in range(steps):
             part = rows.part(slice(index * batch, (index + 1) * batch))
             made = self._forward(part.x, generators)

@@ -1,4 +1,4 @@
-"""Counter-based randomness: every draw is a function of (seed, purpose, layer, epoch) alone.
+"""Counter-based randomness: a draw is a function of its seed and what it is for.
 
 No generator outlives its use, so a number does not depend on what was drawn before it, on the
 pack that a trial sits in, or on where a segment began. The generator is Philox 4x64 (Salmon et
@@ -22,14 +22,17 @@ class Purpose(IntEnum):
     INITIALIZATION = 1
     ORDER = 2
     DROPOUT = 3
+    AUGMENTATION = 4
+    NOISE = 5
 
 
 def make_generator(
-    seed: int, purpose: Purpose, *, layer: int = 0, epoch: int = 0
+    seed: int, purpose: Purpose, *, layer: int = 0, epoch: int = 0, chunk: int = 0
 ) -> np.random.Generator:
-    """A fresh generator keyed on ``seed`` (0 to 2**64 - 1), purpose, layer and epoch."""
-    # Philox counts in the counter's low words; the high ones are free to name the use.
-    counter = np.array([0, 0, layer, epoch], dtype=np.uint64)
+    """A fresh generator keyed on ``seed`` (0 to 2**64 - 1), purpose, layer, epoch and chunk: the
+    number of a part of what would be too much to draw at once."""
+    # Philox counts in the counter's lowest word; the others are free to name the use.
+    counter = np.array([0, chunk, layer, epoch], dtype=np.uint64)
     key = np.array([seed, purpose], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(key=key, counter=counter))
 

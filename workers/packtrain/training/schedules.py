@@ -60,7 +60,7 @@ def _within_period(done: Floats64, period: float, growth: float) -> Floats64:
     # Period k begins at period (growth^k - 1) / (growth - 1).
     index = np.floor(np.log1p(done * (growth - 1) / period) / np.log(growth) + 1e-12)
     begin = period * (growth**index - 1) / (growth - 1)
-    return np.clip((done - begin) / (period * growth**index), 0.0, 1.0)
+    return np.asarray(np.clip((done - begin) / (period * growth**index), 0.0, 1.0))
 
 
 def _ease(low: float, high: float, share: Floats64) -> Floats64:

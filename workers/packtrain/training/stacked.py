@@ -16,7 +16,8 @@ from packtrain.training.first_layer import FirstLayer
 from packtrain.training.joint import lay_out, subtract
 from packtrain.training.kernel import Floats, Networks, Pass, Rows
 from packtrain.training.norms import bound_norms, clip_factors, square_sums
-from packtrain.training.randomness import Generators, make_dropout_generators, order_rows
+from packtrain.training.randomness import Generators, make_dropout_generators
+from packtrain.training.shown_rows import ShownRows
 from packtrain.training.spec import Signature
 from packtrain.training.stacked_pass import StackedPass, rows_per_pass, sum_trials
 from packtrain.training.updates import Coefficients, Stepper, StepPlan
@@ -101,16 +102,16 @@ class StackedKernel:
         batch = min(self._signature.batch_size, len(rows))
         steps = -(-len(rows) // batch)
         factors = rate_share * self.block.rate_factors(epoch, self._signature.epochs, steps)
-        order = order_rows(self.block.order_seed, epoch, len(rows))
+        shown = ShownRows(self._signature, self.block, rows.x, epoch)
         generators: Generators = []
         if self.block.has_dropout:
             generators = make_dropout_generators(self.block.seeds, self._layers[:-1], epoch)
         together = self._first.rows_together(batch)
         for start in range(0, len(rows), together):
-            places = order[start : start + together]
-            self._first.begin(rows.x, places, batch)
-            for first in range(0, len(places), batch):
-                part, step = places[first : first + batch], (start + first) // batch
+            places = slice(start, min(start + together, len(rows)))
+            self._first.begin(shown, places, batch)
+            for first in range(start, places.stop, batch):
+                part, step = shown.order[first : min(first + batch, places.stop)], first // batch
                 made = self._pass_of(len(part), self._layout.groups)
                 made.take_targets(rows, part)
                 self._first.weigh(made.joint)
