@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from packtrain.training.costs import REQUIRED_OUTPUT
+from packtrain.training.activations import OUTPUT_ONLY
+from packtrain.training.costs import ALLOWED_OUTPUTS
 from packtrain.training.data import TrainingData
 from packtrain.training.metrics import METRICS
 from packtrain.training.spec import (
     NUMBERS,
     TABLES,
-    Activation,
     CostKind,
     GivenArrays,
     Number,
@@ -62,8 +62,10 @@ def _check_signature(signature: Signature) -> None:
     sizes = signature.sizes
     if len(sizes) < 2 or min(sizes) < 1:
         raise PackError("signature.sizes", f"expected two or more widths from 1, got {sizes}.")
-    if signature.hidden_activation is Activation.SOFTMAX:
-        raise PackError("signature.hidden_activation", "softmax is for outputs only.")
+    if signature.hidden_activation in OUTPUT_ONLY:
+        raise PackError(
+            "signature.hidden_activation", f"{signature.hidden_activation} is for outputs only."
+        )
     if signature.data_type not in ("float32", "float64"):
         raise PackError(
             "signature.data_type", f"expected float32 or float64, got {signature.data_type}."
@@ -94,11 +96,11 @@ def _check_trials(trials: Trials, signature: Signature) -> None:
             value = getattr(trials, name)[row]
             raise PackError(f"trials.{name}[{row}]", f"expected {expected}, got {value}.")
     for index in sorted(set(trials.cost.tolist())):
-        required = REQUIRED_OUTPUT.get(trials.costs[index].kind)
-        if required not in (None, signature.output_activation):
+        allowed = ALLOWED_OUTPUTS[trials.costs[index].kind]
+        if signature.output_activation not in allowed:
             raise PackError(
                 f"trials.costs[{index}]",
-                f"{trials.costs[index]} needs {required} outputs, "
+                f"{trials.costs[index]} needs {' or '.join(sorted(allowed))} outputs, "
                 f"got {signature.output_activation}.",
             )
     for index, initialization in enumerate(trials.initializations):
