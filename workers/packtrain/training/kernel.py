@@ -64,7 +64,8 @@ class Rows:
 class Pass(Protocol):
     """One pass of some rows through the networks of ``trials``, a part of the block: ``a`` are
     the activations of every layer from the first hidden one, ``z`` the weighted inputs of the
-    outputs; ``delta`` and ``scratch`` are free to write, of the shapes of ``a``."""
+    outputs, ``weighed`` those of hidden layers, where activations have not replaced them;
+    ``delta`` and ``scratch`` are free to write, of the shapes of ``a``."""
 
     trials: slice
 
@@ -72,6 +73,8 @@ class Pass(Protocol):
     def a(self) -> Sequence[Floats]: ...
     @property
     def z(self) -> Floats: ...
+    @property
+    def weighed(self) -> Sequence[Floats]: ...
     @property
     def delta(self) -> Sequence[Floats]: ...
     @property

@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from packtrain.training.activations import activate, differentiate
+from packtrain.training.activations import NEEDS_Z, activate, differentiate
 from packtrain.training.blocks import Block
 from packtrain.training.costs import output_error
 from packtrain.training.kernel import Floats, Networks, Pass, Rows
@@ -40,6 +40,9 @@ class LanePass:
             return [np.empty((rows, n, lanes), signature.data_type) for n in widths]
 
         self.a = layers(signature.sizes[1:])
+        # Weighted inputs of hidden layers: activations replace them where they can.
+        keeps = signature.hidden_activation in NEEDS_Z
+        self.weighed = [np.empty_like(a) for a in self.a[:-1]] if keeps else self.a[:-1]
         self.z = np.empty_like(self.a[-1])
         self.delta = layers(signature.sizes[1:])
         self.scratch = layers(signature.sizes[1:])
@@ -143,9 +146,9 @@ class LaneKernel:
         made = self._pass_of(len(x))
         shown = x[:, :, np.newaxis]
         for layer in self._layers[:-1]:
-            a = made.a[layer]
-            self._weigh(layer, shown, a, made.scratch[layer])
-            activate(self._signature.hidden_activation, a, a, 1)
+            z, a = made.weighed[layer], made.a[layer]
+            self._weigh(layer, shown, z, made.scratch[layer])
+            activate(self._signature.hidden_activation, z, a, 1)
             shown = a
             if generators:
                 shown = self._drop_out(layer, made, generators[layer])
@@ -230,7 +233,8 @@ class LaneKernel:
         if mask is not None:
             np.multiply(delta, mask, out=delta)
         activation = self._signature.hidden_activation
-        derivative = differentiate(activation, made.a[layer - 1], scratch)
+        z, a = made.weighed[layer - 1], made.a[layer - 1]
+        derivative = differentiate(activation, z, a, scratch)
         if derivative is not None:
             np.multiply(delta, derivative, out=delta)
 

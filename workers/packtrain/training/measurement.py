@@ -122,7 +122,7 @@ class Meter:
         if any(name.endswith("_cost") for name in wanted):
             scratch = made.scratch[-1]
             cost = kernel.block.cost
-            elementwise_cost(cost, made.z, outputs, y, made.delta[-1], scratch, axis)
+            elementwise_cost(cost, made.z, outputs, y, None, made.delta[-1], scratch, axis)
             yield "cost", made.total(made.delta[-1], last)
         if any(name.endswith("_accuracy") for name in wanted) and rows.labels is not None:
             labels = kernel.rows_beside(rows.labels[part])
@@ -132,7 +132,8 @@ class Meter:
         for layer, a in enumerate(made.a, start=1):
             width = self._signature.sizes[layer]
             if "saturated_share" in wanted:
-                mark_saturated(self._activation(layer), a, made.scratch[layer - 1])
+                z = made.z if layer == last else made.weighed[layer - 1]
+                mark_saturated(self._activation(layer), z, a, made.scratch[layer - 1])
                 total = made.total(made.scratch[layer - 1], layer)
                 yield f"saturated_share/{layer}", total / width
             if "sigma_prime" in wanted:
@@ -148,7 +149,8 @@ class Meter:
         if activation is Activation.SOFTMAX:
             out[...] = np.nan
             return made.total(out, layer)
-        derivative = differentiate(activation, made.a[layer - 1], out)
+        z = made.z if layer == len(made.a) else made.weighed[layer - 1]
+        derivative = differentiate(activation, z, made.a[layer - 1], out)
         if derivative is None:
             out[...] = 1
         # Derivatives of all activations here are 0 or more: no absolute value to take.

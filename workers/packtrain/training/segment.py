@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from packtrain.training.blocks import Block, divide_trials, most_moments
 from packtrain.training.checks import check_pack, check_state
 from packtrain.training.choice import block_trials, make_kernel
+from packtrain.training.costs import smooth_targets, weigh_rows
 from packtrain.training.data import TrainingData
 from packtrain.training.initializers import initialize_layer
 from packtrain.training.kernel import Floats, Kernel, Networks, Rows
@@ -146,7 +147,7 @@ class _Run:
 
     def _train_block(self, block: Block) -> None:
         kernel = make_kernel(self._pack.signature, block, self._load(block))
-        rows = Rows(self._data.x, self._data.y)
+        rows = self._rows_of(block)
         for epoch in self._epochs:
             kernel.train_epoch(rows, epoch, self._state.rate_share[kernel.block.rows])
             going = kernel.are_finite()
@@ -163,6 +164,13 @@ class _Run:
                     return
                 kernel = kernel.keep(going)
         self._store(kernel)
+
+    def _rows_of(self, block: Block) -> Rows:
+        """The training rows as the block's cost takes them."""
+        y = self._data.y
+        weights = weigh_rows(block.cost, y)
+        column = None if weights is None else weights[:, np.newaxis]
+        return Rows(self._data.x, smooth_targets(block.cost, y), column)
 
     def _record(self, kernel: Kernel, epoch: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Record the metrics of the epoch; whether all measured costs are finite, and which

@@ -125,10 +125,10 @@ class StackedKernel:
         hidden, output = self._signature.hidden_activation, self._signature.output_activation
         shown = None
         for layer in self._layers[:-1]:
-            a = made.a[layer]
+            z = made.weighed[layer]
             if shown is not None:
-                self._weigh(layer, shown, a, made.groups)
-            activate(hidden, a, a, -1)
+                self._weigh(layer, shown, z, made.groups)
+            activate(hidden, z, made.a[layer], -1)
             shown = made.by_trial[layer]
             if generators:
                 shown = self._drop_out(layer, made, generators[layer])
@@ -212,7 +212,8 @@ class StackedKernel:
         if mask is not None:
             np.multiply(delta, mask, out=delta)
         activation, scratch = self._signature.hidden_activation, made.scratch[layer - 1]
-        derivative = differentiate(activation, made.a[layer - 1], scratch)
+        z, a = made.weighed[layer - 1], made.a[layer - 1]
+        derivative = differentiate(activation, z, a, scratch)
         if derivative is not None:
             np.multiply(delta, derivative, out=delta)
 

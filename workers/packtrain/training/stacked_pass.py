@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from packtrain.training.activations import NEEDS_Z
 from packtrain.training.joint import Layout, widest
 from packtrain.training.kernel import Floats, Rows
 from packtrain.training.spec import Signature
@@ -46,8 +47,10 @@ class StackedPass:
             return [joint(), *stacked[1:]] if self._is_deep else stacked
 
         self.a = layers()
-        # The first layer's weighted inputs; where it is hidden, its activations replace them.
-        self.joint = self.a[0] if self._is_deep else joint()
+        # Weighted inputs of hidden layers: activations replace them where they can.
+        keeps = signature.hidden_activation in NEEDS_Z
+        self.weighed = [np.zeros_like(a) for a in self.a[:-1]] if keeps else self.a[:-1]
+        self.joint = self.weighed[0] if self._is_deep else joint()
         self.z = np.empty_like(self.a[-1])
         self.delta = layers()
         self.scratch = layers()
