@@ -163,7 +163,11 @@ class Coordinator:
             await self._store.finish_cancelling(job.uid)
 
     async def _train_pack(
-        self, run: _JobRun, record: PackRecord, group: TrialGroup, ended: set[int]
+        self,
+        run: _JobRun,
+        record: PackRecord,
+        group: TrialGroup,
+        ended: dict[int, TrialState],
     ) -> None:
         uid = run.job.uid
         model_path = self._models_dir / uid / f"{record.index}.safetensors"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from packtrain.service.planner import TrialGroup, pack_of, segment_epochs_limit
 from packtrain.service.records import EndedTrials, MetricsRecorded, PackRecord
 from packtrain.service.states import TrialState
+from packtrain.training import Plateau
 from packtrain.workers import Segment, SegmentResult
 
 # Long enough that handing over costs a hundredth, short enough to follow, cancel and share.
@@ -27,7 +28,7 @@ class PackRun:
         uid: str,
         record: PackRecord,
         group: TrialGroup,
-        ended: set[int],
+        ended: Mapping[int, TrialState],
         model_path: Path,
     ) -> None:
         self.index = record.index
@@ -37,7 +38,9 @@ class PackRun:
         self._key = f"{uid}/{record.index}"
         self._group = group
         self._model_path = model_path
-        self._trials = np.array([t for t in record.trials.tolist() if t not in ended], np.int32)
+        self._trials = _trials_left(record.trials, ended)
+        self._can_end_early = _can_end_early(group)
+        self._all_ended = False
         self._epoch = 0
         self._attempt = 0
         self._rows: NDArray[np.intp] | None = None
@@ -47,7 +50,7 @@ class PackRun:
     @property
     def is_over(self) -> bool:
         """No trial is left, or all epochs are trained."""
-        return len(self._trials) == 0 or self._epoch >= self.total
+        return len(self._trials) == 0 or self._all_ended or self._epoch >= self.total
 
     @property
     def state_key(self) -> str:
@@ -67,8 +70,9 @@ class PackRun:
             record_after=self.recorded,
             rows=self._rows,
             expected_seconds=epochs * self._epoch_seconds,
-            model_path=self._model_path if last else None,
-            trial_indices=self._trials if last else None,
+            model_path=self._model_path if last or self._can_end_early else None,
+            model_if_ended=not last,
+            trial_indices=self._trials if last or self._can_end_early else None,
         )
 
     def begin_again(self) -> None:
@@ -83,17 +87,22 @@ class PackRun:
         self._epoch_seconds = max(result.seconds / segment.epochs, 1e-7)
         self._target_seconds = SEGMENT_SECONDS
         trials, metrics = self._trials, result.metrics
+        # Trials that a rule stopped stay, at no cost: the model at the end holds them too.
         alive = metrics.diverged_at == 0
         self._rows = None if alive.all() else np.flatnonzero(alive)
         self._trials = trials[alive]
+        self._all_ended = bool((metrics.stopped_at[alive] > 0).all())
         if self._epoch <= self.recorded:
             return None
+        known = (metrics.stopped_at > 0) & (metrics.stopped_at <= self.recorded)
+        values = metrics.values[~known] if known.any() else metrics.values
         recording = Recording(
             pack_index=self.index,
             from_epoch=self.recorded,
             to_epoch=self._epoch,
-            block=MetricsRecorded(trials, metrics.first_epoch, metrics.names, metrics.values),
-            diverged_at=metrics.diverged_at,
+            block=MetricsRecorded(trials[~known], metrics.first_epoch, metrics.names, values),
+            diverged_at=metrics.diverged_at[~known],
+            stopped_at=metrics.stopped_at[~known],
             is_last=self._epoch >= self.total,
         )
         self.recorded = self._epoch
@@ -117,6 +126,7 @@ class Recording:
         to_epoch: int,
         block: MetricsRecorded,
         diverged_at: NDArray[np.int32],
+        stopped_at: NDArray[np.int32],
         *,
         is_last: bool,
     ) -> None:
@@ -125,12 +135,14 @@ class Recording:
         self.to_epoch = to_epoch
         self.block = block
         self._diverged_at = diverged_at
+        self._stopped_at = stopped_at
         self._is_last = is_last
 
     @property
     def trial_epochs(self) -> int:
         """Epochs that it adds, summed over trials."""
-        reached = np.where(self._diverged_at > 0, self._diverged_at, self.to_epoch)
+        ended_at = np.maximum(self._diverged_at, self._stopped_at)
+        reached = np.where(ended_at > 0, ended_at, self.to_epoch)
         return int((reached - self.from_epoch).sum())
 
     def ended(self) -> Iterator[EndedTrials]:
@@ -138,13 +150,31 @@ class Recording:
         diverged = np.flatnonzero(self._diverged_at)
         if len(diverged):
             yield self._ending(TrialState.DIVERGED, diverged, self._diverged_at[diverged])
-        finished = np.flatnonzero(self._diverged_at == 0)
-        if self._is_last and len(finished):
-            epochs = np.full(len(finished), self.to_epoch, np.int32)
-            yield self._ending(TrialState.SUCCEEDED, finished, epochs)
+        last_epochs = np.where(self._stopped_at > 0, self._stopped_at, self.to_epoch)
+        finished = self._diverged_at == 0
+        if not self._is_last:
+            finished &= self._stopped_at > 0
+        rows = np.flatnonzero(finished)
+        if len(rows):
+            yield self._ending(TrialState.SUCCEEDED, rows, last_epochs[rows].astype(np.int32))
 
     def _ending(
         self, state: TrialState, rows: NDArray[np.intp], epochs: NDArray[np.int32]
     ) -> EndedTrials:
         final = self.block.values[rows, epochs - self.block.first_epoch]
         return EndedTrials(state, self.block.trials[rows], epochs, final)
+
+
+def _trials_left(trials: NDArray[np.int32], ended: Mapping[int, TrialState]) -> NDArray[np.int32]:
+    """The trials that train: all that a rule has stopped too, until all have ended, because the
+    pack's model, which is written then, holds their weights."""
+    if all(trial in ended for trial in trials.tolist()):
+        return trials[:0]
+    left = [t for t in trials.tolist() if ended.get(t) in (None, TrialState.SUCCEEDED)]
+    return np.array(left, np.int32)
+
+
+def _can_end_early(group: TrialGroup) -> bool:
+    signature, schedules = group.pack.signature, group.pack.trials.schedules
+    plateaus = any(isinstance(schedule.shape, Plateau) for schedule in schedules)
+    return bool(signature.patience or signature.target or plateaus)

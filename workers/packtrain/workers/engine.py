@@ -35,7 +35,8 @@ class Segment:
     go on (None: all); ``pack`` is already the pack of these rows. Epochs up to ``record_after``
     are trained but not measured: they were recorded before. ``expected_seconds`` is a guess, for
     the deadline of a segment that none was measured for. Where ``model_path`` is given, the
-    end state is written there before the segment's result is told, with ``trial_indices``.
+    end state is written there before the segment's result is told, with ``trial_indices``; with
+    ``model_if_ended`` only where every trial has ended.
     """
 
     pack_key: str
@@ -47,7 +48,15 @@ class Segment:
     rows: NDArray[np.intp] | None = None
     expected_seconds: float = 0.0
     model_path: Path | None = None
+    model_if_ended: bool = False
     trial_indices: NDArray[np.int32] | None = None
+
+    def wants_model(self, metrics: SegmentMetrics) -> bool:
+        """Whether the end state is to be written, now that its metrics are known."""
+        if self.model_path is None:
+            return False
+        ended = (metrics.diverged_at > 0) | (metrics.stopped_at > 0)
+        return bool(ended.all()) or not self.model_if_ended
 
 
 @dataclass(frozen=True, eq=False)

@@ -134,7 +134,8 @@ def _train(segment: Segment, held: PackState | None) -> tuple[PackState, Segment
         record_after=segment.record_after,
         rows=segment.rows,
     )
-    segment_runner.write_end_state(segment, state)
+    if segment.wants_model(metrics):
+        segment_runner.write_end_state(segment, state)
     return state, metrics, seconds
 
 

@@ -77,7 +77,7 @@ class RayEngine:
         claim = self._states.claim(segment)
         try:
             state, metrics, seconds = await self._run_until_done(segment, claim)
-            if segment.model_path is not None:
+            if segment.wants_model(metrics):
                 await asyncio.to_thread(_write_model, segment, state)
             self._states.store(claim, state, seconds)
         finally:

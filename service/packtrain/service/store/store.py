@@ -151,8 +151,8 @@ class Store:
         """In the order of their index."""
         return await self._database.read(partial(training.list_packs, uid=uid))
 
-    async def ended_trials(self, uid: str) -> set[int]:
-        """Indices of the trials that have ended."""
+    async def ended_trials(self, uid: str) -> dict[int, TrialState]:
+        """The trials that have ended, by index, and how."""
         return await self._database.read(partial(training.ended_trials, uid=uid))
 
     async def start_pack(self, uid: str, pack_index: int) -> None:

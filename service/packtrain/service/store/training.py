@@ -152,9 +152,10 @@ def _to_pack(row: Row[Any]) -> PackRecord:
     )
 
 
-def ended_trials(connection: Connection, uid: str) -> set[int]:
+def ended_trials(connection: Connection, uid: str) -> dict[int, TrialState]:
     """See Store.ended_trials."""
-    return set(connection.execute(select(_T.trial_index).where(_T.job_uid == uid)).scalars())
+    found = connection.execute(select(_T.trial_index, _T.state).where(_T.job_uid == uid))
+    return {index: TrialState(state) for index, state in found}
 
 
 def start_pack(connection: Connection, uid: str, pack_index: int) -> None:
@@ -260,7 +261,7 @@ def list_trials(
     found = _ended_records(connection, job.uid, packs, first, limit, states)
     if {TrialState.QUEUED, TrialState.RUNNING} & set(states):
         everything = np.arange(first, job.trials, dtype=np.int32)
-        going = _running_records(packs, everything, ended_trials(connection, job.uid))
+        going = _running_records(packs, everything, set(ended_trials(connection, job.uid)))
         found += [r for r in going if r.state in states]
     return sorted(found, key=lambda r: r.index)[:limit]
 
