@@ -138,7 +138,7 @@ async def test_wrong_origins_are_refused(api: Any, moons: MakeSpec) -> None:
             {"rest": spec_pb2.Initialization(arrays=spec_pb2.GivenArrays())},
             None,
             "rest",
-            "can't be arrays",
+            "be arrays: give a random or a constant one",
         ),
         (
             {"rest": spec_pb2.Initialization(he=spec_pb2.He(distribution=9))},

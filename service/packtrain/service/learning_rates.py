@@ -34,13 +34,13 @@ def find_rates(rates: NDArray[np.float64], costs: NDArray[np.float32]) -> RateFi
     if costs.shape[:1] != rates.shape or costs.ndim != 2 or costs.shape[1] < 1:
         raise ValueError(f"costs: expected shape ({len(rates)}, epochs), got {costs.shape}.")
     costs = costs.astype(np.float64)
-    finite = np.isfinite(costs).all(axis=1)
+    finite = np.asarray(np.isfinite(costs).all(axis=1))
     # Compared as though it had diverged, without arithmetic on infinities.
     costs = np.where(finite[:, None], costs, np.nan)
     first, last = costs[:, 0], costs[:, -1]
     step = _ROUNDING * np.abs(first)
-    fell: NDArray[np.bool_] = (last < first - step) & (costs <= (first + step)[:, None]).all(axis=1)
-    still = (np.abs(costs - first[:, None]) <= step[:, None]).all(axis=1)
+    fell = (last < first - step) & np.all(costs <= (first + step)[:, None], axis=1)
+    still = np.all(np.abs(costs - first[:, None]) <= step[:, None], axis=1)
     works = fell | (still & ~np.logical_or.accumulate(fell))
     run = len(rates) if works.all() else int(np.argmin(works))
     threshold = float(rates[run - 1]) if fell[:run].any() else None
