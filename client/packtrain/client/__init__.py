@@ -34,7 +34,9 @@ from packtrain.client.errors import (
 )
 from packtrain.client.events import Event, Heartbeat, JobChanged, MetricsReceived, TrialsChanged
 from packtrain.client.handles import JobHandle
+from packtrain.client.learning_rates import LearningRateFinding, LearningRateRange
 from packtrain.client.models import Model
+from packtrain.client.origins import FromModel
 from packtrain.client.resources import (
     Dataset,
     Failure,
@@ -98,6 +100,7 @@ __all__ = [
     "Event",
     "FailedPrecondition",
     "Failure",
+    "FromModel",
     "GivenArrays",
     "Grid",
     "He",
@@ -113,6 +116,8 @@ __all__ = [
     "JobProgress",
     "JobSpec",
     "JobState",
+    "LearningRateFinding",
+    "LearningRateRange",
     "LogLikelihood",
     "MetricInfo",
     "MetricsReceived",

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from packtrain.client.commands import datasets, jobs, results, service, submit, trials
+from packtrain.client.commands import datasets, jobs, rates, results, service, submit, trials
 from packtrain.client.commands.failures import CommandGroup
 
 app = typer.Typer(
@@ -56,6 +56,7 @@ for _command in (
     submit.run,
     submit.submit,
     submit.watch,
+    rates.find_rate,
     jobs.jobs,
     jobs.show,
     trials.trials,

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from packtrain.client.learning_rates import LearningRateFinding
 from packtrain.client.names import dataset_id, job_id
 
 
@@ -80,7 +81,8 @@ class Job:
 
     ``spec`` is the contract's JSON form with every default filled in, by the proto's names
     (batch_size); ``create_job`` takes it, and so does a specification file.
-    ``layer_sizes`` is empty where trials differ.
+    ``layer_sizes`` is empty where trials differ. ``learning_rate_finding`` is what a
+    LearningRateRange found, once the job has SUCCEEDED.
     """
 
     name: str
@@ -95,6 +97,7 @@ class Job:
     metrics: tuple[str, ...]
     layer_sizes: tuple[int, ...]
     etag: str
+    learning_rate_finding: LearningRateFinding | None = None
 
     @property
     def id(self) -> str:

@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike
 
 from packtrain.client.domains import Domain
 from packtrain.client.errors import SpecError
+from packtrain.client.learning_rates import LearningRateRange
+from packtrain.client.origins import FromModel
 from packtrain.client.selections import DatasetSelection, InlineDataset, Synthetic, check_word
 
 Activation = Literal["sigmoid", "tanh", "relu", "identity", "softmax"]
@@ -145,7 +147,9 @@ class RandomSearch:
 
 
 Cost: TypeAlias = Quadratic | CrossEntropy | LogLikelihood
-Initialization: TypeAlias = ScaledGaussian | UnitGaussian | Xavier | He | Constant | GivenArrays
+Initialization: TypeAlias = (
+    ScaledGaussian | UnitGaussian | Xavier | He | Constant | GivenArrays | FromModel
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +175,7 @@ class JobSpec:
     data_type: DataType | None = None
     metrics: Sequence[str] = ()
     measure_every: int | None = None
-    search: Grid | RandomSearch | None = None
+    search: Grid | RandomSearch | LearningRateRange | None = None
 
     def __post_init__(self) -> None:
         check_word("data_type", self.data_type, DataType)

@@ -10,7 +10,9 @@ import asyncio
 import contextlib
 from pathlib import Path
 
+import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 from packtrain.service.contract import Planner
 from packtrain.service.errors import (
@@ -19,6 +21,7 @@ from packtrain.service.errors import (
     ServiceError,
     StoreUnavailableError,
 )
+from packtrain.service.findings import find_learning_rates
 from packtrain.service.pack_run import PackRun, Recording
 from packtrain.service.planner import TrialGroup
 from packtrain.service.records import ActiveJob, Failure, PackRecord
@@ -128,15 +131,15 @@ class Coordinator:
 
     async def _train_job(self, run: _JobRun) -> None:
         uid = run.job.uid
+        rates = None
         if not run.cancelling:
             record = await self._store.get_job(run.job.job_id)
             try:
-                expansion = await asyncio.to_thread(
-                    self._planner.expand_stored, record.spec, record.datasets
-                )
+                expansion = await asyncio.to_thread(self._planner.expand_stored, record)
             except ServiceError as error:
                 await self._fail_job(uid, Failure("DATA_UNREADABLE", error.message))
                 return
+            rates = expansion.range_rates
             ended = await self._store.ended_trials(uid)
             packs = await self._store.list_packs(uid)
             try:
@@ -149,16 +152,19 @@ class Coordinator:
         if run.cancelling:
             await self._store.finish_cancelling(uid)
         else:
-            await self._finish_job(run.job)
+            await self._finish_job(run.job, rates)
 
-    async def _finish_job(self, job: ActiveJob) -> None:
+    async def _finish_job(self, job: ActiveJob, rates: NDArray[np.float64] | None) -> None:
         now = await self._store.get_job(job.job_id)
         state, failure = JobState.SUCCEEDED, None
         if now.counts[TrialState.FAILED] == now.trials:
             failed = await self._store.list_trials(now, 0, 1, [TrialState.FAILED])
             state, failure = JobState.FAILED, failed[0].failure
+        finding = None
+        if rates is not None and failure is None:
+            finding = await find_learning_rates(self._store, now, rates)
         try:
-            await self._store.finish_job(job.uid, state, failure)
+            await self._store.finish_job(job.uid, state, failure, finding)
         except IllegalTransitionError:
             await self._store.finish_cancelling(job.uid)
 

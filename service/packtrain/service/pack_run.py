@@ -63,7 +63,7 @@ class PackRun:
         last = self._epoch + epochs >= self.total
         return Segment(
             pack_key=self.state_key,
-            pack=pack_of(self._group, self._trials),
+            pack=pack_of(self._group, self._trials, begins=self._epoch == 0),
             data=self._group.data,
             start_epoch=self._epoch,
             epochs=epochs,

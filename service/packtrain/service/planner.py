@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from packtrain.training import (
     Pack,
+    ScaledGaussian,
     epoch_operations,
     metric_names,
     most_moments,
@@ -84,9 +85,16 @@ class PlannedPack:
     memory_bytes: int
 
 
-def pack_of(group: TrialGroup, trials: NDArray[np.int32]) -> Pack:
-    """The pack of these trials of the group."""
-    return group.pack.select(np.searchsorted(group.indices, trials).astype(np.intp))
+def pack_of(group: TrialGroup, trials: NDArray[np.int32], *, begins: bool = True) -> Pack:
+    """The pack of these trials of the group. It travels with every segment: the arrays that its
+    networks begin from are those of its own trials, and only where it ``begins``."""
+    pack = group.pack.select(np.searchsorted(group.indices, trials).astype(np.intp))
+    table = pack.trials.initializations
+    used, which = np.unique(pack.trials.initialization, return_inverse=True)
+    entries = tuple(table[i] for i in used) if begins else (ScaledGaussian(),)
+    column = which.astype(np.intp) if begins else np.zeros(len(trials), np.intp)
+    started = replace(pack.trials, initialization=column, initializations=entries)
+    return replace(pack, trials=started)
 
 
 def memory_bytes(group: TrialGroup, trials: int) -> int:

@@ -8,6 +8,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from packtrain.service.learning_rates import RateFinding
 from packtrain.service.states import JobState, TrialState
 
 
@@ -21,8 +22,9 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class JobRecord:
-    """A job. ``spec`` is the resolved specification and ``plan`` what it was
-    thought to cost, serialized; ``order`` grows with each job."""
+    """A job. ``spec`` is the resolved specification and ``plan`` what it was thought to cost,
+    serialized; ``order`` grows with each job; ``networks`` is the digest of those that it begins
+    from; ``finding`` is what a learning-rate range found, once it has ended."""
 
     job_id: str
     uid: str
@@ -42,6 +44,8 @@ class JobRecord:
     metrics: tuple[str, ...]
     layer_sizes: tuple[int, ...]
     datasets: tuple[str, ...]
+    networks: str | None
+    finding: RateFinding | None
 
     @property
     def etag(self) -> str:
@@ -81,6 +85,7 @@ class NewJob:
     layer_sizes: tuple[int, ...]
     datasets: tuple[str, ...]
     packs: tuple[NewPack, ...]
+    networks: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

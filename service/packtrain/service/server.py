@@ -27,8 +27,10 @@ from packtrain.service.contract import Planner
 from packtrain.service.coordinator import Coordinator
 from packtrain.service.datasets import Catalog
 from packtrain.service.errors import StoreUnavailableError
+from packtrain.service.networks import NetworkStore
 from packtrain.service.settings import Settings
 from packtrain.service.store import Database, Store
+from packtrain.service.trained_networks import TrainedNetworks
 from packtrain.v1 import (
     dataset_service_pb2,
     dataset_service_pb2_grpc,
@@ -149,8 +151,10 @@ async def _start(
     )
     models_dir = settings.data_dir / "models"
     await asyncio.to_thread(models_dir.mkdir, exist_ok=True)
-    await _sweep(store, catalog, models_dir)
-    planner = Planner(catalog, settings.workers, settings.limits)
+    networks = await asyncio.to_thread(NetworkStore, settings.data_dir / "networks")
+    await _sweep(store, catalog, networks, models_dir)
+    trained = TrainedNetworks(store, models_dir)
+    planner = Planner(catalog, settings.workers, settings.limits, trained, networks)
     engine = make_engine(settings, lambda: coordinator.wake())
     coordinator = Coordinator(store, engine, planner, models_dir)
     health = HealthServicer()
@@ -177,7 +181,7 @@ async def _start(
         raise
     tasks = [
         asyncio.create_task(coordinator.run(), name="coordinator"),
-        asyncio.create_task(_sweep_hourly(store, catalog, models_dir), name="sweeper"),
+        asyncio.create_task(_sweep_hourly(store, catalog, networks, models_dir), name="sweeper"),
     ]
     for task in tasks:
         task.add_done_callback(_tell_crash)
@@ -223,24 +227,29 @@ def _open_data_dir(data_dir: Path) -> IO[str]:
     return lock
 
 
-async def _sweep_hourly(store: Store, catalog: Catalog, models_dir: Path) -> None:
+async def _sweep_hourly(
+    store: Store, catalog: Catalog, networks: NetworkStore, models_dir: Path
+) -> None:
     while True:
         await asyncio.sleep(_SWEEP_SECONDS)
         try:
-            await _sweep(store, catalog, models_dir)
+            await _sweep(store, catalog, networks, models_dir)
         except (OSError, StoreUnavailableError) as error:
             log.warning("sweep_failed", error=str(error))
 
 
-async def _sweep(store: Store, catalog: Catalog, models_dir: Path) -> None:
-    """Remove what a crash left between two steps of a deletion, and data that no job uses."""
+async def _sweep(store: Store, catalog: Catalog, networks: NetworkStore, models_dir: Path) -> None:
+    """Remove what a crash left between two steps of a deletion, and data and networks that no
+    job uses."""
     # Read before the jobs are: a job that is created meanwhile has no directory here.
     directories = await asyncio.to_thread(_list_directory, models_dir)
     uids = await store.all_uids()
     in_use = await store.datasets_in_use()
+    begun_from = await store.networks_in_use()
 
     def sweep() -> None:
         catalog.release(in_use)
+        networks.release(begun_from)
         for directory in directories:
             if directory.name not in uids:
                 shutil.rmtree(directory, ignore_errors=True)

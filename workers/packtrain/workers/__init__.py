@@ -11,7 +11,7 @@ from packtrain.workers.engine import (
     StateLostError,
 )
 from packtrain.workers.local_engine import LocalEngine
-from packtrain.workers.model_file import read_model
+from packtrain.workers.model_file import read_model, write_tensors
 from packtrain.workers.supervisor import SupervisedEngine
 
 __all__ = [
@@ -26,4 +26,5 @@ __all__ = [
     "StateLostError",
     "SupervisedEngine",
     "read_model",
+    "write_tensors",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -77,11 +78,15 @@ def read_model(path: Path, trial_index: int) -> bytes:
             if name != TRIALS
         }
         metadata = file.metadata()
-    return _with_sorted_header(save(tensors, metadata))
+    return write_tensors(tensors, metadata)
 
 
-def _with_sorted_header(content: bytes) -> bytes:
-    """The library writes the header's keys in any order; one model should be one file."""
+def write_tensors(
+    tensors: Mapping[str, NDArray[np.generic]], metadata: dict[str, str] | None = None
+) -> bytes:
+    """Contiguous tensors as the content of a safetensors file: the same bytes each time, where
+    the library writes the header's keys in any order."""
+    content: bytes = save(dict(tensors), metadata)
     end = 8 + int.from_bytes(content[:8], "little")
     header = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)

@@ -43,7 +43,7 @@ def submit(
 
     Example: packtrain submit digits.yaml --job-id my-sweep
     """
-    document = _read_spec(spec)
+    document = read_spec_file(spec)
     with connect(ctx) as client:
         created = client.create_job(document, job_id, validate_only=validate_only)
     if as_json:
@@ -64,7 +64,7 @@ def run(
 
     Example: packtrain run digits.yaml
     """
-    document = _read_spec(spec)
+    document = read_spec_file(spec)
     with connect(ctx) as client:
         created = client.create_job(document, job_id)
         if as_json:
@@ -108,7 +108,8 @@ def watch(
         raise typer.Exit(follow(client, client.get_job(job), events, as_json=as_json))
 
 
-def _read_spec(path: str) -> dict[str, Any]:
+def read_spec_file(path: str) -> dict[str, Any]:
+    """The specification in a file, in JSON form; where the name is a job's, a hint and an exit."""
     try:
         return read_spec(path)
     except FileNotFoundError as error:

@@ -1,6 +1,7 @@
 """The only modules of the client in which the contract's messages meet typed objects."""
 
 from packtrain.client.converters.documents import parse_document
+from packtrain.client.converters.ranges import range_document
 from packtrain.client.converters.requests import (
     create_job_request,
     job_states,
@@ -25,6 +26,7 @@ __all__ = [
     "create_job_request",
     "job_states",
     "parse_document",
+    "range_document",
     "read_dataset",
     "read_event",
     "read_job",

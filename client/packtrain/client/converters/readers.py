@@ -15,7 +15,8 @@ import numpy as np
 from packtrain.client import selections, spec
 from packtrain.client.domains import Choice, Domain
 from packtrain.client.errors import SpecError
-from packtrain.client.names import dataset_name
+from packtrain.client.names import dataset_name, job_name
+from packtrain.client.origins import FromModel
 
 Fields = dict[str, Any]
 
@@ -30,6 +31,7 @@ ALTERNATIVES: dict[type[Any], str] = {
     spec.He: "he",
     spec.Constant: "constant",
     spec.GivenArrays: "arrays",
+    FromModel: "model",
     spec.SGD: "sgd",
 }
 
@@ -151,6 +153,21 @@ def _read_arrays(value: Any) -> Fields | None:
     return {"layers": [{"weights": _flat(w), "biases": _flat(b)} for w, b in pairs]}
 
 
+def _read_model(value: Any) -> Fields | None:
+    if not isinstance(value, FromModel):
+        return None
+    found = _own(value)
+    if isinstance(value.job, Choice):
+        found["job"] = Choice(tuple(_job_name(job) for job in value.job.values))
+    elif not isinstance(value.job, Domain):
+        found["job"] = _job_name(value.job)
+    return found
+
+
+def _job_name(job: Any) -> str:
+    return job_name(getattr(job, "name", job))
+
+
 def _flat(array: Any) -> list[float]:
     flat: list[float] = np.asarray(array, np.float64).ravel().tolist()
     return flat
@@ -179,10 +196,12 @@ READERS: dict[str, tuple[Callable[[Any], Fields | None], str]] = {
             spec.He,
             spec.Constant,
             spec.GivenArrays,
+            FromModel,
         ),
-        "ScaledGaussian(), UnitGaussian(), Xavier(), He(), Constant() or GivenArrays()",
+        "ScaledGaussian(), UnitGaussian(), Xavier(), He(), Constant(), GivenArrays() or FromModel()",
     ),
     "GivenArrays": (_read_arrays, "GivenArrays()"),
+    "ModelInitialization": (_read_model, "FromModel()"),
     "Regularization": (_of(spec.Regularization), "Regularization()"),
     "Optimizer": (_one_of(spec.SGD), "SGD()"),
 }

@@ -16,6 +16,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from packtrain.client import events, resources
 from packtrain.client.converters.documents import enum_words
 from packtrain.client.errors import ProtocolError
+from packtrain.client.learning_rates import LearningRateFinding
 from packtrain.client.models import Model
 from packtrain.client.results import Block, Results
 from packtrain.v1 import dataset_service_pb2, job_pb2, server_service_pb2, training_service_pb2
@@ -37,6 +38,7 @@ def read_job(message: job_pb2.Job) -> resources.Job:
         metrics=tuple(message.metrics),
         layer_sizes=tuple(message.layer_sizes),
         etag=message.etag,
+        learning_rate_finding=_finding(message),
     )
 
 
@@ -181,6 +183,14 @@ def _failure(message: Any) -> resources.Failure | None:
     if not message.HasField("failure"):
         return None
     return resources.Failure(reason=message.failure.reason, message=message.failure.message)
+
+
+def _finding(message: job_pb2.Job) -> LearningRateFinding | None:
+    if not message.HasField("learning_rate_finding"):
+        return None
+    found = message.learning_rate_finding
+    values = {n: getattr(found, n) if found.HasField(n) else None for n in _names(found)}
+    return LearningRateFinding(**values)
 
 
 def _plain(value: Any) -> Any:

@@ -20,6 +20,7 @@ from packtrain.client import spec
 from packtrain.client.converters.documents import descriptor_of, enum_words, parse_document
 from packtrain.client.converters.readers import read_fields
 from packtrain.client.errors import SpecError
+from packtrain.client.learning_rates import LearningRateRange
 from packtrain.v1 import spec_pb2
 
 # Whole numbers above this are not exact in a JSON number; proto JSON takes them as text.
@@ -140,9 +141,16 @@ def _json_form(field: FieldDescriptor, value: Any, path: str) -> Any:
 
 def _write_search(
     message: spec_pb2.JobSpec,
-    search: spec.Grid | spec.RandomSearch | None,
+    search: spec.Grid | spec.RandomSearch | LearningRateRange | None,
     parameters: list[spec_pb2.Parameter],
 ) -> None:
+    if isinstance(search, LearningRateRange):
+        if parameters:
+            raise SpecError(
+                parameters[0].path, "holds a domain, and a LearningRateRange has no other search"
+            )
+        _write(message.search.learning_rate_range, search, "search.learning_rate_range", None)
+        return
     if not parameters:
         if search is not None:
             raise SpecError("search", "no field holds a domain, so there is nothing to search")
@@ -156,7 +164,9 @@ def _write_search(
         case spec.RandomSearch(trials=trials):
             message.search.random.trials = trials
         case other:
-            raise SpecError("search", f"expected Grid or RandomSearch, not {other!r}")
+            raise SpecError(
+                "search", f"expected Grid, RandomSearch or LearningRateRange, not {other!r}"
+            )
 
 
 def _default_search(parameters: list[spec_pb2.Parameter]) -> spec.Grid:

@@ -21,14 +21,13 @@ from packtrain.service.api.requests import (
 )
 from packtrain.service.contract import Planner, messages, trial_parameters
 from packtrain.service.coordinator import Coordinator
-from packtrain.service.errors import IllegalTransitionError, NotFoundError
+from packtrain.service.networks import Origin
 from packtrain.service.records import JobRecord, MetricsRecorded, TrialRecord
-from packtrain.service.resources import check_id, parse_job_name, parse_trial_name, trial_name
-from packtrain.service.states import TrialState
+from packtrain.service.resources import check_id, parse_job_name, parse_trial_name
 from packtrain.service.store import Store
+from packtrain.service.trained_networks import locate_model, read_trial_model
 from packtrain.service.watch import Filter, read_token, watch_job, write_token
 from packtrain.v1 import job_pb2, spec_pb2, training_service_pb2, training_service_pb2_grpc
-from packtrain.workers import read_model
 
 _READ_BYTES = 2 << 20
 _CHUNK_BYTES = 1 << 20
@@ -157,24 +156,8 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
         job_id, index = parse_trial_name(request.name)
         job = await self._store.get_job(job_id)
         found = await self._store.list_trials(job, index, 1, [])
-        if not found:
-            raise NotFoundError(
-                "TRIAL_NOT_FOUND",
-                f"jobs/{job_id} has no trial {index}: its trials go from 0 to {job.trials - 1}",
-            )
-        trial = found[0]
-        if trial.state is not TrialState.SUCCEEDED:
-            raise IllegalTransitionError(
-                "NO_MODEL",
-                f"{trial_name(job_id, index)} is {trial.state.name}; only a trial that SUCCEEDED "
-                "has a model",
-                metadata={"state": trial.state.name},
-            )
-        path = self._models_dir / job.uid / f"{trial.pack_index}.safetensors"
-        try:
-            content, digest = await asyncio.to_thread(_read_model, path, index)
-        except (OSError, KeyError) as error:
-            raise NotFoundError("MODEL_MISSING", f"the model of {request.name} is gone") from error
+        path = locate_model(self._models_dir, job, index, found[0] if found else None)
+        content, digest = await asyncio.to_thread(_read_model, path, Origin(job_id, index))
         header = pb.ModelHeader(size_bytes=len(content), sha256=digest)
         yield pb.DownloadModelResponse(header=header)
         for start in range(0, len(content), _CHUNK_BYTES):
@@ -204,6 +187,6 @@ def _shown_trials(job: JobRecord, found: list[TrialRecord]) -> list[job_pb2.Tria
     return shown
 
 
-def _read_model(path: Path, index: int) -> tuple[bytes, str]:
-    content = read_model(path, index)
+def _read_model(path: Path, origin: Origin) -> tuple[bytes, str]:
+    content = read_trial_model(path, origin)
     return content, hashlib.sha256(content).hexdigest()

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from packtrain.service.contract.fields import enum_value
+from packtrain.service.contract.learning_rates import searched_paths
+from packtrain.service.contract.models import fill_model
 from packtrain.service.contract.specs import NUMBERS
 from packtrain.service.planner import TrialGroup
 from packtrain.v1 import spec_pb2
@@ -26,7 +28,8 @@ def with_defaults(spec: spec_pb2.JobSpec, groups: Sequence[TrialGroup]) -> spec_
 class _Filler:
     def __init__(self, spec: spec_pb2.JobSpec, groups: Sequence[TrialGroup]) -> None:
         self._spec = spec
-        self._searched = [p.path for p in spec.search.parameters]
+        self._searched = searched_paths(spec)
+        self._groups = groups
         self._signatures = [g.pack.signature for g in groups]
         self._trials = groups[0].pack.trials
         self._selections = [g.data.selection for g in groups]
@@ -103,6 +106,11 @@ class _Filler:
         if kind == "constant":
             for name in ("weight", "bias"):
                 self._put(f"initialization.constant.{name}", [0.0])
+
+        if kind == "model":
+            entries = [e for g in self._groups for e in g.pack.trials.initializations]
+            layers = [len(s.sizes) - 1 for s in self._signatures]
+            fill_model(spec.initialization.model, entries, layers, self._searched)
 
     def numbers(self) -> None:
         for path, name in NUMBERS.items():

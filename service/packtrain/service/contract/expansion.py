@@ -8,7 +8,7 @@ otherwise tells one group of trials from another (layers, batch size, data).
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -18,9 +18,16 @@ from numpy.typing import NDArray
 from packtrain.service.contract import specs
 from packtrain.service.contract.defaults import with_defaults
 from packtrain.service.contract.fields import Violations, range_error, set_json
+from packtrain.service.contract.learning_rates import fill_range, is_range
+from packtrain.service.contract.models import (
+    Origins,
+    check_model_initialization,
+    read_model_initialization,
+)
 from packtrain.service.contract.search import ParameterSpace, read_search
 from packtrain.service.contract.selections import Sources, select
 from packtrain.service.datasets import Catalog, StoredDataset
+from packtrain.service.networks import Network, Origin
 from packtrain.service.planner import TrialGroup
 from packtrain.service.search import Column, trial_seeds
 from packtrain.training import (
@@ -49,12 +56,14 @@ _TABLES = ("cost", "initialization", "optimizer", "regularization")
 
 @dataclass(frozen=True, eq=False)
 class Expansion:
-    """A whole job: ``spec`` has its defaults filled in; ``groups`` hold every trial once."""
+    """A whole job: ``spec`` has its defaults filled in; ``groups`` hold every trial once;
+    ``networks`` are those of other jobs that trials begin from."""
 
     spec: spec_pb2.JobSpec
     trials: int
     groups: tuple[TrialGroup, ...]
     datasets: tuple[str, ...]
+    networks: Mapping[Origin, Network]
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -68,6 +77,16 @@ class Expansion:
         return sizes.pop() if len(sizes) == 1 else ()
 
     @property
+    def range_rates(self) -> NDArray[np.float64] | None:
+        """The trials' learning rates, in their order, of a learning-rate range; None otherwise."""
+        if not is_range(self.spec):
+            return None
+        rates = np.empty(self.trials)
+        for group in self.groups:
+            rates[group.indices] = group.pack.trials.learning_rate
+        return rates
+
+    @property
     def trial_epochs(self) -> int:
         """Epochs of all trials."""
         return sum(len(g.indices) * g.pack.signature.epochs for g in self.groups)
@@ -78,12 +97,16 @@ def expand(
     datasets: Catalog,
     max_trials: int,
     stored: Sequence[str] | None = None,
+    origins: Origins | None = None,
 ) -> Expansion:
     """Check everything and expand. Raises InvalidSpecError with every wrong field.
 
     ``stored``: the digests of the data that a job was created with, in place of today's names.
+    ``origins`` finds the networks of other jobs; None: there are none.
     """
     spec = _with_seed(spec)
+    fill_range(spec)
+    origins = origins or Origins()
     violations = Violations()
     parameters = read_search(spec, violations)
     trials = parameters.space.trials if parameters else 1
@@ -94,10 +117,12 @@ def expand(
         parameters, trials = None, 1
     columns = parameters.space.columns(spec.seed, 0, trials) if parameters else {}
     sources = Sources(datasets, stored)
-    expander = _Expander(spec, parameters, columns, sources, violations)
+    expander = _Expander(spec, parameters, columns, sources, origins, violations)
     groups = [g for g in expander.groups(trials) if g is not None]
     violations.raise_if_any()
-    return Expansion(with_defaults(spec, groups), trials, tuple(groups), sources.digests)
+    return Expansion(
+        with_defaults(spec, groups), trials, tuple(groups), sources.digests, origins.networks
+    )
 
 
 def _with_seed(spec: spec_pb2.JobSpec) -> spec_pb2.JobSpec:
@@ -126,12 +151,14 @@ class _Expander:
         parameters: ParameterSpace | None,
         columns: Columns,
         sources: Sources,
+        origins: Origins,
         violations: Violations,
     ) -> None:
         self._spec = spec
         self._parameters = parameters
         self._columns = columns
         self._sources = sources
+        self._origins = origins
         self._violations = violations
 
     def groups(self, trials: int) -> Iterator[TrialGroup | None]:
@@ -144,6 +171,9 @@ class _Expander:
         for indices, spec in self._combinations(structural, everything):
             structure = self._structure(spec)
             if structure is None:
+                if spec.initialization.HasField("model"):
+                    model = spec.initialization.model
+                    check_model_initialization(model, self._origins, self._violations)
                 yield None
                 continue
             yield TrialGroup(
@@ -248,6 +278,10 @@ class _Expander:
             return cost
 
         def read_initialization(spec: spec_pb2.JobSpec) -> Initialization:
+            if spec.initialization.HasField("model"):
+                return read_model_initialization(
+                    spec.initialization.model, signature.sizes, self._origins, violations
+                )
             return specs.read_initialization(spec.initialization, signature.sizes, violations)
 
         def read_numbers(spec: spec_pb2.JobSpec) -> dict[str, float]:
@@ -318,7 +352,8 @@ class _Expander:
     def _seeds(self, indices: Indices) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
         if "seed" not in self._columns:
             order = np.full(len(indices), self._spec.seed, np.uint64)
-            return order, trial_seeds(order, indices)
+            # The trials of a range are one network, but for its learning rate.
+            return order, trial_seeds(order, 0 * indices if is_range(self._spec) else indices)
         # Trial k is then the plain job with that seed.
         assert self._parameters is not None
         column = self._columns["seed"][indices]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from google.protobuf import json_format
@@ -33,6 +33,9 @@ class Violations:
 
     def __len__(self) -> int:
         return len(self._found)
+
+    def __iter__(self) -> Iterator[Violation]:
+        return iter(self._found)
 
     def add(self, field: str, description: str) -> None:
         """``field`` is wrong: what was expected."""

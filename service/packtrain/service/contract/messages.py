@@ -13,6 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from packtrain.service.contract.fields import enum_value
 from packtrain.service.datasets import Origin, StoredDataset
 from packtrain.service.errors import InvalidSpecError, Violation
+from packtrain.service.learning_rates import RateFinding
 from packtrain.service.records import (
     Event,
     Failure,
@@ -109,6 +110,16 @@ def to_job(job: JobRecord) -> job_pb2.Job:
         metrics=job.metrics,
         layer_sizes=job.layer_sizes,
         etag=job.etag,
+        learning_rate_finding=to_finding(job.finding),
+    )
+
+
+def to_finding(finding: RateFinding | None) -> job_pb2.LearningRateFinding | None:
+    """What a learning-rate range found, or None."""
+    if finding is None:
+        return None
+    return job_pb2.LearningRateFinding(
+        threshold=finding.threshold, best=finding.best, suggestion=finding.suggestion
     )
 
 

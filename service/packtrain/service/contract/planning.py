@@ -3,35 +3,58 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
 from packtrain.service.contract.expansion import Expansion, expand
+from packtrain.service.contract.models import Origins
 from packtrain.service.datasets import Catalog
 from packtrain.service.errors import InvalidSpecError, Violation
+from packtrain.service.networks import NetworkStore
 from packtrain.service.planner import plan_packs
-from packtrain.service.records import NewJob, NewPack
+from packtrain.service.records import JobRecord, NewJob, NewPack
 from packtrain.service.settings import Limits
+from packtrain.service.trained_networks import TrainedNetworks
 from packtrain.v1 import job_pb2, spec_pb2
 
 
 class Planner:
-    """Plans jobs for a catalog, a number of workers and the server's limits."""
+    """Plans jobs for a catalog, a number of workers and the server's limits.
 
-    def __init__(self, catalog: Catalog, workers: int, limits: Limits) -> None:
+    Jobs may begin from networks of ``trained``, which are then ``kept``; without the two, none
+    may.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        workers: int,
+        limits: Limits,
+        trained: TrainedNetworks | None = None,
+        kept: NetworkStore | None = None,
+    ) -> None:
         self._catalog = catalog
         self._workers = workers
         self._limits = limits
+        self._trained = trained
+        self._kept = kept
 
-    def expand_stored(self, spec: bytes, datasets: Sequence[str]) -> Expansion:
-        """A stored job's specification expanded anew, over the data of these digests and whatever
-        today's limits. Blocks. Raises InvalidSpecError where the data has gone."""
-        message = spec_pb2.JobSpec.FromString(spec)
-        return expand(message, self._catalog, sys.maxsize, datasets)
+    def expand_stored(self, job: JobRecord) -> Expansion:
+        """A stored job's specification expanded anew, over the data and the networks that it was
+        created with, and whatever today's limits. Blocks. Raises InvalidSpecError or
+        NotFoundError where they have gone."""
+        message = spec_pb2.JobSpec.FromString(job.spec)
+        kept = self._kept.get(job.networks) if self._kept and job.networks else None
+        origins = Origins(kept=kept)
+        return expand(message, self._catalog, sys.maxsize, job.datasets, origins)
 
     def plan(self, spec: spec_pb2.JobSpec, job_id: str, uid: str) -> NewJob:
         """Check everything. Blocks. Raises InvalidSpecError with every wrong field."""
         try:
-            expansion = expand(spec, self._catalog, self._limits.max_trials)
+            expansion = expand(
+                spec,
+                self._catalog,
+                self._limits.max_trials,
+                origins=Origins(trained=self._trained),
+            )
         except InvalidSpecError as error:
             within = [Violation(f"spec.{v.field}", v.description) for v in error.violations]
             raise InvalidSpecError.of(within) from None
@@ -66,5 +89,11 @@ class Planner:
             metrics=expansion.metrics,
             layer_sizes=expansion.layer_sizes,
             datasets=expansion.datasets,
+            networks=self._keep(expansion),
             packs=tuple(NewPack(trials=p.trials, metrics=p.group.metrics) for p in packs),
         )
+
+    def _keep(self, expansion: Expansion) -> str | None:
+        if self._kept is None or not expansion.networks:
+            return None
+        return self._kept.put(expansion.networks)

@@ -19,6 +19,7 @@ from packtrain.service.contract.fields import (
     oneof_conflict,
     set_json,
 )
+from packtrain.service.contract.learning_rates import is_range, read_range
 from packtrain.service.search import (
     Choice,
     Column,
@@ -56,6 +57,9 @@ def read_search(spec: spec_pb2.JobSpec, violations: Violations) -> ParameterSpac
     hides nothing that is wrong with the others. None where nothing can be searched."""
     if not spec.HasField("search"):
         return None
+    if is_range(spec):
+        space = read_range(spec, violations)
+        return ParameterSpace(space, {}) if space else None
     search = spec.search
     algorithm = _read_algorithm(search, violations)
     parameters: list[tuple[str, Domain]] = []
@@ -95,7 +99,7 @@ def _read_algorithm(search: spec_pb2.Search, violations: Violations) -> Grid | R
             )
             return None
         return Random(search.random.trials)
-    violations.add("search.algorithm", "must be given: grid or random")
+    violations.add("search.algorithm", "must be given: grid, random or learning_rate_range")
     return None
 
 

@@ -48,13 +48,18 @@ class Database:
         """Run a query on a snapshot."""
         return await self._run(self._readers, query)
 
+    def read_blocking(self, query: Callable[[Connection], T]) -> T:
+        """As :meth:`read`, for a thread that may wait."""
+        return self._readers.submit(self._transact, query).result()
+
     async def _run(self, executor: ThreadPoolExecutor, function: Callable[[Connection], T]) -> T:
-        def run() -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(executor, self._transact, function)
+
+    def _transact(self, function: Callable[[Connection], T]) -> T:
+        try:
             with self._engine.begin() as connection:
                 return function(connection)
-
-        try:
-            return await asyncio.get_running_loop().run_in_executor(executor, run)
         except OperationalError as error:
             raise StoreUnavailableError(
                 "STORE_UNAVAILABLE", f"the store can't be used: {error.orig}", retry_seconds=1.0

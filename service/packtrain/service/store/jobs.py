@@ -15,6 +15,7 @@ from packtrain.service.errors import (
     NotFoundError,
     Violation,
 )
+from packtrain.service.learning_rates import RateFinding
 from packtrain.service.records import ActiveJob, JobChanged, JobRecord, NewJob, RequestKey
 from packtrain.service.states import (
     ACTIVE_JOB_STATES,
@@ -58,6 +59,8 @@ def to_job(row: Row[Any]) -> JobRecord:
         metrics=tuple(json.loads(row.metrics)),
         layer_sizes=tuple(json.loads(row.layer_sizes)),
         datasets=tuple(json.loads(row.datasets)),
+        networks=row.networks,
+        finding=RateFinding(**json.loads(row.finding)) if row.finding is not None else None,
     )
 
 
@@ -156,6 +159,7 @@ def create_job(connection: Connection, job: NewJob, request: RequestKey | None) 
             metrics=json.dumps(job.metrics),
             layer_sizes=json.dumps(job.layer_sizes),
             datasets=json.dumps(job.datasets),
+            networks=job.networks,
             last_sequence=0,
         )
     )
@@ -209,6 +213,12 @@ def datasets_in_use(connection: Connection) -> set[str]:
     """See Store.datasets_in_use."""
     rows = connection.execute(select(_J.datasets).where(_J.state.in_(_ACTIVE)).distinct())
     return {digest for row in rows for digest in json.loads(row.datasets)}
+
+
+def networks_in_use(connection: Connection) -> set[str]:
+    """See Store.networks_in_use."""
+    in_use = select(_J.networks).where(_J.state.in_(_ACTIVE), _J.networks.is_not(None))
+    return set(connection.execute(in_use.distinct()).scalars())
 
 
 def all_uids(connection: Connection) -> set[str]:

@@ -53,6 +53,8 @@ jobs = Table(
     Column("metrics", Text, nullable=False),
     Column("layer_sizes", Text, nullable=False),
     Column("datasets", Text, nullable=False),
+    Column("networks", String(64)),
+    Column("finding", Text),
     Column("last_sequence", BigInteger, nullable=False),
     Index("jobs_by_state", "state", "order"),
 )

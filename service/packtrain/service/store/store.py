@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import partial
 
+from packtrain.service.learning_rates import RateFinding
 from packtrain.service.records import (
     ActiveJob,
     EndedTrials,
@@ -89,6 +90,10 @@ class Store:
         """Raises NotFoundError."""
         return await self._database.read(partial(jobs.get_job, job_id=job_id))
 
+    def get_job_blocking(self, job_id: str) -> JobRecord:
+        """As :meth:`get_job`, for threads."""
+        return self._database.read_blocking(partial(jobs.get_job, job_id=job_id))
+
     async def check_free(self, job_id: str) -> None:
         """Raises AlreadyExistsError where there is a job of this name."""
         await self._database.read(partial(jobs.check_free, job_id=job_id))
@@ -112,6 +117,10 @@ class Store:
     async def datasets_in_use(self) -> set[str]:
         """Digests of the datasets of all jobs that have not ended."""
         return await self._database.read(jobs.datasets_in_use)
+
+    async def networks_in_use(self) -> set[str]:
+        """Digests of the networks that jobs begin from which have not ended."""
+        return await self._database.read(jobs.networks_in_use)
 
     async def cancel_job(self, job_id: str, request: RequestKey | None) -> JobRecord:
         """QUEUED to CANCELLED, RUNNING to CANCELLING. Raises IllegalTransitionError."""
@@ -202,13 +211,19 @@ class Store:
         )
         self._tell(uid)
 
-    async def finish_job(self, uid: str, state: JobState, failure: Failure | None) -> None:
-        """The job has ended; FAILED, so have all its trials that had not.
+    async def finish_job(
+        self,
+        uid: str,
+        state: JobState,
+        failure: Failure | None,
+        finding: RateFinding | None = None,
+    ) -> None:
+        """The job has ended, with what it found; FAILED, so have all its trials that had not.
 
         Raises IllegalTransitionError where it may not go to ``state``.
         """
         await self._database.write(
-            partial(training.finish_job, uid=uid, state=state, failure=failure)
+            partial(training.finish_job, uid=uid, state=state, failure=failure, finding=finding)
         )
         self._tell(uid)
 
@@ -218,6 +233,12 @@ class Store:
         """Trials from index ``first``, in their order, ended or not."""
         return await self._database.read(
             partial(training.list_trials, job=job, first=first, limit=limit, states=tuple(states))
+        )
+
+    def find_trial_blocking(self, job: JobRecord, index: int) -> TrialRecord | None:
+        """The trial of this index, if the job has it; for threads."""
+        return self._database.read_blocking(
+            lambda c: next(iter(training.list_trials(c, job, index, 1, ())), None)
         )
 
     # Events

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, insert, select, update
 
 from packtrain.service.errors import IllegalTransitionError
+from packtrain.service.learning_rates import RateFinding
 from packtrain.service.records import (
     EndedTrials,
     EventBody,
@@ -39,7 +42,11 @@ SLICE_TRIALS = 20_000
 
 
 def _move_job(
-    connection: Connection, uid: str, state: JobState, failure: Failure | None = None
+    connection: Connection,
+    uid: str,
+    state: JobState,
+    failure: Failure | None = None,
+    finding: RateFinding | None = None,
 ) -> bool:
     """One guarded statement, with its event; False where the job may not go there."""
     values: dict[str, Any] = {"state": state.value, "revision": _J.revision + 1}
@@ -49,6 +56,8 @@ def _move_job(
         values["ended"] = now_microseconds()
     if failure is not None:
         values |= {"failure_reason": failure.reason, "failure_message": failure.message}
+    if finding is not None:
+        values["finding"] = json.dumps(asdict(finding))
     guard = [s.value for s in leading_to(state)]
     changed = connection.execute(
         update(schema.jobs).where(_J.uid == uid, _J.state.in_(guard)).values(values)
@@ -59,11 +68,17 @@ def _move_job(
     return True
 
 
-def finish_job(connection: Connection, uid: str, state: JobState, failure: Failure | None) -> None:
+def finish_job(
+    connection: Connection,
+    uid: str,
+    state: JobState,
+    failure: Failure | None,
+    finding: RateFinding | None = None,
+) -> None:
     """See Store.finish_job."""
     if state is JobState.FAILED:
         _end_rest(connection, uid, TrialState.FAILED, failure)
-    if not _move_job(connection, uid, state, failure):
+    if not _move_job(connection, uid, state, failure, finding):
         raise IllegalTransitionError("ILLEGAL_TRANSITION", f"the job may not become {state.name}")
 
 
