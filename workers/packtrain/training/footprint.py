@@ -72,8 +72,8 @@ def _shown_bytes(signature: Signature, training_rows: int) -> int:
     item, inputs = _item_bytes(signature), signature.sizes[0]
     shown = min(noise_rows(inputs), training_rows) * inputs * item
     if suits_lanes(signature):
-        # All rows of an epoch, in its order.
-        shown += training_rows * (inputs + signature.sizes[-1]) * item
+        # All rows of an epoch, in its order: inputs, targets, weights.
+        shown += training_rows * (inputs + signature.sizes[-1] + 1) * item
     if signature.augmentation is not None:
         area = (signature.augmentation.height + 3) * (signature.augmentation.width + 3)
         # Of a large image, places may be in float64.
