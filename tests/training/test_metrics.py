@@ -10,6 +10,7 @@ import pytest
 from packtrain.training import (
     METRICS,
     Activation,
+    Augmentation,
     Cost,
     Pack,
     Signature,
@@ -154,18 +155,32 @@ def test_memory_grows_with_what_is_held():
     assert one > segment_memory_bytes(MNIST, 1000, 1000, moments=0, epochs=1)
 
 
-@pytest.mark.parametrize("sizes", [(784, 30, 10), (2, 3, 1)])
-def test_memory_is_not_less_than_what_numpy_allocates(sizes):
+@pytest.mark.parametrize(
+    ("sizes", "expansion"),
+    [
+        ((784, 30, 10), None),
+        ((784, 30, 10), Augmentation(28, 28, 2, 15)),
+        ((2, 3, 1), None),
+        ((2, 3, 1), Augmentation(1, 2, 1)),
+    ],
+)
+def test_memory_is_not_less_than_what_numpy_allocates(sizes, expansion):
     import tracemalloc
 
     signature = replace(
-        MNIST, sizes=sizes, batch_size=4, epochs=1, metrics=("training_cost", "gradient_norm")
+        MNIST,
+        sizes=sizes,
+        batch_size=4,
+        epochs=1,
+        metrics=("training_cost", "gradient_norm"),
+        augmentation=expansion,
     )
     rng = np.random.default_rng(0)
     x = rng.random((300, sizes[0]), dtype=np.float32)
     y = np.full((300, sizes[-1]), 0.5, np.float32)
     data = TrainingData(x, y, None, None, False)
-    pack = Pack(signature, make_trials(40, learning_rate=0.1, momentum=0.5, l1=0.1, dropout=0.2))
+    numbers = {"momentum": 0.5, "l1": 0.1, "dropout": 0.2, "input_noise": 0.1 if expansion else 0}
+    pack = Pack(signature, make_trials(40, learning_rate=0.1, **numbers))
     state, _ = train_segment(pack, data, None, 0)
     train_segment(pack, data, state, 1)
     held = sum(a.nbytes for a in (*state.weights, *state.weight_moments[0]))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from packtrain.training import (
     METRICS,
     Activation,
+    Augmentation,
     CosineDecay,
     Cost,
     He,
@@ -45,7 +46,8 @@ SHAPES = [
     (60, 20),
     (20, 200, 3),
 ]
-
+# As images of so many rows.
+HEIGHTS = {1: 1, 2: 1, 5: 5, 8: 2, 20: 4, 40: 5, 60: 6, 64: 8}
 
 SCHEDULES = [
     Schedule(StepDecay(every=2)),
@@ -68,7 +70,7 @@ def data_of(signature: Signature, rows: int, seed: int) -> TrainingData:
     return TrainingData(*made(rows), *made(rows // 2 + 1), True)
 
 
-def mixed_trials(count: int, seed: int) -> Trials:
+def mixed_trials(count: int, seed: int, noise: float = 0.0) -> Trials:
     rng = np.random.default_rng(seed)
 
     def some(values):
@@ -92,6 +94,7 @@ def mixed_trials(count: int, seed: int) -> Trials:
         clip_norm=some(rng.uniform(0.01, 0.5, count)),
         seeds=rng.integers(0, 2**62, count),
         order_seeds=rng.integers(0, 2, count),
+        input_noise=some(noise),
     )
 
 
@@ -126,8 +129,15 @@ packs = st.fixed_dictionaries(
         "dtype": st.sampled_from(["float32", "float64"]),
         "count": st.integers(2, 20),
         "seed": st.integers(0, 1000),
+        "noise": st.sampled_from([0.0, 0.0, 0.2]),
+        "expand": st.booleans(),
     }
 )
+
+
+def expansion_of(inputs: int) -> Augmentation:
+    height = HEIGHTS[inputs]
+    return Augmentation(height, inputs // height, shift=1.5, rotation=20)
 
 
 def build(drawn) -> tuple[Pack, TrainingData]:
@@ -140,8 +150,9 @@ def build(drawn) -> tuple[Pack, TrainingData]:
         data_type=drawn["dtype"],
         metrics=tuple(METRICS),
         patience=Patience("training_cost", 2),
+        augmentation=expansion_of(drawn["sizes"][0]) if drawn["expand"] else None,
     )
-    pack = Pack(signature, mixed_trials(drawn["count"], drawn["seed"]))
+    pack = Pack(signature, mixed_trials(drawn["count"], drawn["seed"], drawn["noise"]))
     return pack, data_of(signature, drawn["rows"], drawn["seed"])
 
 
@@ -182,6 +193,8 @@ EXAMPLE = {
     "dtype": "float32",
     "count": 6,
     "seed": 1,
+    "noise": 0.0,
+    "expand": False,
 }
 
 
@@ -263,6 +276,8 @@ def test_where_blas_depends_on_the_place_each_trial_gets_its_own_product(monkeyp
             "dtype": "float64",
             "count": 12,
             "seed": 3,
+            "noise": 0.0,
+            "expand": False,
         }
     )
     joint_state, joint_metrics = train(pack, data)
@@ -280,3 +295,28 @@ def test_where_blas_depends_on_the_place_each_trial_gets_its_own_product(monkeyp
     alone, alone_metrics = train(pack.select(np.array([5])), data)
     wanted = replace(metrics, values=metrics.values[5:6])
     assert_equal(state.select(np.array([5])), wanted, alone, alone_metrics)
+
+
+@pytest.mark.parametrize("sizes", [(64, 30, 10), (2, 3, 1)])
+@pytest.mark.parametrize("batch", [4, 23])
+def test_changed_rows_are_the_same_in_any_pack(sizes, batch):
+    pack, data = build(EXAMPLE | {"sizes": sizes, "batch": batch, "expand": True})
+    noise = np.array([0, 0.1, 0.2, 0] * 3)
+    trials = make_trials(12, learning_rate=0.1, dropout=[0] * 9 + [0.5] * 3, input_noise=noise)
+    pack = replace(pack, trials=trials)
+    state, metrics = train(pack, data)
+    for row in (0, 7):
+        one = np.array([row])
+        wanted = replace(metrics, values=metrics.values[one])
+        assert_equal(state.select(one), wanted, *train(pack.select(one), data))
+    middle, first = train_segment(pack, data, None, 1)
+    end, second = train_segment(pack, data, middle, 3)
+    joined = replace(metrics, values=np.concatenate([first.values, second.values], axis=1))
+    assert_equal(end, joined, state, metrics)
+    # Both are at work: without either, the trials that have it end elsewhere, and no others.
+    unmoved, _ = train(Pack(replace(pack.signature, augmentation=None), pack.trials), data)
+    assert (state.weights[0] != unmoved.weights[0]).any(axis=(1, 2)).all()
+    silent = replace(trials, input_noise=np.zeros_like(noise))
+    quiet, _ = train(Pack(pack.signature, silent), data)
+    differs = (state.weights[0] != quiet.weights[0]).any(axis=(1, 2))
+    np.testing.assert_array_equal(differs, noise > 0)

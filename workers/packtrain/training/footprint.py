@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from packtrain.training.augmentation import CHUNK_ARRAYS, CHUNK_BYTES, DRAWN_NUMBERS
 from packtrain.training.choice import block_trials, rows_per_pass, suits_lanes
 from packtrain.training.first_layer import SLAB_BYTES, window_rows
 from packtrain.training.joint import lay_out
 from packtrain.training.lanes import LANE_MULTIPLE
 from packtrain.training.metrics import metric_names
+from packtrain.training.shown_rows import noise_rows
 from packtrain.training.spec import Signature
 
 
@@ -43,8 +45,8 @@ def segment_memory_bytes(
 
     That is the state that it is given and the one that it returns, the metrics of ``epochs``
     (None: the whole run), and the buffers of one block, with every option (L1, dropout,
-    gradient norms) in use. ``moments`` is how many arrays of the weights
-    shape the rules keep at most.
+    gradient norms, input noise) in use. ``moments`` is how many arrays of the weights' shape the
+    rules keep at most.
     """
     item, parameters = _item_bytes(signature), _parameters(signature)
     copies = 1 + moments
@@ -61,7 +63,23 @@ def segment_memory_bytes(
     else:
         values = _stacked_values(signature, block, copies, batch, measured, training_rows)
     order = 2 * 8 * training_rows + 8 * validation_rows
-    return states + metrics + networks + values * item + order
+    shown = _shown_bytes(signature, training_rows)
+    return states + metrics + networks + values * item + order + shown
+
+
+def _shown_bytes(signature: Signature, training_rows: int) -> int:
+    """What showing the rows of an epoch takes beside their order."""
+    item, inputs = _item_bytes(signature), signature.sizes[0]
+    shown = min(noise_rows(inputs), training_rows) * inputs * item
+    if suits_lanes(signature):
+        # All rows of an epoch, in its order: inputs, targets, weights.
+        shown += training_rows * (inputs + signature.sizes[-1] + 1) * item
+    if signature.augmentation is not None:
+        area = (signature.augmentation.height + 3) * (signature.augmentation.width + 3)
+        # Of a large image, places may be in float64.
+        shown += CHUNK_ARRAYS * max(CHUNK_BYTES, area * 8)
+        shown += 8 * DRAWN_NUMBERS * training_rows
+    return shown
 
 
 def _lane_values(signature: Signature, block: int, copies: int, batch: int, measured: int) -> int:
