@@ -30,6 +30,7 @@ from packtrain.training import (
     Cost,
     Pack,
     Signature,
+    TargetKind,
     TrainingData,
     make_trials,
     train_segment,
@@ -64,7 +65,7 @@ def make_data(sizes: tuple[int, ...], rows: int, seed: int = 0) -> TrainingData:
         one_hot = np.eye(sizes[-1])[labels] if sizes[-1] > 1 else labels[:, np.newaxis]
         return rng.random((rows, sizes[0]), dtype=np.float32), one_hot.astype(np.float32)
 
-    return TrainingData(*made(), *made(), True)
+    return TrainingData(*made(), *made(), TargetKind.CLASSES)
 
 
 def packed_seconds(

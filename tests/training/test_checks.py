@@ -15,6 +15,7 @@ from packtrain.training import (
     Pack,
     PackError,
     Signature,
+    TargetKind,
     TrainingData,
     check_pack,
     initial_state,
@@ -32,7 +33,7 @@ SIGNATURE = Signature(
     metrics=("training_cost",),
 )
 X, Y = np.zeros((4, 2), np.float32), np.zeros((4, 1), np.float32)
-DATA = TrainingData(X, Y, None, None, False)
+DATA = TrainingData(X, Y, None, None, TargetKind.NUMBERS)
 TRIALS = make_trials(2, learning_rate=0.1)
 
 
@@ -56,7 +57,7 @@ TRIALS = make_trials(2, learning_rate=0.1)
         ({}, {"cost": np.array([0, 1])}, {}, "trials.cost[1]"),
         (
             {},
-            {"initializations": (GivenArrays((np.zeros((2, 3)),), (np.zeros(3),)),)},
+            {"initializations": (GivenArrays((np.zeros((3, 2)),), (np.zeros(3),)),)},
             {},
             "trials.initializations[0].weights",
         ),
@@ -80,7 +81,7 @@ def test_field_is_named(signature, trials, data, field):
 def test_log_likelihood_needs_rows_that_sum_to_one():
     signature = replace(SIGNATURE, sizes=(2, 2), output_activation=Activation.SOFTMAX)
     pack = Pack(signature, make_trials(1, learning_rate=1, cost=Cost.LOG_LIKELIHOOD))
-    data = TrainingData(X, np.ones((4, 2), np.float32), None, None, True)
+    data = TrainingData(X, np.ones((4, 2), np.float32), None, None, TargetKind.CLASSES)
     with pytest.raises(PackError, match=r"data\.y: log_likelihood"):
         initial_state(pack, data)
 

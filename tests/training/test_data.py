@@ -13,6 +13,7 @@ from packtrain.training import (
     Scaling,
     Selection,
     Split,
+    TargetKind,
     prepare_data,
     select_rows,
 )
@@ -114,7 +115,7 @@ def test_labels_become_one_hot_rows(data_type: str):
     split = labelled(6)
     selection = Selection(validation=RowRange(first=4), one_hot_outputs=4)
     data = prepare_data({"train": split}, selection, data_type)
-    assert data.classification
+    assert data.target_kind is TargetKind.CLASSES
     assert data.y.tolist() == np.eye(4)[[0, 1, 2, 0]].tolist()
     assert data.y_validation is not None
     assert data.y_validation.tolist() == np.eye(4)[[1, 2]].tolist()
@@ -128,14 +129,14 @@ def test_labels_become_one_hot_rows(data_type: str):
 def test_labels_as_they_are_are_one_column():
     data = prepare_data({"train": labelled(4)}, Selection(), "float64")
     assert data.y.tolist() == [[0], [1], [2], [0]]
-    assert data.classification
+    assert data.target_kind is TargetKind.CLASSES
     assert data.x_validation is None
 
 
 def test_real_targets_are_no_classes():
     targets = np.arange(8.0).reshape(4, 2)
     data = prepare_data({"train": Split(np.ones((4, 1)), targets)}, Selection(), "float64")
-    assert not data.classification
+    assert data.target_kind is TargetKind.NUMBERS
     assert np.array_equal(data.y, targets)
     assert not np.shares_memory(data.y, targets)
 

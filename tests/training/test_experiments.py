@@ -14,6 +14,7 @@ from packtrain.training import (
     Cost,
     Pack,
     Signature,
+    TargetKind,
     TrainingData,
     UnitGaussian,
     make_trials,
@@ -32,7 +33,7 @@ NEURON = Signature(
     metrics=("output", "training_cost", "sigma_prime"),
 )
 ONE_TO_ZERO = TrainingData(
-    np.ones((1, 1), np.float32), np.zeros((1, 1), np.float32), None, None, False
+    np.ones((1, 1), np.float32), np.zeros((1, 1), np.float32), None, None, TargetKind.NUMBERS
 )
 STARTS = [Constant(0.6, 0.9), Constant(2.0, 2.0)]
 
@@ -74,7 +75,7 @@ def test_xor_is_learnt():
         measure_every=1500,
     )
     trials = make_trials(32, learning_rate=2.0, initialization=UnitGaussian())
-    _, metrics = train(Pack(signature, trials), TrainingData(x, y, None, None, True))
+    _, metrics = train(Pack(signature, trials), TrainingData(x, y, None, None, TargetKind.CLASSES))
     assert (metrics.values[:, -1, 0] == 1).mean() > 0.7
 
 
@@ -100,7 +101,7 @@ def test_mnist_is_learnt_and_regularization_shrinks_the_weights():
         data_type="float32",
         metrics=("validation_accuracy", "weight_norm"),
     )
-    data = TrainingData(*rows("train", 1000), *rows("t10k", 1000), True)
+    data = TrainingData(*rows("train", 1000), *rows("t10k", 1000), TargetKind.CLASSES)
     trials = make_trials(
         4, learning_rate=0.5, l2=[0, 0, 1, 1], initialization=UnitGaussian(), seeds=[1, 2, 1, 2]
     )

@@ -10,6 +10,7 @@ from packtrain.training import (
     Cost,
     Pack,
     Signature,
+    TargetKind,
     TrainingData,
     UnitGaussian,
     make_trials,
@@ -37,7 +38,7 @@ def cost_of(signature, cost, weights, biases, data, penalties) -> float:
         kind = signature.output_activation if last else signature.hidden_activation
         activate(kind, z, a, -1)
     parts = np.empty_like(z)
-    elementwise_cost(cost, z, a, data.y, parts, np.empty_like(z), -1)
+    elementwise_cost(cost, z, a, data.y, None, parts, np.empty_like(z), -1)
     squares = sum(np.sum(w**2) for w in weights) * penalties.get("l2", 0) / 2
     magnitudes = sum(np.abs(w).sum() for w in weights) * penalties.get("l1", 0)
     return float(parts.sum() + squares + magnitudes) / len(data.x)
@@ -75,7 +76,7 @@ def test_step_follows_the_gradient(cost, output, hidden, penalties, lanes):
     assert suits_lanes(signature) is lanes
     rng = np.random.default_rng(2)
     y = np.eye(2)[rng.integers(0, 2, 6)]
-    data = TrainingData(rng.normal(size=(6, 3)), y, None, None, True)
+    data = TrainingData(rng.normal(size=(6, 3)), y, None, None, TargetKind.CLASSES)
     rate = 1e-3
     trials = make_trials(
         1, learning_rate=rate, cost=cost, initialization=UnitGaussian(), **penalties
@@ -108,7 +109,9 @@ def test_every_rule_of_the_first_layer_writes_in_place_whatever_the_type(dtype):
     )
     rng = np.random.default_rng(0)
     x, labels = rng.random((20, 64)), rng.integers(0, 10, 20)
-    data = TrainingData(x.astype(dtype), np.eye(10, dtype=dtype)[labels], None, None, True)
+    data = TrainingData(
+        x.astype(dtype), np.eye(10, dtype=dtype)[labels], None, None, TargetKind.CLASSES
+    )
     moved = []
     for kind in ({}, {"momentum": 0.5}, {"l1": 0.1}):
         pack = Pack(signature, make_trials(2, learning_rate=0.5, **kind))
@@ -122,8 +125,6 @@ def test_every_rule_of_the_first_layer_writes_in_place_whatever_the_type(dtype):
 def test_cross_entropy_is_accurate_for_every_z(dtype, digits):
     z = np.linspace(-80, 80, 4001, dtype=dtype)[:, np.newaxis]
     out = np.empty_like(z)
-    elementwise_cost(
-        Cost.CROSS_ENTROPY, z, np.empty_like(z), np.zeros_like(z), out, np.empty_like(z), -1
-    )
+    elementwise_cost(Cost.CROSS_ENTROPY, z, z, np.zeros_like(z), None, out, np.empty_like(z), -1)
     exact = np.logaddexp(0, z.astype(np.longdouble))
     np.testing.assert_allclose(out, exact.astype(np.float64), rtol=digits)

@@ -15,8 +15,11 @@ from packtrain.training import (
     Augmentation,
     CosineDecay,
     Cost,
+    CostKind,
+    GivenArrays,
     He,
     OneCycle,
+    Orthogonal,
     Pack,
     Patience,
     Plateau,
@@ -25,6 +28,7 @@ from packtrain.training import (
     Schedule,
     Signature,
     StepDecay,
+    TargetKind,
     TrainingData,
     Trials,
     UnitGaussian,
@@ -32,6 +36,7 @@ from packtrain.training import (
     train,
     train_segment,
 )
+from packtrain.training.activations import OUTPUT_ONLY
 
 # Layers of every kind: trial axis last, side by side, stacked, too wide to share a matrix;
 # dimensions of 1, where BLAS changes paths.
@@ -67,11 +72,19 @@ def data_of(signature: Signature, rows: int, seed: int) -> TrainingData:
         y = np.eye(outputs)[labels] if outputs > 1 else labels[:, np.newaxis]
         return np.ascontiguousarray(x, signature.data_type), y.astype(signature.data_type)
 
-    return TrainingData(*made(rows), *made(rows // 2 + 1), True)
+    return TrainingData(*made(rows), *made(rows // 2 + 1), TargetKind.CLASSES)
 
 
-def mixed_trials(count: int, seed: int, noise: float = 0.0) -> Trials:
+def mixed_trials(count: int, seed: int, sizes: tuple[int, ...], noise: float = 0.0) -> Trials:
     rng = np.random.default_rng(seed)
+    given = GivenArrays((rng.normal(size=sizes[:2]),), (rng.normal(size=sizes[1]),))
+    weights = tuple(rng.random(max(sizes[-1], 2)).tolist())
+    costs = [
+        Cost.QUADRATIC,
+        Cost.CROSS_ENTROPY,
+        Cost(CostKind.CROSS_ENTROPY, label_smoothing=0.1, class_weights=weights),
+        Cost(CostKind.HUBER, huber_delta=0.3, class_weights=weights),
+    ]
 
     def some(values):
         return np.where(rng.random(count) < 0.5, values, 0.0)
@@ -82,8 +95,8 @@ def mixed_trials(count: int, seed: int, noise: float = 0.0) -> Trials:
     return make_trials(
         count,
         learning_rate=rng.uniform(0.01, 2, count),
-        cost=choose(Cost.QUADRATIC, Cost.CROSS_ENTROPY),
-        initialization=choose(ScaledGaussian(), UnitGaussian(), He()),
+        cost=choose(*costs),
+        initialization=choose(ScaledGaussian(), UnitGaussian(), He(), Orthogonal(), given),
         rule=choose(Rule.SGD, Rule.SGD, *Rule),
         schedule=choose(Schedule(), *SCHEDULES),
         momentum=some(0.9),
@@ -123,7 +136,7 @@ def arrays_of(value):
 packs = st.fixed_dictionaries(
     {
         "sizes": st.sampled_from(SHAPES),
-        "hidden": st.sampled_from([Activation.SIGMOID, Activation.TANH, Activation.RELU]),
+        "hidden": st.sampled_from(sorted(set(Activation) - OUTPUT_ONLY)),
         "batch": st.sampled_from([1, 2, 4, 10, 32]),
         "rows": st.sampled_from([1, 4, 23]),
         "dtype": st.sampled_from(["float32", "float64"]),
@@ -141,6 +154,11 @@ def expansion_of(inputs: int) -> Augmentation:
 
 
 def build(drawn) -> tuple[Pack, TrainingData]:
+    metrics = tuple(
+        name
+        for name, metric in METRICS.items()
+        if TargetKind.CLASSES in metric.target_kinds and metric.least_outputs <= drawn["sizes"][-1]
+    )
     signature = Signature(
         sizes=drawn["sizes"],
         hidden_activation=drawn["hidden"],
@@ -148,11 +166,13 @@ def build(drawn) -> tuple[Pack, TrainingData]:
         batch_size=drawn["batch"],
         epochs=4,
         data_type=drawn["dtype"],
-        metrics=tuple(METRICS),
+        metrics=metrics,
         patience=Patience("training_cost", 2),
         augmentation=expansion_of(drawn["sizes"][0]) if drawn["expand"] else None,
     )
-    pack = Pack(signature, mixed_trials(drawn["count"], drawn["seed"], drawn["noise"]))
+    pack = Pack(
+        signature, mixed_trials(drawn["count"], drawn["seed"], drawn["sizes"], drawn["noise"])
+    )
     return pack, data_of(signature, drawn["rows"], drawn["seed"])
 
 

@@ -15,6 +15,7 @@ from packtrain.training import (
     Schedule,
     Signature,
     StepDecay,
+    TargetKind,
     TrainingData,
     UnitGaussian,
     initial_state,
@@ -87,7 +88,7 @@ def problem(sizes):
     )
     rng = np.random.default_rng(4)
     x, y = rng.normal(size=(ROWS, sizes[0])), rng.normal(size=(ROWS, sizes[-1]))
-    return signature, TrainingData(x, y, None, None, False)
+    return signature, TrainingData(x, y, None, None, TargetKind.NUMBERS)
 
 
 def gradients(weights, biases, x, y):

@@ -23,6 +23,7 @@ from packtrain.training import (
     Signature,
     StepDecay,
     Target,
+    TargetKind,
     TrainingData,
     make_trials,
     train,
@@ -77,7 +78,7 @@ SIGNATURE = Signature(
     data_type="float64",
     metrics=("training_cost", "output"),
 )
-DATA = TrainingData(np.zeros((1, 1)), np.zeros((1, 1)), None, None, False)
+DATA = TrainingData(np.zeros((1, 1)), np.zeros((1, 1)), None, None, TargetKind.NUMBERS)
 
 
 def run(signature=SIGNATURE, **columns):

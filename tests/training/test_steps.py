@@ -16,6 +16,7 @@ from packtrain.training import (
     Pack,
     PackState,
     Signature,
+    TargetKind,
     TrainingData,
     initial_state,
     make_trials,
@@ -44,7 +45,9 @@ def train_steps(
         metrics=("training_cost",),
     )
     trials = make_trials(1, **columns)
-    state, _ = train(Pack(signature, trials), TrainingData(inputs, targets, None, None, False))
+    state, _ = train(
+        Pack(signature, trials), TrainingData(inputs, targets, None, None, TargetKind.NUMBERS)
+    )
     return state
 
 
@@ -185,7 +188,7 @@ def test_dropout_masks_change_with_the_epoch_and_are_not_used_when_measuring():
         data_type="float64",
         metrics=("output",),
     )
-    data = TrainingData(np.ones((1, 1)), np.zeros((1, 1)), None, None, False)
+    data = TrainingData(np.ones((1, 1)), np.zeros((1, 1)), None, None, TargetKind.NUMBERS)
     pack = Pack(
         signature,
         make_trials(1, learning_rate=1e-9, dropout=0.5, cost=Cost.QUADRATIC, initialization=given),
@@ -221,7 +224,7 @@ def test_extreme_weighted_inputs_make_no_nan(dtype, sizes):
                 np.full((1, sizes[1]), goal, dtype),
                 None,
                 None,
-                False,
+                TargetKind.NUMBERS,
             )
             trials = make_trials(1, learning_rate=1e-9, initialization=Constant(0.0, z))
             _, metrics = train(Pack(signature, trials), data)
@@ -241,7 +244,7 @@ def test_sigmoid_cost_is_accurate_where_it_is_tiny():
         data_type="float64",
         metrics=("training_cost",),
     )
-    data = TrainingData(np.zeros((1, 1)), np.zeros((1, 1)), None, None, False)
+    data = TrainingData(np.zeros((1, 1)), np.zeros((1, 1)), None, None, TargetKind.NUMBERS)
     pack = Pack(signature, make_trials(1, learning_rate=1e-12))
     _, metrics = train_segment(pack, data, state, 1)
     assert metrics.values.item() == pytest.approx(math.log1p(math.exp(-30)), rel=1e-6)

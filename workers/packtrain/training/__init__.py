@@ -1,8 +1,9 @@
 """Trains packs of small neural networks as stacked arrays. Needs NumPy and SciPy only."""
 
 from packtrain.training.blocks import most_moments
-from packtrain.training.checks import PackError, check_pack
+from packtrain.training.checks import check_pack
 from packtrain.training.choice import block_trials
+from packtrain.training.costs import ALLOWED_OUTPUTS
 from packtrain.training.data import (
     DataError,
     RowRange,
@@ -15,6 +16,7 @@ from packtrain.training.data import (
 )
 from packtrain.training.footprint import epoch_operations, segment_memory_bytes
 from packtrain.training.metrics import METRICS, Metric, metric_names
+from packtrain.training.refusals import PackError
 from packtrain.training.segment import initial_state, train, train_segment
 from packtrain.training.spec import (
     NUMBERS,
@@ -52,9 +54,11 @@ from packtrain.training.spec import (
     Xavier,
 )
 from packtrain.training.state import PackState, SegmentMetrics, stack_states
+from packtrain.training.targets import TargetKind, find_target_kind
 from packtrain.training.trials import make_trials
 
 __all__ = [
+    "ALLOWED_OUTPUTS",
     "METRICS",
     "NUMBERS",
     "Activation",
@@ -95,6 +99,7 @@ __all__ = [
     "Split",
     "StepDecay",
     "Target",
+    "TargetKind",
     "TrainingData",
     "Trials",
     "UnitGaussian",
@@ -102,6 +107,7 @@ __all__ = [
     "block_trials",
     "check_pack",
     "epoch_operations",
+    "find_target_kind",
     "initial_state",
     "make_trials",
     "metric_names",

@@ -30,7 +30,7 @@ SATURATION_MARGIN = 0.05
 
 # Where a < 0 rises above -0.05 on its way to 0 as z falls: the solution of f(z) = -0.05 that is
 # farther from 0.
-_FLAT_BELOW = {Activation.GELU: -1.9489, Activation.SILU: -4.4853}
+_FLAT_BELOW = {Activation.GELU: -1.948861041, Activation.SILU: -4.485335545}
 
 
 def activate(activation: Activation, z: NDArray[Any], out: NDArray[Any], axis: int) -> None:
@@ -176,7 +176,8 @@ def _exp_less_one(z: NDArray[Any]) -> NDArray[Any]:
     np.tanh(z, out=z)
     rest = np.subtract(1, z)
     np.divide(z, rest, out=z)
-    return np.multiply(z, 2, out=z)
+    np.multiply(z, 2, out=z)
+    return z
 
 
 def _differentiate_gelu(z: NDArray[Any], out: NDArray[Any]) -> None:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from packtrain.training.activations import OUTPUT_ONLY
-from packtrain.training.costs import ALLOWED_OUTPUTS
+from packtrain.training.cost_checks import check_costs
+from packtrain.training.course_checks import check_course, check_schedule
 from packtrain.training.data import TrainingData
 from packtrain.training.metrics import METRICS
+from packtrain.training.refusals import PackError, require_number
 from packtrain.training.spec import (
     NUMBERS,
     TABLES,
-    CostKind,
+    Constant,
     GivenArrays,
+    Initialization,
     Number,
+    Orthogonal,
     Pack,
     Signature,
     Trials,
@@ -22,23 +28,16 @@ from packtrain.training.spec import (
 from packtrain.training.state import PackState
 
 
-class PackError(ValueError):
-    """A pack that can't train: ``field`` is the path of what is wrong."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(f"{field}: {message}")
-        self.field = field
-
-
 def check_pack(pack: Pack, data: TrainingData) -> None:
     """Raise :class:`PackError` for the first thing that doesn't fit."""
     _check_signature(pack.signature)
+    check_course(pack.signature)
     _check_trials(pack.trials, pack.signature)
     _check_rows(pack.signature, "data", data.x, data.y)
     if data.x_validation is not None and data.y_validation is not None:
         _check_rows(pack.signature, "data.validation", data.x_validation, data.y_validation)
     _check_metrics(pack.signature, data)
-    _check_targets(pack, data)
+    check_costs(pack, data)
 
 
 def check_state(pack: Pack, state: PackState) -> None:
@@ -95,17 +94,10 @@ def _check_trials(trials: Trials, signature: Signature) -> None:
             row = int(np.argmin(is_good))
             value = getattr(trials, name)[row]
             raise PackError(f"trials.{name}[{row}]", f"expected {expected}, got {value}.")
-    for index in sorted(set(trials.cost.tolist())):
-        allowed = ALLOWED_OUTPUTS[trials.costs[index].kind]
-        if signature.output_activation not in allowed:
-            raise PackError(
-                f"trials.costs[{index}]",
-                f"{trials.costs[index]} needs {' or '.join(sorted(allowed))} outputs, "
-                f"got {signature.output_activation}.",
-            )
+    for index, schedule in enumerate(trials.schedules):
+        check_schedule(schedule, f"trials.schedules[{index}]", signature)
     for index, initialization in enumerate(trials.initializations):
-        if isinstance(initialization, GivenArrays):
-            _check_given(initialization, f"trials.initializations[{index}]", signature)
+        _check_initialization(initialization, f"trials.initializations[{index}]", signature)
 
 
 # The column of indices into each table.
@@ -129,15 +121,37 @@ def _in_range(values: NDArray[np.float64], number: Number) -> tuple[NDArray[np.b
     return good, " and ".join(words)
 
 
+def _check_initialization(initialization: Initialization, field: str, signature: Signature) -> None:
+    match initialization:
+        case Constant(weight, bias):
+            require_number(f"{field}.weight", weight)
+            require_number(f"{field}.bias", bias)
+        case Orthogonal(gain):
+            require_number(f"{field}.gain", gain)
+            if gain == 0:
+                raise PackError(f"{field}.gain", "expected a number other than 0.")
+        case GivenArrays():
+            _check_given(initialization, field, signature)
+
+
 def _check_given(given: GivenArrays, field: str, signature: Signature) -> None:
     shapes = list(zip(signature.sizes[:-1], signature.sizes[1:], strict=True))
+    count = len(given.weights)
+    if not 1 <= count <= len(shapes):
+        raise PackError(f"{field}.weights", f"expected 1 to {len(shapes)} layers, got {count}.")
     for name, arrays, expected in (
-        ("weights", given.weights, shapes),
-        ("biases", given.biases, [(outputs,) for _, outputs in shapes]),
+        ("weights", given.weights, shapes[:count]),
+        ("biases", given.biases, [(outputs,) for _, outputs in shapes[:count]]),
     ):
         found = [np.shape(array) for array in arrays]
         if found != expected:
             raise PackError(f"{field}.{name}", f"expected shapes {expected}, got {found}.")
+        if not all(np.isfinite(array).all() for array in arrays):
+            raise PackError(f"{field}.{name}", "expected finite numbers.")
+    if count < len(shapes):
+        if isinstance(given.rest, GivenArrays):
+            raise PackError(f"{field}.rest", "given arrays can't be followed by given arrays.")
+        _check_initialization(given.rest, f"{field}.rest", signature)
 
 
 def _check_rows(signature: Signature, field: str, x: object, y: object) -> None:
@@ -153,6 +167,14 @@ def _check_rows(signature: Signature, field: str, x: object, y: object) -> None:
             )
         if not array.flags.c_contiguous:
             raise PackError(f"{field}.{name}", "expected a C-contiguous array.")
+        if not _is_finite(array):
+            raise PackError(f"{field}.{name}", "expected finite numbers, got NaN or infinity.")
+
+
+def _is_finite(array: NDArray[Any]) -> bool:
+    # A sum needs no memory of the array's size; one of finite numbers may overflow, though.
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(np.add.reduce(array, axis=None)) or np.isfinite(array).all())
 
 
 def _check_metrics(signature: Signature, data: TrainingData) -> None:
@@ -161,18 +183,16 @@ def _check_metrics(signature: Signature, data: TrainingData) -> None:
         if name not in METRICS:
             known = ", ".join(METRICS)
             raise PackError(field, f"expected one of {known}, got {name!r}.")
-        if METRICS[name].needs_validation and data.x_validation is None:
+        metric = METRICS[name]
+        if metric.needs_validation and data.x_validation is None:
             raise PackError(field, f"{name} needs validation rows, and there are none.")
-        if METRICS[name].needs_classes and not data.classification:
-            raise PackError(field, f"{name} needs targets that stand for classes.")
-
-
-def _check_targets(pack: Pack, data: TrainingData) -> None:
-    used = {pack.trials.costs[index].kind for index in set(pack.trials.cost.tolist())}
-    for field, y in (("data.y", data.y), ("data.y_validation", data.y_validation)):
-        if y is None:
-            continue
-        if CostKind.CROSS_ENTROPY in used and not (y.min() >= 0 and y.max() <= 1):
-            raise PackError(field, "cross_entropy needs targets from 0 to 1.")
-        if CostKind.LOG_LIKELIHOOD in used and not np.allclose(y.sum(axis=1), 1, atol=1e-4):
-            raise PackError(field, "log_likelihood needs rows of targets that sum to 1.")
+        if data.target_kind not in metric.target_kinds:
+            kinds = " or ".join(sorted(metric.target_kinds))
+            raise PackError(
+                field, f"{name} needs targets that stand for {kinds}, not {data.target_kind}."
+            )
+        if signature.sizes[-1] < metric.least_outputs:
+            raise PackError(
+                field,
+                f"{name} needs {metric.least_outputs} outputs or more, got {signature.sizes[-1]}.",
+            )

@@ -147,7 +147,7 @@ def smooth_targets(cost: Cost, y: NDArray[Any]) -> NDArray[Any]:
     share = cost.label_smoothing
     if share == 0:
         return y
-    return y * (1 - share) + share / max(y.shape[1], 2)
+    return np.asarray(y * (1 - share) + share / max(y.shape[1], 2))
 
 
 def weigh_rows(cost: Cost, y: NDArray[Any]) -> NDArray[Any] | None:
@@ -160,7 +160,7 @@ def weigh_rows(cost: Cost, y: NDArray[Any]) -> NDArray[Any] | None:
     if not cost.class_weights:
         return None
     classes = y[:, 0].astype(np.intp) if y.shape[1] == 1 else np.argmax(y, axis=1)
-    return np.array(cost.class_weights, y.dtype)[classes]
+    return np.asarray(np.array(cost.class_weights, y.dtype)[classes])
 
 
 def _pull_back(
@@ -188,4 +188,5 @@ def _softplus_ratio(a: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
     np.negative(positive, out=out)
     np.expm1(out, out=out)
     np.negative(out, out=out)
-    return np.divide(out, positive, out=out)
+    np.divide(out, positive, out=out)
+    return out

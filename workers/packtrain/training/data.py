@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from packtrain.training.state import Array
+from packtrain.training.targets import TargetKind, are_labels, find_target_kind
 
 # Keeps this stream apart from those of initial weights, dropout and mini-batch order, which
 # may be keyed by the same seed. The number has no meaning: the ASCII bytes of "HELD OUT".
@@ -80,14 +81,13 @@ class Split:
 @dataclass(frozen=True, eq=False)
 class TrainingData:
     """What a pack trains on, C-contiguous: ``x`` (n, inputs), ``y`` (n, outputs), and the same
-    for validation, or None. ``classification``: the targets stand for classes, so that an
-    accuracy can be measured (by the largest output; with one output, by 0.5)."""
+    for validation, or None. ``target_kind``: what the targets stand for."""
 
     x: Array
     y: Array
     x_validation: Array | None
     y_validation: Array | None
-    classification: bool
+    target_kind: TargetKind
 
 
 def select_rows(
@@ -195,7 +195,12 @@ def prepare_data(splits: Mapping[str, Split], selection: Selection, data_type: s
     x_held_out, y_held_out = None, None
     if validation is not None:
         x_held_out, y_held_out = prepared(validation[0], _as_index(validation[1]))
-    return TrainingData(x, y, x_held_out, y_held_out, _are_labels(split.targets))
+    kind = find_target_kind(*(splits[name].targets for name in _names(training, validation)))
+    return TrainingData(x, y, x_held_out, y_held_out, kind)
+
+
+def _names(*selected: tuple[str, Rows] | None) -> list[str]:
+    return list(dict.fromkeys(part[0] for part in selected if part is not None))
 
 
 def _check_split(name: str, split: Split) -> None:
@@ -281,10 +286,6 @@ def _scaled(
     return x
 
 
-def _are_labels(targets: NDArray[Any]) -> bool:
-    return targets.ndim == 1 and targets.dtype.kind in "iu"
-
-
 def _encoded(
     targets: NDArray[Any], rows: Rows | slice, one_hot_outputs: int | None, data_type: str
 ) -> Array:
@@ -295,7 +296,7 @@ def _encoded(
         if not np.isfinite(y).all():
             raise DataError("targets", f"targets hold numbers that are not finite in {data_type}")
         return y.copy() if np.shares_memory(y, targets) else y
-    if not _are_labels(targets):
+    if not are_labels(targets):
         raise DataError(
             "target_encoding", "real targets can't be one-hot: expected class labels or AS_IS"
         )

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from packtrain.training.activations import NEEDS_Z
 from packtrain.training.augmentation import CHUNK_ARRAYS, CHUNK_BYTES, DRAWN_NUMBERS
 from packtrain.training.choice import block_trials, rows_per_pass, suits_lanes
 from packtrain.training.first_layer import SLAB_BYTES, window_rows
@@ -45,7 +46,7 @@ def segment_memory_bytes(
 
     That is the state that it is given and the one that it returns, the metrics of ``epochs``
     (None: the whole run), and the buffers of one block, with every option (L1, dropout,
-    gradient norms, input noise) in use. ``moments`` is how many arrays of the weights' shape the
+    gradient norms, input noise, label smoothing) in use. ``moments`` is how many arrays of the weights' shape the
     rules keep at most.
     """
     item, parameters = _item_bytes(signature), _parameters(signature)
@@ -64,7 +65,10 @@ def segment_memory_bytes(
         values = _stacked_values(signature, block, copies, batch, measured, training_rows)
     order = 2 * 8 * training_rows + 8 * validation_rows
     shown = _shown_bytes(signature, training_rows)
-    return states + metrics + networks + values * item + order + shown
+    # Smoothed targets and what rows count; which class or labels a row has.
+    outputs = signature.sizes[-1]
+    targets = (training_rows + validation_rows) * ((outputs + 1) * item + max(outputs, 2))
+    return states + metrics + networks + values * item + order + shown + targets
 
 
 def _shown_bytes(signature: Signature, training_rows: int) -> int:
@@ -113,8 +117,11 @@ def _stacked_values(
 
 def _pass_values(signature: Signature, trials: int, first: int) -> int:
     """Values in the buffers of a pass of one row, ``first`` of them in a first layer."""
-    # Activations, errors, scratch; under dropout what it shows and its masks; inputs, targets.
-    neurons = 5 * (first + trials * sum(signature.sizes[2:])) + 2 * trials * signature.sizes[-1]
+    # Activations, errors, scratch; under dropout what it shows and its masks; what an activation
+    # needs for itself, and the weighted inputs that some keep; inputs, targets.
+    arrays = 7 if signature.hidden_activation in NEEDS_Z else 6
+    neurons = arrays * (first + trials * sum(signature.sizes[2:]))
+    neurons += 2 * trials * signature.sizes[-1]
     return neurons + 2 * signature.sizes[0] + signature.sizes[-1]
 
 

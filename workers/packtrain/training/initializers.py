@@ -14,6 +14,8 @@ from packtrain.training.spec import (
     GivenArrays,
     He,
     Initialization,
+    LeCun,
+    Orthogonal,
     ScaledGaussian,
     UnitGaussian,
     Xavier,
@@ -33,8 +35,10 @@ def initialize_layer(
     match initialization:
         case Constant(weight, bias):
             return np.full((inputs, outputs), weight), np.full(outputs, bias)
-        case GivenArrays(weights, biases):
-            return weights[layer], biases[layer]
+        case GivenArrays(weights, biases, rest):
+            if layer < len(weights):
+                return weights[layer], biases[layer]
+            return initialize_layer(rest, seed, layer, inputs, outputs)
         case ScaledGaussian() | UnitGaussian():
             generator = make_generator(seed, Purpose.INITIALIZATION, layer=layer)
             weights_drawn = generator.standard_normal((inputs, outputs))
@@ -46,6 +50,22 @@ def initialize_layer(
             return _draw(distribution, variance, seed, layer, inputs, outputs)
         case He(distribution):
             return _draw(distribution, 2.0 / inputs, seed, layer, inputs, outputs)
+        case LeCun(distribution):
+            return _draw(distribution, 1.0 / inputs, seed, layer, inputs, outputs)
+        case Orthogonal(gain):
+            weights_drawn = _draw_orthogonal(seed, layer, inputs, outputs)
+            return gain * weights_drawn, np.zeros(outputs)
+
+
+def is_drawn(initialization: Initialization, layer: int) -> bool:
+    """Whether ``layer``, counted from 0, starts from random numbers, so that it depends on the
+    seed."""
+    match initialization:
+        case Constant():
+            return False
+        case GivenArrays(weights, _, rest):
+            return layer >= len(weights) and is_drawn(rest, layer)
+    return True
 
 
 def _draw(
@@ -60,3 +80,13 @@ def _draw(
     else:
         weights = generator.standard_normal(shape) * math.sqrt(variance)
     return weights, np.zeros(outputs)
+
+
+def _draw_orthogonal(seed: int, layer: int, inputs: int, outputs: int) -> NDArray[np.float64]:
+    """Orthonormal columns, or rows where these are fewer, uniformly at random: the Q of a Gaussian
+    matrix, with the signs that make the diagonal of R positive (Mezzadri, 2007)."""
+    generator = make_generator(seed, Purpose.INITIALIZATION, layer=layer)
+    long, short = max(inputs, outputs), min(inputs, outputs)
+    q, r = np.linalg.qr(generator.standard_normal((long, short)))
+    q *= np.where(np.diagonal(r) < 0, -1.0, 1.0)
+    return np.asarray(q if inputs >= outputs else q.T)

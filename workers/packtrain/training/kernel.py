@@ -86,6 +86,9 @@ class Pass(Protocol):
     def count_rows(self, marks: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Marked rows for each of the trials, of marks without the axis of neurons."""
 
+    def count_rows_by_output(self, marks: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Marked rows, (trials, k), of marks with an axis of k in the place of neurons."""
+
 
 class Kernel(Protocol):
     """Trains and measures the networks of a block."""

@@ -59,6 +59,9 @@ class LanePass:
     def count_rows(self, marks: NDArray[np.bool_]) -> NDArray[np.float64]:
         return np.asarray(np.count_nonzero(marks, axis=0)[self.trials], np.float64)
 
+    def count_rows_by_output(self, marks: NDArray[np.bool_]) -> NDArray[np.float64]:
+        return np.asarray(np.count_nonzero(marks, axis=0).T[self.trials], np.float64)
+
 
 class LaneKernel:
     """Networks turned round, (n_in, n_out, lanes)."""

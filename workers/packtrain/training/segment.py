@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from packtrain.training.blocks import Block, divide_trials, most_moments
 from packtrain.training.checks import check_pack, check_state
 from packtrain.training.choice import block_trials, make_kernel
-from packtrain.training.costs import smooth_targets, weigh_rows
 from packtrain.training.data import TrainingData
-from packtrain.training.initializers import initialize_layer
-from packtrain.training.kernel import Floats, Kernel, Networks, Rows
+from packtrain.training.initializers import initialize_layer, is_drawn
+from packtrain.training.kernel import Floats, Kernel, Networks
 from packtrain.training.measurement import Meter
 from packtrain.training.metrics import metric_names
-from packtrain.training.spec import Constant, GivenArrays, Pack
+from packtrain.training.spec import Pack
 from packtrain.training.state import Layers, PackState, SegmentMetrics, Watch
 from packtrain.training.stopping import Stopping
+from packtrain.training.targets import SplitRows
 
 # A trial has diverged when one of these, if it is measured, is not finite.
 COSTS = ("training_cost", "training_bare_cost", "validation_cost", "validation_bare_cost")
@@ -71,7 +71,7 @@ def _initialize(pack: Pack) -> PackState:
         b = np.empty((count, outputs), dtype)
         for index, initialization in enumerate(trials.initializations):
             rows = np.flatnonzero(trials.initialization == index)
-            if isinstance(initialization, Constant | GivenArrays):
+            if not is_drawn(initialization, layer):
                 w[rows], b[rows] = initialize_layer(initialization, 0, layer, inputs, outputs)
                 continue
             for row in rows:
@@ -124,7 +124,8 @@ class _Run:
         self._pack, self._data, self._state = pack, data, state
         self._epochs = range(state.epoch + 1, state.epoch + epochs + 1)
         self._first = max(state.epoch, record_after) + 1
-        self._meter = Meter(pack.signature, data)
+        self._rows = SplitRows(data.x, data.y)
+        self._meter = Meter(pack.signature, data, self._rows)
         self._stopping = Stopping(pack, state, self._meter.names)
         recorded = max(0, self._epochs.stop - self._first)
         shape = (len(pack), recorded, len(metric_names(pack.signature)))
@@ -147,7 +148,7 @@ class _Run:
 
     def _train_block(self, block: Block) -> None:
         kernel = make_kernel(self._pack.signature, block, self._load(block))
-        rows = self._rows_of(block)
+        rows = self._rows.under(block.cost)
         for epoch in self._epochs:
             kernel.train_epoch(rows, epoch, self._state.rate_share[kernel.block.rows])
             going = kernel.are_finite()
@@ -164,13 +165,6 @@ class _Run:
                     return
                 kernel = kernel.keep(going)
         self._store(kernel)
-
-    def _rows_of(self, block: Block) -> Rows:
-        """The training rows as the block's cost takes them."""
-        y = self._data.y
-        weights = weigh_rows(block.cost, y)
-        column = None if weights is None else weights[:, np.newaxis]
-        return Rows(self._data.x, smooth_targets(block.cost, y), column)
 
     def _record(self, kernel: Kernel, epoch: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Record the metrics of the epoch; whether all measured costs are finite, and which

@@ -89,6 +89,9 @@ class StackedPass:
     def count_rows(self, marks: NDArray[np.bool_]) -> NDArray[np.float64]:
         return np.asarray(np.count_nonzero(self._of_trials(marks), axis=1), np.float64)
 
+    def count_rows_by_output(self, marks: NDArray[np.bool_]) -> NDArray[np.float64]:
+        return self.count_rows(marks)
+
     def _of_trials(self, values: NDArray[Any]) -> NDArray[Any]:
         count = self.trials.stop - self.trials.start
         return values.reshape(-1, *values.shape[2:])[:count]
