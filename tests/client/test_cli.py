@@ -40,7 +40,19 @@ from packtrain.client.events import MetricsReceived
 from packtrain.v1 import dataset_service_pb2, job_pb2, server_service_pb2, training_service_pb2
 
 COMMANDS = (
-    *("serve", "run", "submit", "watch", "jobs", "show", "trials", "metrics", "model", "plot"),
+    *(
+        "serve",
+        "run",
+        "submit",
+        "watch",
+        "find-rate",
+        "jobs",
+        "show",
+        "trials",
+        "metrics",
+        "model",
+        "plot",
+    ),
     *("cancel", "delete", "info", "demo", "datasets list", "datasets show", "datasets upload"),
     *("datasets delete", "datasets download"),
 )

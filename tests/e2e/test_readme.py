@@ -60,6 +60,19 @@ def test_the_commands_run(server: object, tmp_path: Path) -> None:
     packtrain("delete", name)
 
 
+def test_a_learning_rate_is_found(server: object, tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text()
+    (command,) = re.findall(r"^packtrain (find-rate .*)$", text, re.MULTILINE)
+    told = run(
+        *("-m", "packtrain.client", "--server", server.address),
+        *command.replace("rates.png", str(tmp_path / "rates.png")).split(),
+    )
+    pattern = r"Start from ([0-9.]+): .* up to a rate of ([0-9.]+), and ended least at ([0-9.]+)\."
+    promised = [float(n) for n in re.search(pattern, text).groups()]
+    assert [float(n) for n in re.search(pattern, told).groups()] == pytest.approx(promised, rel=0.5)
+    assert (tmp_path / "rates.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_the_demo_tells_its_story(tmp_path: Path) -> None:
     run("-m", "packtrain.client", "demo", "-o", str(tmp_path))
     told = json.loads((tmp_path / "summary.json").read_text())["experiments"]

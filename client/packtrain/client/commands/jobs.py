@@ -71,6 +71,7 @@ def show(ctx: typer.Context, job: JobArgument, as_json: JsonOption = False) -> N
             "trial-epochs": _epochs(found),
             "layers": found.layer_sizes,
             "metrics": found.metrics,
+            "finding": found.learning_rate_finding,
         }
     )
     typer.echo("specification:")

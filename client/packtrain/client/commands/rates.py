@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -72,7 +73,11 @@ def _tell(client: Client, job: Job, plot: Path | None, as_json: bool) -> None:
             raise typer.BadParameter(str(error), param_hint="--plot") from None
     if as_json:
         rows = [
-            {"learning_rate": rate, COST: cost, "state": trial.state}
+            {
+                "learning_rate": rate,
+                COST: cost if math.isfinite(cost) else None,
+                "state": trial.state,
+            }
             for (rate, cost), trial in zip(rate_points(trials), trials, strict=True)
         ]
         form: dict[str, Any] = {"job": job.name, "learning_rate_finding": finding, "rates": rows}

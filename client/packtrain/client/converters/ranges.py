@@ -43,7 +43,8 @@ def range_document(
         values = own | {name: v for name, v in values.items() if v is not None}
     message.ClearField("search")
     message.ClearField("stopping")
-    message.measurement.ClearField("every_epochs")
+    if message.HasField("measurement"):
+        message.measurement.ClearField("every_epochs")
     if message.measurement.metrics and COST not in message.measurement.metrics:
         message.measurement.metrics.append(COST)
     message.search.learning_rate_range.SetInParent()
