@@ -20,8 +20,8 @@ COPIED_BYTES = 128 * 2**20
 def hold_to_one_core() -> int | None:
     """Pin this process, and those that it starts, to one core; which. None: the system can't.
 
-    Threads are set too, for where processes can't be pinned. Must come before NumPy's import in
-    the processes that are measured.
+    Threads are set too, for where processes can't be pinned; both bind the processes that are
+    started after this call.
     """
     for name in THREADS:
         os.environ[name] = "1"

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-
 from benchmarks.trainer.shapes import Data, Shape, initial_weights
 
 NAME = "JAX jit(vmap(scan))"
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
-# A scan of the tiny shapes does next to nothing a turn: several turns in one pay off.
-UNROLLED = int(os.environ.get("UN",8))
 
 Parameters = list[tuple[Any, Any]]
 
@@ -27,16 +23,14 @@ def pack_sizes(shape: Shape) -> tuple[int, ...]:
 
 def prepare(shape: Shape, data: Data, pack: int, epochs: int) -> Callable[[], object]:
     """A call that trains ``epochs`` epochs of ``pack`` networks, compiled for just that."""
-    axes = _network_axes(shape)
+    axis = -1 if shape.is_tiny else 0
     parameters = jax.tree.map(
-        lambda array, axis: jnp.moveaxis(jnp.asarray(array), 0, axis),
-        initial_weights(shape, pack),
-        axes,
+        lambda array: jnp.moveaxis(jnp.asarray(array), 0, axis), initial_weights(shape, pack)
     )
     moments = jax.tree.map(jnp.zeros_like, (parameters, parameters))
     rates = jnp.full(pack, shape.learning_rate, jnp.float32)
     decays = jnp.full(pack, shape.l2 / shape.rows, jnp.float32)
-    train = jax.jit(_make_training(shape, data, axes, rates, decays))
+    train = jax.jit(_make_training(shape, data, axis, rates, decays))
     rng = np.random.default_rng(2)
 
     def run() -> object:
@@ -46,29 +40,20 @@ def prepare(shape: Shape, data: Data, pack: int, epochs: int) -> Callable[[], ob
     return run
 
 
-def _network_axes(shape: Shape) -> Any:
-    """The axis of the networks in each array, by what XLA multiplies fastest.
+def _make_training(shape: Shape, data: Data, axis: int, rates: Any, decays: Any) -> Any:
+    """(parameters, moments, orders) -> (parameters, metrics), over the epochs of ``orders``.
 
-    Tiny layers: the last, so that all is arithmetic on long vectors. Else: the middle of the first
-    layer's weights, as all networks see the same rows and those products are then one plain
-    matrix product without a transposition; and the first of all other arrays.
+    ``axis`` is that of the networks in all parameters: last where the layers are tiny, so that
+    most is arithmetic on long vectors.
     """
-    if shape.is_tiny:
-        return [(2, 1) for _ in shape.pairs]
-    return [(1 if layer == 0 else 0, 0) for layer in range(len(shape.pairs))]
-
-
-def _make_training(shape: Shape, data: Data, axes: Any, rates: Any, decays: Any) -> Any:
-    """(parameters, moments, orders) -> (parameters, metrics), over the epochs of ``orders``."""
     x, y = jnp.asarray(data.x), jnp.asarray(data.y)
     x_evaluated, y_evaluated = jnp.asarray(data.x_evaluated), jnp.asarray(data.y_evaluated)
-    both = (axes, axes)
     descend = jax.vmap(
         functools.partial(_descend, shape),
-        in_axes=(axes, both, 0, 0, None, None, None),
-        out_axes=(axes, both),
+        in_axes=(axis, axis, 0, 0, None, None, None),
+        out_axes=axis,
     )
-    evaluate = jax.vmap(functools.partial(_evaluate, shape), in_axes=(axes, None, None))
+    evaluate = jax.vmap(functools.partial(_evaluate, shape), in_axes=(axis, None, None))
     whole = shape.rows - shape.rows % shape.batch
 
     def take_step(state: Any, rows: Any) -> tuple[Any, None]:
@@ -85,16 +70,21 @@ def _make_training(shape: Shape, data: Data, axes: Any, rates: Any, decays: Any)
 
     def train(parameters: Any, moments: Any, orders: Any) -> tuple[Any, Any]:
         start = (parameters, moments, jnp.float32(0))
-        (parameters, _, _), metrics = jax.lax.scan(
-            train_epoch, start, orders, unroll=UNROLLED if shape.is_tiny else 1
-        )
+        (parameters, _, _), metrics = jax.lax.scan(train_epoch, start, orders)
         return parameters, metrics
 
     return train
 
 
 def _descend(
-    shape: Shape, parameters: Parameters, moments: Any, rate: Any, decay: Any, step: Any, x: Any, y: Any
+    shape: Shape,
+    parameters: Parameters,
+    moments: Any,
+    rate: Any,
+    decay: Any,
+    step: Any,
+    x: Any,
+    y: Any,
 ) -> tuple[Parameters, Any]:
     """A step of one network: its new parameters and moments."""
     gradients = jax.grad(lambda p: _cost(shape, _forward(shape, p, x), y))(parameters)
@@ -109,9 +99,7 @@ def _descend(
 def _forward(shape: Shape, parameters: Parameters, x: Any) -> Any:
     """Weighted inputs of the outputs."""
     for layer, (w, b) in enumerate(parameters):
-        # A product of a few numbers is quicker as a sum, which XLA fuses with its surroundings.
-        product = (x[:, :, None] * w).sum(axis=1) if shape.is_tiny and not os.environ.get("MM") else x @ w
-        z = product + b
+        z = x @ w + b
         if layer + 1 == len(parameters):
             return z
         x = jax.nn.sigmoid(z) if shape.hidden == "sigmoid" else jax.nn.relu(z)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmarks.trainer.shapes import Data, Shape
+
 from packtrain.training import (
     Activation,
     Cost,

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-
 from benchmarks.trainer.shapes import Data, Floats, Shape, initial_weights
 
 NAME = "NumPy, one network at a time"

@@ -6,9 +6,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from sklearn.neural_network import MLPClassifier
-
 from benchmarks.trainer.shapes import Data, Shape
+from sklearn.neural_network import MLPClassifier
 
 NAME = "scikit-learn MLPClassifier"
 

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
-
 from benchmarks.trainer.shapes import Data, Shape
+from torch import nn
 
 NAME = "PyTorch eager, one network"
 
@@ -21,7 +20,10 @@ def make_network(shape: Shape) -> nn.Sequential:
     """The layers up to the weighted inputs of the outputs: the costs take those."""
     layers: list[nn.Module] = []
     for inputs, outputs in shape.pairs:
-        layers += [nn.Linear(inputs, outputs), nn.Sigmoid() if shape.hidden == "sigmoid" else nn.ReLU()]
+        layers += [
+            nn.Linear(inputs, outputs),
+            nn.Sigmoid() if shape.hidden == "sigmoid" else nn.ReLU(),
+        ]
     return nn.Sequential(*layers[:-1])
 
 

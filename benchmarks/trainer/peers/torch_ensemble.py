@@ -6,11 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
-from torch.func import functional_call, grad, vmap
-
 from benchmarks.trainer.peers.torch_eager import cost_of, make_network, tensors
 from benchmarks.trainer.shapes import Data, Shape
+from torch import nn
+from torch.func import functional_call, grad, vmap
 
 NAME = "torch.func ensemble"
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
