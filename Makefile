@@ -59,7 +59,7 @@ generate: $(DEV) ## Generate the contract's code from the proto files
 	@$(BIN)/python scripts/generate.py
 
 bench: $(BENCH) ## Measure the trainer and the service
-	@$(BIN)/python benchmarks/trainer.py
+	@$(BIN)/python -m benchmarks.trainer $(ARGS)
 	@$(BIN)/python benchmarks/service.py
 
 clean: ## Remove the environment, caches and builds; never data or results
