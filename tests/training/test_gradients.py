@@ -4,96 +4,142 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import erf, expit
 
 from packtrain.training import (
+    ALLOWED_OUTPUTS,
     Activation,
     Cost,
+    CostKind,
     Pack,
     Signature,
     TargetKind,
     TrainingData,
-    UnitGaussian,
     make_trials,
     train_segment,
 )
-from packtrain.training.activations import activate
+from packtrain.training.activations import OUTPUT_ONLY
 from packtrain.training.choice import suits_lanes
 from packtrain.training.costs import elementwise_cost
 
+# Each activation and each row's cost by its definition, with nothing done for extreme numbers.
+APPLY = {
+    Activation.SIGMOID: expit,
+    Activation.TANH: np.tanh,
+    Activation.RELU: lambda z: np.where(z > 0, z, 0),
+    Activation.LEAKY_RELU: lambda z: np.where(z > 0, z, z / 100),
+    Activation.ELU: lambda z: np.where(z > 0, z, np.exp(z) - 1),
+    Activation.GELU: lambda z: z * (1 + erf(z / np.sqrt(2))) / 2,
+    Activation.SILU: lambda z: z * expit(z),
+    Activation.SOFTPLUS: lambda z: np.log(1 + np.exp(z)),
+    Activation.IDENTITY: lambda z: z,
+    Activation.EXPONENTIAL: np.exp,
+    Activation.SOFTMAX: lambda z: np.exp(z) / np.exp(z).sum(axis=-1, keepdims=True),
+}
+DELTA = 0.4
+ROW_COSTS = {
+    CostKind.QUADRATIC: lambda a, y: (a - y) ** 2 / 2,
+    CostKind.CROSS_ENTROPY: lambda a, y: -y * np.log(a) - (1 - y) * np.log(1 - a),
+    CostKind.LOG_LIKELIHOOD: lambda a, y: -y * np.log(a),
+    CostKind.HINGE: lambda a, y: np.maximum(0, 1 - (2 * y - 1) * a),
+    CostKind.HUBER: lambda a, y: np.where(
+        np.abs(a - y) <= DELTA, (a - y) ** 2 / 2, DELTA * (np.abs(a - y) - DELTA / 2)
+    ),
+    CostKind.ABSOLUTE: lambda a, y: np.abs(a - y),
+    CostKind.POISSON: lambda a, y: a - y * np.log(a),
+}
+HIDDEN = sorted(set(Activation) - OUTPUT_ONLY)
 OUTPUTS = [
-    *((Cost.QUADRATIC, activation) for activation in Activation),
-    (Cost.CROSS_ENTROPY, Activation.SIGMOID),
-    (Cost.LOG_LIKELIHOOD, Activation.SOFTMAX),
+    (kind, output)
+    for kind, allowed in sorted(ALLOWED_OUTPUTS.items())
+    for output in sorted(allowed)
 ]
-HIDDEN = [Activation.SIGMOID, Activation.TANH, Activation.RELU, Activation.IDENTITY]
-PENALTIES = [{}, {"l2": 0.7}, {"l1": 0.3}, {"l2": 0.4, "l1": 0.2}]
+PENALTIES = {"l2": np.array([0, 0.7, 0, 0.4]), "l1": np.array([0, 0, 0.3, 0.2])}
 
 
-def cost_of(signature, cost, weights, biases, data, penalties) -> float:
+def costs_of(signature, cost, weights, biases, data, l2, l1) -> np.ndarray:
+    """Bare costs and costs, (N, 2), of N networks, (N, n_in, n_out) a layer."""
     a = data.x
     for layer, (w, b) in enumerate(zip(weights, biases, strict=True)):
-        z = a @ w + b
         last = layer == len(weights) - 1
-        a = np.empty_like(z)
         kind = signature.output_activation if last else signature.hidden_activation
-        activate(kind, z, a, -1)
-    parts = np.empty_like(z)
-    elementwise_cost(cost, z, a, data.y, None, parts, np.empty_like(z), -1)
-    squares = sum(np.sum(w**2) for w in weights) * penalties.get("l2", 0) / 2
-    magnitudes = sum(np.abs(w).sum() for w in weights) * penalties.get("l1", 0)
-    return float(parts.sum() + squares + magnitudes) / len(data.x)
+        a = APPLY[kind](a @ w + b[:, np.newaxis])
+    counts = np.array(cost.class_weights or [1, 1])[data.y.argmax(axis=1)]
+    y = data.y * (1 - cost.label_smoothing) + cost.label_smoothing / 2
+    bare = np.sum(counts[:, np.newaxis] * ROW_COSTS[cost.kind](a, y), axis=(1, 2))
+    squares = sum(np.sum(w**2, axis=(1, 2)) for w in weights)
+    magnitudes = sum(np.abs(w).sum(axis=(1, 2)) for w in weights)
+    with_terms = bare + l2 / 2 * squares + l1 * magnitudes
+    return np.stack([bare, with_terms], axis=1) / len(data.x)
 
 
-def differences(signature, cost, weights, biases, data, penalties) -> list[np.ndarray]:
-    found = []
-    for array in (*weights, *biases):
-        gradient = np.empty_like(array)
-        for place in np.ndindex(array.shape):
-            kept, costs = array[place], []
-            for sign in (1, -1):
-                array[place] = kept + sign * 1e-5
-                costs.append(cost_of(signature, cost, weights, biases, data, penalties))
-            array[place] = kept
-            gradient[place] = (costs[0] - costs[1]) / 2e-5
-        found.append(gradient)
-    return found
+def differences(signature, cost, weights, biases, data, l2, l1) -> list[np.ndarray]:
+    """The gradients (2, ...) of the bare cost and the cost, by each weight and bias."""
+    arrays = [*weights, *biases]
+    sizes = [array.size for array in arrays]
+    flat = np.concatenate([array.ravel() for array in arrays])
+    shifts = 1e-5 * np.eye(len(flat))
+    moved = np.concatenate([flat + shifts, flat - shifts])
+    parts = np.split(moved, np.cumsum(sizes)[:-1], axis=1)
+    parts = [p.reshape(-1, *array.shape) for p, array in zip(parts, arrays, strict=True)]
+    depth = len(weights)
+    found = costs_of(signature, cost, parts[:depth], parts[depth:], data, l2, l1)
+    gradient = (found[: len(flat)] - found[len(flat) :]).T / 2e-5
+    split = np.split(gradient, np.cumsum(sizes)[:-1], axis=1)
+    return [g.reshape(2, *array.shape) for g, array in zip(split, arrays, strict=True)]
 
 
-@pytest.mark.parametrize("penalties", PENALTIES, ids=str)
-@pytest.mark.parametrize("hidden", HIDDEN)
-@pytest.mark.parametrize(("cost", "output"), OUTPUTS)
-@pytest.mark.parametrize("lanes", [True, False])
-def test_step_follows_the_gradient(cost, output, hidden, penalties, lanes):
+def check_step(cost: Cost, output: Activation, hidden: Activation, lanes: bool) -> None:
+    """One step of four trials with each kind of penalty follows their gradients, and the metrics
+    are those of the networks that it leads to."""
     signature = Signature(
         sizes=(3, 4, 2),
         hidden_activation=hidden,
         output_activation=output,
-        batch_size=6 if lanes else 600,
+        batch_size=5 if lanes else 500,
         epochs=1,
         data_type="float64",
-        metrics=("gradient_norm",),
+        metrics=("gradient_norm", "training_bare_cost", "training_cost"),
     )
     assert suits_lanes(signature) is lanes
     rng = np.random.default_rng(2)
-    y = np.eye(2)[rng.integers(0, 2, 6)]
-    data = TrainingData(rng.normal(size=(6, 3)), y, None, None, TargetKind.CLASSES)
-    rate = 1e-3
-    trials = make_trials(
-        1, learning_rate=rate, cost=cost, initialization=UnitGaussian(), **penalties
-    )
+    y = np.eye(2)[rng.integers(0, 2, 5)]
+    data = TrainingData(rng.normal(size=(5, 3)), y, None, None, TargetKind.CLASSES)
+    rate = 1e-5
+    trials = make_trials(4, learning_rate=rate, cost=cost, **PENALTIES)
     pack = Pack(signature, trials)
     start, _ = train_segment(pack, data, None, 0)
     end, metrics = train_segment(pack, data, start, 1)
 
-    weights, biases = [w[0].copy() for w in start.weights], [b[0].copy() for b in start.biases]
-    expected = differences(signature, cost, weights, biases, data, penalties)
     before, after = (*start.weights, *start.biases), (*end.weights, *end.biases)
-    for gradient, old, new in zip(expected, before, after, strict=True):
-        np.testing.assert_allclose((old - new)[0] / rate, gradient, rtol=1e-6, atol=1e-8)
+    for k in range(4):
+        terms = trials.l2[k], trials.l1[k]
+        network = [w[k] for w in start.weights], [b[k] for b in start.biases]
+        expected = differences(signature, cost, *network, data, *terms)
+        for gradient, old, new in zip(expected, before, after, strict=True):
+            close = 1e-7 * max(1, np.abs(gradient[1]).max())
+            np.testing.assert_allclose((old[k] - new[k]) / rate, gradient[1], rtol=1e-6, atol=close)
+        network = [w[k] for w in end.weights], [b[k] for b in end.biases]
+        gradients = differences(signature, cost, *network, data, *terms)
+        norms = [np.linalg.norm(g[0]) for g in gradients[:2]]
+        layers = [array[np.newaxis] for array in network[0]], [b[np.newaxis] for b in network[1]]
+        costs = costs_of(signature, cost, *layers, data, *terms)[0]
+        np.testing.assert_allclose(metrics.values[k, 0], [*norms, *costs], rtol=2e-6)
 
-    weights, biases = [w[0].copy() for w in end.weights], [b[0].copy() for b in end.biases]
-    norms = [np.linalg.norm(g) for g in differences(signature, cost, weights, biases, data, {})]
-    np.testing.assert_allclose(metrics.values[0, 0], norms[:2], rtol=2e-6)
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize(("kind", "output"), OUTPUTS)
+@pytest.mark.parametrize("lanes", [True, False])
+def test_step_follows_the_gradient(kind, output, hidden, lanes):
+    check_step(Cost(kind, huber_delta=DELTA), output, hidden, lanes)
+
+
+@pytest.mark.parametrize(("kind", "output"), OUTPUTS)
+@pytest.mark.parametrize("lanes", [True, False])
+def test_smoothed_targets_and_weighed_classes_have_gradients_too(kind, output, lanes):
+    smoothing = 0.0 if kind is CostKind.HINGE else 0.3
+    cost = Cost(kind, huber_delta=DELTA, label_smoothing=smoothing, class_weights=(0.5, 3.0))
+    check_step(cost, output, Activation.GELU, lanes)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -19,6 +19,7 @@ from packtrain.training import (
     RowRange,
     ScaledGaussian,
     Scaling,
+    TargetKind,
     UnitGaussian,
     Xavier,
 )
@@ -320,7 +321,7 @@ def read_metrics(
             violations.add(field, f"{name!r} is no metric: expected one of {', '.join(METRICS)}")
         elif metric.needs_validation and not validation:
             violations.add(field, f"{name} needs validation rows (dataset.validation_share)")
-        elif metric.needs_classes and not classes:
+        elif (TargetKind.CLASSES if classes else TargetKind.NUMBERS) not in metric.target_kinds:
             violations.add(field, f"{name} needs class labels, not real targets")
         elif name in measurement.metrics[:i]:
             violations.add(field, f"{name} is named twice")
