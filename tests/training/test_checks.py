@@ -9,12 +9,25 @@ import pytest
 
 from packtrain.training import (
     Activation,
+    Augmentation,
+    Constant,
+    CosineDecay,
     Cost,
+    CostKind,
+    ExponentialDecay,
     GivenArrays,
     He,
+    OneCycle,
+    Orthogonal,
     Pack,
     PackError,
+    Patience,
+    Plateau,
+    PolynomialDecay,
+    Schedule,
     Signature,
+    StepDecay,
+    Target,
     TargetKind,
     TrainingData,
     check_pack,
@@ -76,6 +89,162 @@ def test_field_is_named(signature, trials, data, field):
     assert caught.value.field == field
     assert str(caught.value).startswith(f"{field}: ")
     assert "\n" not in str(caught.value)
+
+
+CLASSES = TrainingData(
+    np.zeros((4, 3), np.float32),
+    np.eye(3, dtype=np.float32)[[0, 1, 2, 0]],
+    None,
+    None,
+    TargetKind.CLASSES,
+)
+THREE = replace(SIGNATURE, sizes=(3, 4, 3))
+
+
+def refused_field(pack: Pack, data: TrainingData) -> str:
+    with pytest.raises(PackError) as caught:
+        check_pack(pack, data)
+    assert str(caught.value).startswith(f"{caught.value.field}: ")
+    assert "\n" not in str(caught.value)
+    return caught.value.field
+
+
+@pytest.mark.parametrize(
+    ("cost", "output", "y", "field"),
+    [
+        (Cost.CROSS_ENTROPY, "softmax", {}, "trials.costs[0]"),
+        (Cost.LOG_LIKELIHOOD, "sigmoid", {}, "trials.costs[0]"),
+        (Cost.HINGE, "sigmoid", {}, "trials.costs[0]"),
+        (Cost.POISSON, "identity", {}, "trials.costs[0]"),
+        (Cost.CROSS_ENTROPY, "sigmoid", {(0, 1): 1.5}, "data.y"),
+        (Cost.LOG_LIKELIHOOD, "softmax", {(0, 0): 1.5, (0, 1): -0.5}, "data.y"),
+        (Cost.HINGE, "identity", {(1, 0): 0.5}, "data.y"),
+        (Cost.POISSON, "exponential", {(1, 0): -1}, "data.y"),
+        (Cost(CostKind.HUBER, huber_delta=0.0), "tanh", {}, "trials.costs[0].huber_delta"),
+        (Cost(CostKind.HUBER, huber_delta=np.inf), "tanh", {}, "trials.costs[0].huber_delta"),
+        (Cost("quadratic", label_smoothing=1.0), "tanh", {}, "trials.costs[0].label_smoothing"),
+        (Cost("quadratic", label_smoothing=-0.1), "tanh", {}, "trials.costs[0].label_smoothing"),
+        (Cost("hinge", label_smoothing=0.1), "identity", {}, "trials.costs[0].label_smoothing"),
+        (Cost("quadratic", label_smoothing=0.1), "tanh", {(0, 0): 2}, "trials.costs[0].label_smoo"),
+        (Cost("quadratic", class_weights=(1, 2)), "tanh", {}, "trials.costs[0].class_weights"),
+        (
+            Cost("quadratic", class_weights=(1, -2, 1)),
+            "tanh",
+            {},
+            "trials.costs[0].class_weights[1]",
+        ),
+        (
+            Cost("quadratic", class_weights=(1, 2, 1)),
+            "tanh",
+            {(0, 1): 1},
+            "trials.costs[0].class_w",
+        ),
+    ],
+)
+def test_costs_go_with_outputs_and_targets(cost, output, y, field):
+    targets = CLASSES.y.copy()
+    for place, value in y.items():
+        targets[place] = value
+    cost = replace(cost, kind=CostKind(cost.kind))
+    signature = replace(THREE, output_activation=Activation(output))
+    pack = Pack(signature, make_trials(1, cost=cost))
+    assert refused_field(pack, replace(CLASSES, y=targets)).startswith(field)
+    if y:
+        check_pack(pack, CLASSES)
+
+
+def test_weights_of_classes_need_classes():
+    cost = Cost(CostKind.QUADRATIC, class_weights=(1, 2))
+    pack = Pack(SIGNATURE, make_trials(1, cost=cost))
+    assert refused_field(pack, DATA) == "trials.costs[0].class_weights"
+    check_pack(pack, replace(DATA, target_kind=TargetKind.CLASSES))
+
+
+@pytest.mark.parametrize(
+    ("shape", "name"),
+    [
+        (StepDecay(0), "every"),
+        (StepDecay(1, factor=0), "factor"),
+        (StepDecay(1, factor=1.1), "factor"),
+        (ExponentialDecay(0), "factor"),
+        (PolynomialDecay(power=0), "power"),
+        (PolynomialDecay(final=-0.1), "final"),
+        (CosineDecay(period=-1), "period"),
+        (CosineDecay(growth=0.5), "growth"),
+        (CosineDecay(final=2), "final"),
+        (OneCycle(peak_at=0), "peak_at"),
+        (OneCycle(peak_at=1), "peak_at"),
+        (OneCycle(start=-1), "start"),
+        (OneCycle(final=np.nan), "final"),
+        (Plateau("training_cost", patience=0), "patience"),
+        (Plateau("training_cost", factor=1), "factor"),
+        (Plateau("training_cost", least=1), "least"),
+        (Plateau("validation_cost"), "metric"),
+        (Plateau("loss"), "metric"),
+    ],
+)
+def test_schedules_are_in_range(shape, name):
+    pack = Pack(SIGNATURE, make_trials(1, schedule=Schedule(shape)))
+    assert refused_field(pack, DATA) == f"trials.schedules[0].shape.{name}"
+
+
+def test_warmup_is_in_range():
+    pack = Pack(SIGNATURE, make_trials(1, schedule=Schedule(warmup_epochs=-1)))
+    assert refused_field(pack, DATA) == "trials.schedules[0].warmup_epochs"
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"patience": Patience("training_cost", 0)}, "signature.patience.epochs"),
+        ({"patience": Patience("training_cost", 1, -1)}, "signature.patience.min_delta"),
+        ({"patience": Patience("weight_norm", 1)}, "signature.patience.metric"),
+        ({"target": Target("output", 1)}, "signature.target.metric"),
+        ({"target": Target("training_cost", np.nan)}, "signature.target.value"),
+        ({"augmentation": Augmentation(2, 2)}, "signature.augmentation"),
+        ({"augmentation": Augmentation(-1, -2)}, "signature.augmentation"),
+        ({"augmentation": Augmentation(1, 2, shift=-1)}, "signature.augmentation.shift"),
+        ({"augmentation": Augmentation(1, 2, rotation=181)}, "signature.augmentation.rotation"),
+        ({"hidden_activation": Activation.EXPONENTIAL}, "signature.hidden_activation"),
+        ({"metrics": ("training_top5_accuracy",)}, "signature.metrics[0]"),
+        ({"metrics": ("training_label_accuracy",)}, "signature.metrics[0]"),
+        ({"metrics": ("training_f1",)}, "signature.metrics[0]"),
+    ],
+)
+def test_the_course_of_a_run_makes_sense(changes, field):
+    metrics = {"metrics": ("training_cost", "weight_norm")}
+    pack = Pack(replace(SIGNATURE, **metrics | changes), TRIALS)
+    assert refused_field(pack, DATA) == field
+
+
+@pytest.mark.parametrize(
+    ("initialization", "name"),
+    [
+        (Constant(np.nan), "weight"),
+        (Constant(0, np.inf), "bias"),
+        (Orthogonal(0), "gain"),
+        (GivenArrays((), ()), "weights"),
+        (GivenArrays((np.zeros((2, 3)),), ()), "biases"),
+        (GivenArrays((np.full((2, 3), np.nan),), (np.zeros(3),)), "weights"),
+        (GivenArrays((np.zeros((2, 3)),), (np.zeros(3),), Orthogonal(np.nan)), "rest.gain"),
+    ],
+)
+def test_initializations_are_finite_and_fit(initialization, name):
+    pack = Pack(SIGNATURE, make_trials(1, initialization=initialization))
+    assert refused_field(pack, DATA) == f"trials.initializations[0].{name}"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", ["x", "y"])
+def test_data_are_finite(name, value):
+    array = getattr(DATA, name).copy()
+    array[2, 0] = value
+    pack = Pack(SIGNATURE, make_trials(1, cost=Cost.QUADRATIC))
+    assert refused_field(pack, replace(DATA, **{name: array})) == f"data.{name}"
+
+
+def test_data_whose_sum_overflows_are_finite():
+    check_pack(Pack(SIGNATURE, TRIALS), replace(DATA, x=np.full((4, 2), 3e38, np.float32)))
 
 
 def test_log_likelihood_needs_rows_that_sum_to_one():
