@@ -8,8 +8,9 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.processor import describe_processor
 from benchmarks.trainer.contestants import MODULES
-from benchmarks.trainer.machine import describe_processor, hold_to_one_core
+from benchmarks.trainer.machine import hold_to_one_core
 from benchmarks.trainer.measure import measure
 from benchmarks.trainer.shapes import SHAPES
 from benchmarks.trainer.table import as_json, as_text
