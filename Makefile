@@ -17,7 +17,7 @@ CHECKS := check-lint check-format check-types check-imports check-proto check-ge
 .DELETE_ON_ERROR:
 # One environment: two installations at a time would spoil it.
 .NOTPARALLEL:
-.PHONY: help demo test check $(CHECKS) generate bench clean
+.PHONY: help demo test check $(CHECKS) generate bench reproduce clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -57,6 +57,10 @@ check-generated: $(DEV)
 
 generate: $(DEV) ## Generate the contract's code from the proto files
 	@$(BIN)/python scripts/generate.py
+
+reproduce: $(DEMO) ## Run the published experiments (DATASETS=DIR: where DIR/mnist is)
+	@$(BIN)/python -m benchmarks.reproduce --markdown docs/experiments.md \
+	  $(if $(DATASETS),--datasets '$(DATASETS)') $(ARGS)
 
 bench: $(BENCH) ## Measure the trainer and the service
 	@$(BIN)/python -m benchmarks.trainer $(ARGS)

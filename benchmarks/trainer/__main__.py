@@ -8,11 +8,12 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.processor import describe_processor
 from benchmarks.trainer.contestants import MODULES
-from benchmarks.trainer.machine import describe_processor, hold_to_one_core
+from benchmarks.trainer.machine import hold_to_one_core
 from benchmarks.trainer.measure import measure
 from benchmarks.trainer.shapes import SHAPES
-from benchmarks.trainer.table import as_json, as_text
+from benchmarks.trainer.table import as_json, as_text, limits_as_text
 
 
 def main() -> None:
@@ -21,22 +22,24 @@ def main() -> None:
     hold_to_one_core()
     names = options.only or list(SHAPES)
     rounds = options.rounds or (2 if options.quick else 5)
-    measured = measure(
+    processor = describe_processor()
+    print(
+        f"One core of {processor}, float32, random data; the best of {rounds} rounds in which all "
+        "take turns."
+    )
+    for name, measured in measure(
         names,
         rounds=rounds,
         quick=options.quick,
         pack_sizes=options.pack_sizes,
         modules=[m for m in MODULES if not options.against or m in ("packed", *options.against)],
         report=lambda line: print(line, file=sys.stderr, flush=True),
-    )
-    print(
-        f"One core of {describe_processor()}, float32, random data; the best of {rounds} rounds "
-        "in which all take turns."
-    )
-    print(as_text(measured))
-    if options.json:
-        about = {"processor": describe_processor(), "date": f"{datetime.now(UTC):%Y-%m-%d}"}
-        options.json.write_text(json.dumps(about | as_json(measured), indent=2) + "\n")
+    ):
+        print(f"\n{as_text(name, measured)}", flush=True)
+        if options.json:
+            about = {"processor": processor, "date": f"{datetime.now(UTC):%Y-%m-%d}"}
+            options.json.write_text(json.dumps(about | as_json(measured), indent=2) + "\n")
+    print(f"\n{limits_as_text(measured)}")
 
 
 def _parse() -> argparse.Namespace:

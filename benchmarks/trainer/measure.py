@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -48,9 +48,9 @@ def measure(
     pack_sizes: Sequence[int] = (),
     report: Report,
     modules: Iterable[str] = MODULES,
-) -> Measured:
-    """Measure shapes, each in ``rounds`` rounds. ``quick``: few pack sizes; ``pack_sizes``: ours,
-    in place of each shape's own."""
+) -> Iterator[tuple[str, Measured]]:
+    """Measure shapes, each in ``rounds`` rounds: after each its name, and all that is measured by
+    then. ``quick``: few pack sizes; ``pack_sizes``: ours, in place of each shape's own."""
     measured = Measured()
     with ExitStack() as stack:
 
@@ -77,7 +77,7 @@ def measure(
                 for contestant, figure in entries:
                     _take_turn(name, contestant, figure)
             measure_limits()
-    return measured
+            yield name, measured
 
 
 def _prepare(

@@ -73,7 +73,7 @@ def epoch_operations(shape: Shape) -> int:
 _EVALUATED: dict[str, Any] = {
     "rows": 1000,
     "evaluated": 1000,
-    "recorded": ("validation_cost", "validation_accuracy"),
+    "recorded": ("validation_bare_cost", "validation_accuracy"),
 }
 
 SHAPES = {

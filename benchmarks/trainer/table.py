@@ -32,18 +32,19 @@ def pays_up_to(figures: list[Figure]) -> int | None:
     return min(f.pack for f in figures if f.module == OURS and f.seconds and f.seconds <= most)
 
 
-def as_text(measured: Measured) -> str:
-    """The tables of all shapes, one below the other."""
-    lines = []
-    if measured.matrix_gflops:
-        lines.append(
-            f"float32 matrix peak {_span(measured.matrix_gflops)} GFLOP/s, "
-            f"copy {_span(measured.copy_gigabytes)} GB/s, "
-            f"measured {len(measured.matrix_gflops)} times before, between and after the rounds."
-        )
-    for name, figures in measured.shapes.items():
-        lines += ["", *_table(SHAPES[name], figures, max(measured.matrix_gflops, default=0.0))]
-    return "\n".join(lines)
+def as_text(name: str, measured: Measured) -> str:
+    """The table of one shape."""
+    peak = max(measured.matrix_gflops, default=0.0)
+    return "\n".join(_table(SHAPES[name], measured.shapes[name], peak))
+
+
+def limits_as_text(measured: Measured) -> str:
+    """What the core could do."""
+    return (
+        f"float32 matrix peak {_span(measured.matrix_gflops)} GFLOP/s, "
+        f"copy {_span(measured.copy_gigabytes)} GB/s, "
+        f"measured {len(measured.matrix_gflops)} times before, between and after the rounds."
+    )
 
 
 def _span(values: list[float]) -> str:

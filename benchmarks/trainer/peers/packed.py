@@ -41,6 +41,12 @@ def make_signature(shape: Shape, epochs: int) -> Signature:
     )
 
 
+def make_rows(shape: Shape, data: Data) -> TrainingData:
+    """The rows as the trainer takes them."""
+    held_out = (data.x_evaluated, data.y_evaluated) if shape.evaluated else (None, None)
+    return TrainingData(data.x, data.y, *held_out, shape.evaluated > 0)
+
+
 def memory_bytes(shape: Shape, pack: int) -> int:
     """The most that a segment of so many trials holds at a time, and the state it begins from."""
     signature = make_signature(shape, 1)
@@ -60,8 +66,7 @@ def prepare(shape: Shape, data: Data, pack: int, epochs: int) -> Callable[[], ob
         l2=shape.l2,
     )
     whole = Pack(make_signature(shape, epochs + 1), trials)
-    held_out = (data.x_evaluated, data.y_evaluated) if shape.evaluated else (None, None)
-    rows = TrainingData(data.x, data.y, *held_out, shape.evaluated > 0)
+    rows = make_rows(shape, data)
     start, _ = train_segment(whole, rows, None, 1)
 
     def run() -> object:

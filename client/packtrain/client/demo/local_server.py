@@ -6,7 +6,7 @@ import contextlib
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from packtrain.client.errors import PacktrainError
@@ -20,8 +20,10 @@ class ServerStartError(PacktrainError):
 
 
 @contextlib.contextmanager
-def local_server(data_dir: Path) -> Iterator[str]:
+def local_server(data_dir: Path, datasets: Sequence[Path] = ()) -> Iterator[str]:
     """Start `packtrain serve` on a free port; its address. It is stopped at the end.
+
+    ``datasets`` are directories of datasets that it offers by name.
 
     Raises ServerStartError.
     """
@@ -29,6 +31,8 @@ def local_server(data_dir: Path) -> Iterator[str]:
     data_dir.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "packtrain.service"]
     command += ["--listen", "127.0.0.1:0", "--data-dir", str(data_dir)]
+    for directory in datasets:
+        command += ["--datasets", str(directory)]
     with log_path.open("w") as log:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
     try:
