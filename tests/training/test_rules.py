@@ -188,8 +188,10 @@ def test_rules_agree_with_pytorch(rule, sizes):
         output = torch.tanh(x @ weights[0] + biases[0]) @ weights[1] + biases[1]
         (((output - y) ** 2).sum() / (2 * ROWS)).backward()
         optimizer.step()
+    # PyTorch keeps the product of NAdam's momenta in float32.
+    close = {"rtol": 1e-6 if rule is Rule.NADAM else 1e-9, "atol": 1e-11}
     for layer in range(2):
         expected = weights[layer].detach().numpy()
-        np.testing.assert_allclose(state.weights[layer][0], expected, rtol=1e-9, atol=1e-11)
+        np.testing.assert_allclose(state.weights[layer][0], expected, **close)
         expected = biases[layer].detach().numpy()
-        np.testing.assert_allclose(state.biases[layer][0], expected, rtol=1e-9, atol=1e-11)
+        np.testing.assert_allclose(state.biases[layer][0], expected, **close)
