@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tests.service.test_server import fields_of, refused
 
-from packtrain.service.learning_rates import RateFinding, find_rates, measured_costs
+from packtrain.service.learning_rates import CostCourses, RateFinding, find_rates
 from packtrain.v1 import job_pb2, spec_pb2, training_service_pb2
 
 pb = training_service_pb2
@@ -54,17 +54,14 @@ def test_costs_without_a_row_for_each_rate_are_refused() -> None:
         find_rates(np.array(RATES), np.zeros((4, 3), np.float32))
 
 
-def test_epochs_in_between_are_left_out_and_early_ends_go_on() -> None:
-    values = np.array(
-        [[NAN, 3, NAN, 2, 1], [NAN, 3, NAN, NAN, NAN], [NAN, 5, NAN, INF, NAN]], np.float32
-    )
-    costs = measured_costs(values, np.array([True, True, False]))
-    np.testing.assert_array_equal(costs, [[3, 2, 1], [3, 3, 3], [NAN] * 3])
-
-
-def test_costs_of_no_trial_that_succeeded_are_nothing() -> None:
-    values = np.array([[1, NAN], [NAN, NAN]], np.float32)
-    assert np.isnan(measured_costs(values, np.array([False, False]))).all()
+def test_the_course_of_a_cost_is_told_from_blocks() -> None:
+    courses = CostCourses(4)
+    both = np.array([0, 2], np.int32)
+    courses.add(both, np.array([[NAN, 3, NAN], [NAN, 5, NAN]], np.float32))
+    courses.add(both, np.array([[7, NAN, 1], [NAN, NAN, NAN]], np.float32))
+    courses.add(np.array([0, 1], np.int32), np.array([[NAN, 2], [INF, NAN]], np.float32))
+    found = courses.costs(np.array([True, False, True, True]))
+    np.testing.assert_array_equal(found, [[3, 7, 1, 2], [NAN] * 4, [5] * 4, [NAN] * 4])
 
 
 def ranged(moons: MakeSpec, **fields: float) -> spec_pb2.JobSpec:

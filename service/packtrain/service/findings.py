@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from packtrain.service.learning_rates import RateFinding, find_rates, measured_costs
+from packtrain.service.learning_rates import CostCourses, RateFinding, find_rates
 from packtrain.service.records import JobRecord, MetricsRecorded
 from packtrain.service.states import TrialState
 from packtrain.service.store import Store
@@ -19,23 +19,15 @@ async def find_learning_rates(
 ) -> RateFinding:
     """What the trials of a learning-rate range found, all of which have ended; ``rates``
     (trials,) are theirs."""
-    values = np.full((job.trials, 0), np.nan, np.float32)
+    courses = CostCourses(job.trials)
     sequence = 0
     while events := await store.read_events(job.uid, sequence, _READ_BYTES, metrics_only=True):
         sequence = events[-1].sequence
         for event in events:
-            assert isinstance(event.body, MetricsRecorded)
-            values = _put(values, event.body)
+            block = event.body
+            assert isinstance(block, MetricsRecorded)
+            courses.add(block.trials, block.values[:, :, block.names.index(_COST)])
     trials = await store.list_trials(job, 0, job.trials, [TrialState.SUCCEEDED])
     succeeded = np.zeros(job.trials, bool)
     succeeded[[trial.index for trial in trials]] = True
-    return find_rates(rates, measured_costs(values, succeeded))
-
-
-def _put(values: NDArray[np.float32], block: MetricsRecorded) -> NDArray[np.float32]:
-    costs = block.values[:, :, block.names.index(_COST)]
-    first = block.first_epoch - 1
-    missing = max(0, first + costs.shape[1] - values.shape[1])
-    values = np.pad(values, ((0, 0), (0, missing)), constant_values=np.nan)
-    values[block.trials, first : first + costs.shape[1]] = costs
-    return values
+    return find_rates(rates, courses.costs(succeeded))

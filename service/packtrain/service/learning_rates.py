@@ -50,17 +50,33 @@ def find_rates(rates: NDArray[np.float64], costs: NDArray[np.float32]) -> RateFi
     return RateFinding(threshold, best, min(threshold / 2, best))
 
 
-def measured_costs(
-    values: NDArray[np.float32], succeeded: NDArray[np.bool_]
-) -> NDArray[np.float32]:
-    """``values`` (trials, epochs), NaN where nothing was measured, without the epochs in which
-    nothing was: a trial that ended early by a rule keeps its last cost, one that did not succeed
-    is NaN throughout."""
-    measured = ~np.isnan(values[succeeded]).all(axis=0)
-    if not measured.any() or not succeeded.any():
-        return np.full((len(values), 1), np.nan, np.float32)
-    costs = np.where(succeeded[:, None], values, np.nan)[:, measured].astype(np.float32)
-    for epoch in range(1, costs.shape[1]):
-        gone = np.isnan(costs[:, epoch])
-        costs[gone, epoch] = costs[gone, epoch - 1]
-    return costs
+class CostCourses:
+    """The course of each trial's cost, gathered from blocks of what was measured: its first,
+    greatest, least and last value, which is all that :func:`find_rates` asks for."""
+
+    def __init__(self, trials: int) -> None:
+        self._courses = np.full((trials, 4), np.nan, np.float32)
+
+    def add(self, trials: NDArray[np.int32], costs: NDArray[np.float32]) -> None:
+        """Take in ``costs`` (trials, epochs), NaN where nothing was measured, each trial's epochs
+        in their order."""
+        measured = ~np.isnan(costs)
+        rows = np.flatnonzero(measured.any(axis=1))
+        costs, measured, trials = costs[rows], measured[rows], trials[rows]
+        at = np.arange(len(rows))
+        first = costs[at, measured.argmax(axis=1)]
+        last = costs[at, measured.shape[1] - 1 - measured[:, ::-1].argmax(axis=1)]
+        known = self._courses[trials]
+        self._courses[trials] = np.stack(
+            [
+                np.where(np.isnan(known[:, 0]), first, known[:, 0]),
+                np.fmax(known[:, 1], np.fmax.reduce(costs, axis=1)),
+                np.fmin(known[:, 2], np.fmin.reduce(costs, axis=1)),
+                last,
+            ],
+            axis=1,
+        )
+
+    def costs(self, succeeded: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """(trials, 4), NaN for a trial that did not succeed."""
+        return np.where(succeeded[:, None], self._courses, np.float32(np.nan))
