@@ -29,15 +29,35 @@ LIMITS = {
 PATHS = [
     "optimizer.sgd.learning_rate",
     "optimizer.sgd.momentum",
+    "optimizer.sgd.nesterov",
     "optimizer.sgd",
+    "optimizer.adam",
+    "optimizer.adam.beta1",
+    "optimizer.lion.learning_rate",
+    "optimizer.schedule",
+    "optimizer.schedule.cosine.final",
+    "optimizer.schedule.plateau.metric",
+    "optimizer.schedule.warmup_epochs",
     "optimizer",
+    "stopping",
+    "stopping.patience.epochs",
+    "stopping.target.value",
     "regularization",
+    "regularization.max_norm",
+    "regularization.input_noise",
+    "regularization.augmentation",
+    "regularization.augmentation.height",
     "regularization.dropout",
     "initialization",
     "initialization.constant.weight",
+    "initialization.orthogonal.gain",
+    "initialization.lecun.distribution",
     "initialization.arrays.layers",
     "cost",
     "cost.quadratic",
+    "cost.huber.delta",
+    "cost.label_smoothing",
+    "cost.class_weights",
     "network",
     "network.hidden",
     "network.outputs",
@@ -58,8 +78,14 @@ PATHS = [
 ]
 NAMES = ["", "train", "test", "datasets/digits", "datasets/none", "training_cost", "é\x00", *PATHS]
 FAMILIES = [
-    {"crossEntropy": {}},
+    {"crossEntropy": {}, "labelSmoothing": 0.1},
     {"quadratic": {}},
+    {"huber": {"delta": 0}},
+    {"poisson": {}, "classWeights": [1, 2]},
+    {"adam": {"beta2": 1}, "schedule": {"plateau": {"metric": "training_cost"}}},
+    {"cosine": {"period": 3}, "warmupEpochs": 1},
+    {"patience": {}, "target": {}},
+    {"l2": 1, "maxNorm": 0, "augmentation": {"shift": 1}},
     {"he": {"distribution": 5}},
     {"sgd": {"learningRate": 0.1}},
     {"sgd": {"learningRate": "NaN"}},
@@ -89,6 +115,8 @@ def scalars(field: FieldDescriptor) -> st.SearchStrategy[Any]:
         return st.integers(-1, len(field.enum_type.values) + 1)
     if kind == FieldDescriptor.CPPTYPE_STRING:
         return st.sampled_from(NAMES)
+    if kind == FieldDescriptor.CPPTYPE_BOOL:
+        return st.booleans()
     if kind in (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT):
         return st.sampled_from(ODD_FLOATS) | st.floats(0.001, 2.0)
     signed = kind != FieldDescriptor.CPPTYPE_UINT64
@@ -133,13 +161,27 @@ SENSIBLE = st.sampled_from(
     [
         ("optimizer.sgd.learning_rate", [0.1, 0.5]),
         ("optimizer.sgd", [{}, {"momentum": 0.5}]),
-        ("optimizer", [{"sgd": {"learningRate": 2}}]),
+        ("optimizer.sgd.nesterov", [True, False]),
+        ("optimizer.adam.beta1", [0, 0.95]),
+        ("optimizer", [{"sgd": {"learningRate": 2}}, {"lion": {}}, {"adamw": {"epsilon": 1e-4}}]),
+        ("optimizer.schedule", [{"cosine": {}}, {"plateau": {}}, {"warmupEpochs": 2}]),
+        ("optimizer.schedule.one_cycle.peak_at", [0.25, 0.5]),
+        ("stopping.patience.epochs", [1, 5]),
+        ("stopping", [{}, {"target": {"value": 0.5}}, {"patience": {"metric": "training_cost"}}]),
         ("regularization.dropout", [0, 0.5]),
-        ("regularization", [{}, {"l2": 1}, {"l1": 0.1, "dropout": 0.2}]),
-        ("initialization", [{"he": {}}, {"constant": {}}, {"unitGaussian": {}}]),
-        ("cost", [{"quadratic": {}}, {"crossEntropy": {}}]),
+        ("regularization.clip_norm", [0.1, 5]),
+        ("regularization.augmentation.shift", [0, 1]),
+        ("regularization", [{}, {"l2": 1}, {"l1": 0.1, "dropout": 0.2}, {"inputNoise": 1}]),
+        (
+            "regularization",
+            [{"maxNorm": 3}, {"augmentation": {"height": 1, "width": 2, "rotation": 90}}],
+        ),
+        ("initialization", [{"he": {}}, {"constant": {}}, {"orthogonal": {}}, {"lecun": {}}]),
+        ("cost", [{"quadratic": {}}, {"crossEntropy": {}}, {"huber": {}}, {"absolute": {}}]),
+        ("cost.label_smoothing", [0, 0.1]),
+        ("cost.class_weights", [[], [1, 2]]),
         ("network.hidden", [[], [3], [3, 2]]),
-        ("network.hidden_activation", ["ACTIVATION_RELU", 2]),
+        ("network.hidden_activation", ["ACTIVATION_RELU", 2, "ACTIVATION_GELU"]),
         ("network", [{}, {"hidden": [2]}, {"outputs": 2}]),
         ("epochs", [1, 2, 30]),
         ("batch_size", [1, 4]),
@@ -155,7 +197,7 @@ SENSIBLE = st.sampled_from(
 def sensible_specs(draw: st.DrawFn) -> spec_pb2.JobSpec:
     """What most clients send: a search over fields that are not given."""
     spec = spec_pb2.JobSpec(epochs=draw(st.none() | st.integers(1, 40)))
-    searched = draw(st.lists(SENSIBLE, unique_by=lambda p: p[0].split(".")[0], max_size=4))
+    searched = draw(st.lists(SENSIBLE, unique_by=lambda p: p[0], max_size=4))
     if "dataset.synthetic" not in [path for path, _ in searched]:
         spec.dataset.synthetic.kind = draw(st.sampled_from([1, 2, 3]))
     if "epochs" in [path for path, _ in searched]:

@@ -1,23 +1,25 @@
 """A specification expanded: every trial's numbers as columns, grouped by signature.
 
 A searched parameter is a column where a pack takes it as one (the optimizer's and the
-regularization's numbers), a choice of a table where a pack takes that (cost, initialization), and
-otherwise tells one group of trials from another (layers, batch size, data).
+regularization's numbers), a choice of a table where a pack takes that (cost, initialization,
+optimizer, schedule), and otherwise tells one group of trials from another (layers, batch size,
+data, stopping).
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from packtrain.service.contract import specs
+from packtrain.service.contract import costs, initializations, optimizers, regularization, schedules
+from packtrain.service.contract.catalogue import COLUMNS
+from packtrain.service.contract.columns import Columns, Indices, Searched
 from packtrain.service.contract.defaults import with_defaults
-from packtrain.service.contract.fields import Violations, range_error, set_json
+from packtrain.service.contract.fields import Violations, set_parents
 from packtrain.service.contract.learning_rates import fill_range, is_range
 from packtrain.service.contract.models import (
     Origins,
@@ -25,33 +27,17 @@ from packtrain.service.contract.models import (
     read_model_initialization,
 )
 from packtrain.service.contract.search import ParameterSpace, read_search
-from packtrain.service.contract.selections import Sources, select
-from packtrain.service.datasets import Catalog, StoredDataset
+from packtrain.service.contract.selections import Sources
+from packtrain.service.contract.structures import Structure, read_structure
+from packtrain.service.datasets import Catalog
 from packtrain.service.networks import Network, Origin
 from packtrain.service.planner import TrialGroup
-from packtrain.service.search import Column, trial_seeds
-from packtrain.training import (
-    NUMBERS,
-    Activation,
-    Cost,
-    Initialization,
-    Pack,
-    Rule,
-    Schedule,
-    Signature,
-    Trials,
-)
+from packtrain.training import Cost, Initialization, Pack, Rule, Schedule, Trials
 from packtrain.v1 import spec_pb2
-from packtrain.workers import DataSource
-
-T = TypeVar("T")
-Columns = dict[str, Column]
-Indices = NDArray[np.int64]
-
-# Each is a table entry or a group of its own; a pack of one gains nothing from being packed.
-MAX_COMBINATIONS = 10_000
 
 _TABLES = ("cost", "initialization", "optimizer", "regularization")
+_COLUMN = "a column"
+_STRUCTURE = "a group of its own"
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +63,11 @@ class Expansion:
         return sizes.pop() if len(sizes) == 1 else ()
 
     @property
+    def trial_epochs(self) -> int:
+        """Epochs of all trials."""
+        return sum(len(g.indices) * g.pack.signature.epochs for g in self.groups)
+
+    @property
     def range_rates(self) -> NDArray[np.float64] | None:
         """The trials' learning rates, in their order, of a learning-rate range; None otherwise."""
         if not is_range(self.spec):
@@ -85,11 +76,6 @@ class Expansion:
         for group in self.groups:
             rates[group.indices] = group.pack.trials.learning_rate
         return rates
-
-    @property
-    def trial_epochs(self) -> int:
-        """Epochs of all trials."""
-        return sum(len(g.indices) * g.pack.signature.epochs for g in self.groups)
 
 
 def expand(
@@ -116,6 +102,8 @@ def expand(
         )
         parameters, trials = None, 1
     columns = parameters.space.columns(spec.seed, 0, trials) if parameters else {}
+    for path in columns:
+        set_parents(spec, path)
     sources = Sources(datasets, stored)
     expander = _Expander(spec, parameters, columns, sources, origins, violations)
     groups = [g for g in expander.groups(trials) if g is not None]
@@ -133,17 +121,6 @@ def _with_seed(spec: spec_pb2.JobSpec) -> spec_pb2.JobSpec:
     return copy
 
 
-@dataclass(frozen=True, eq=False)
-class _Structure:
-    """What a group of trials shares."""
-
-    dataset: StoredDataset
-    signature: Signature
-    data: DataSource
-    rows: int
-    validation_rows: int
-
-
 class _Expander:
     def __init__(
         self,
@@ -154,233 +131,116 @@ class _Expander:
         origins: Origins,
         violations: Violations,
     ) -> None:
-        self._spec = spec
-        self._parameters = parameters
-        self._columns = columns
+        self._searched = Searched(spec, parameters, columns, violations)
         self._sources = sources
         self._origins = origins
         self._violations = violations
 
     def groups(self, trials: int) -> Iterator[TrialGroup | None]:
         everything = np.arange(trials, dtype=np.int64)
-        structural = [
-            path
-            for path in self._columns
-            if path not in specs.NUMBERS and path != "seed" and path.split(".")[0] not in _TABLES
-        ]
-        for indices, spec in self._combinations(structural, everything):
-            structure = self._structure(spec)
+        structural = [p for p in self._searched.paths() if self._place_of(p) is _STRUCTURE]
+        for indices, spec in self._searched.combinations(structural, everything):
+            structure = read_structure(spec, self._sources, self._violations)
             if structure is None:
                 if spec.initialization.HasField("model"):
                     model = spec.initialization.model
                     check_model_initialization(model, self._origins, self._violations)
                 yield None
                 continue
+            found = self._trials(indices, structure)  # a schedule may add to what is measured
             yield TrialGroup(
                 indices.astype(np.int32),
-                Pack(structure.signature, self._trials(indices, structure)),
+                Pack(structure.signature, found),
                 structure.data,
                 structure.rows,
                 structure.validation_rows,
             )
 
-    def _combinations(
-        self, paths: list[str], indices: Indices
-    ) -> Iterator[tuple[Indices, spec_pb2.JobSpec]]:
-        """The trials of each combination of the paths' values, with the values set."""
-        if not paths:
-            yield indices, self._spec
-            return
-        codes = np.stack(
-            [np.unique(self._columns[p][indices], return_inverse=True)[1] for p in paths], axis=1
-        )
-        _, first, group = np.unique(codes, axis=0, return_index=True, return_inverse=True)
-        if len(first) > MAX_COMBINATIONS:
-            self._violations.add(
-                "search",
-                f"makes {len(first):,} combinations of {', '.join(paths)}, which don't train as "
-                f"one array; this server takes {MAX_COMBINATIONS:,} at most: use a choice of a few "
-                "values, or numbers of the optimizer or the regularization",
-            )
-            yield indices, self._spec
-            return
-        order = np.argsort(group, kind="stable")
-        members = np.split(indices[order], np.cumsum(np.bincount(group))[:-1])
-        for row, member in zip(indices[first], members, strict=True):
-            spec = spec_pb2.JobSpec()
-            spec.CopyFrom(self._spec)
-            for path in paths:
-                self._set(spec, path, int(row))
-            yield member, spec
+    def _place_of(self, path: str) -> str:
+        """The table that the path's values are of, or what else becomes of them."""
+        family = path.split(".")[0]
+        if path == "seed" or path in COLUMNS:
+            return _COLUMN
+        if path == regularization.WHERE and self._searched.mentions(path, "augmentation"):
+            return _STRUCTURE
+        if path.startswith(regularization.IMAGES) or family not in _TABLES:
+            return _STRUCTURE
+        return "schedule" if path.startswith(schedules.WHERE) else family
 
-    def _set(self, spec: spec_pb2.JobSpec, path: str, row: int) -> None:
-        assert self._parameters is not None
-        wrong = set_json(spec, path, self._parameters.value(path, self._columns[path], row))
-        if wrong:
-            self._violations.add(path, wrong)
+    def _table_paths(self, *tables: str) -> list[str]:
+        return [p for p in self._searched.paths() if self._place_of(p) in tables]
 
-    def _structure(self, spec: spec_pb2.JobSpec) -> _Structure | None:
-        violations = self._violations
-        data_type = specs.read_data_type(spec, violations)
-        hidden = specs.read_hidden(spec.network, violations)
-        hidden_activation = specs.read_activation(
-            spec.network.hidden_activation,
-            "network.hidden_activation",
-            Activation.SIGMOID,
-            violations,
-            hidden=True,
-        )
-        epochs = violations.integer(
-            spec, "epochs", "epochs", specs.DEFAULT_EPOCHS, 1, specs.MAX_EPOCHS
-        )
-        every = violations.integer(
-            spec.measurement, "every_epochs", "measurement.every_epochs", 1, 1, specs.MAX_EPOCHS
-        )
-        dataset = self._sources.find(spec.dataset, violations)
-        if dataset is None:
-            specs.check_without_data(spec, violations)
-            return None
-        output = specs.read_output_activation(spec.network, dataset, violations)
-        outputs, one_hot = specs.read_outputs(spec, dataset, output, violations)
-        chosen = select(spec, dataset, one_hot, data_type, violations)
-        if chosen is None:
-            specs.check_without_data(spec, violations)
-            return None
-        rows, validation_rows, data = chosen
-        default_batch = min(specs.DEFAULT_BATCH_SIZE, rows)
-        batch = violations.integer(spec, "batch_size", "batch_size", default_batch, 1, rows)
-        metrics = specs.read_metrics(
-            spec.measurement,
-            classes=bool(dataset.classes),
-            validation=validation_rows > 0,
-            violations=violations,
-        )
-        signature = Signature(
-            sizes=(dataset.features, *hidden, outputs),
-            hidden_activation=hidden_activation,
-            output_activation=output,
-            batch_size=batch,
-            epochs=epochs,
-            data_type=data_type,
-            metrics=metrics,
-            measure_every=every,
-        )
-        return _Structure(dataset, signature, data, rows, validation_rows)
-
-    def _trials(self, indices: Indices, structure: _Structure) -> Trials:
-        count = len(indices)
-        signature, violations = structure.signature, self._violations
+    def _trials(self, indices: Indices, structure: Structure) -> Trials:
+        plan, violations = structure.plan, self._violations
 
         def read_cost(spec: spec_pb2.JobSpec) -> Cost:
-            classes = bool(structure.dataset.classes)
-            cost = specs.read_cost(spec.cost, signature.output_activation, classes, violations)
-            check_targets(cost, structure, violations)
-            return cost
+            return costs.read_cost(spec.cost, plan.output_activation, structure.targets, violations)
 
         def read_initialization(spec: spec_pb2.JobSpec) -> Initialization:
             if spec.initialization.HasField("model"):
                 return read_model_initialization(
-                    spec.initialization.model, signature.sizes, self._origins, violations
+                    spec.initialization.model, plan.sizes, self._origins, violations
                 )
-            return specs.read_initialization(spec.initialization, signature.sizes, violations)
+            return initializations.read_initialization(spec.initialization, plan.sizes, violations)
 
-        def read_numbers(spec: spec_pb2.JobSpec) -> dict[str, float]:
-            optimizer = specs.read_optimizer(spec.optimizer, violations)
-            return optimizer | specs.read_regularization(spec.regularization, violations)
+        def read_schedule(spec: spec_pb2.JobSpec) -> Schedule:
+            return schedules.read_schedule(
+                spec.optimizer.schedule, plan.epochs, structure.measured, violations
+            )
 
-        cost, costs = self._table(("cost",), indices, read_cost)
-        initialization, initializations = self._table(
-            ("initialization",), indices, read_initialization
+        table = self._searched.table
+        cost, all_costs = table(self._table_paths("cost"), indices, read_cost)
+        initialization, all_initializations = table(
+            self._table_paths("initialization"), indices, read_initialization
         )
-        which, tables = self._table(("optimizer", "regularization"), indices, read_numbers)
-        numbers = {
-            name: np.array([table[name] for table in tables])[which] for name in specs.NUMBER_RANGES
-        }
-        for name in NUMBERS.keys() - numbers.keys():
-            numbers[name] = np.full(count, NUMBERS[name].default)
-        for path, name in specs.NUMBERS.items():
-            if path in self._columns:
-                numbers[name] = self._number_column(path, name, indices)
-        order_seeds, seeds = self._seeds(indices)
-        assert all(len(column) == count for column in numbers.values())
+        whole = [p for p in self._table_paths("optimizer") if p == "optimizer"]
+        schedule, all_schedules = table(
+            [*whole, *self._table_paths("schedule")], indices, read_schedule
+        )
+        rule, rules, numbers = self._rules_and_numbers(indices)
+        order_seeds, seeds = self._searched.seeds(indices)
         return Trials(
             seeds=seeds,
             order_seeds=order_seeds,
             cost=cost,
-            costs=costs,
+            costs=all_costs,
             initialization=initialization,
-            initializations=initializations,
-            rule=np.zeros(count, np.intp),
-            rules=(Rule.SGD,),
-            schedule=np.zeros(count, np.intp),
-            schedules=(Schedule(),),
+            initializations=all_initializations,
+            rule=rule,
+            rules=rules,
+            schedule=schedule,
+            schedules=all_schedules,
             **numbers,
         )
 
-    def _table(
-        self, families: tuple[str, ...], indices: Indices, read: Callable[[spec_pb2.JobSpec], T]
-    ) -> tuple[NDArray[np.intp], tuple[T, ...]]:
-        """Each distinct combination of the families' parameters once, and its index by trial."""
-        paths = [
-            path
-            for path in self._columns
-            if path.split(".")[0] in families and path not in specs.NUMBERS
-        ]
-        which = np.zeros(len(indices), np.intp)
-        entries: list[T] = []
-        for members, spec in self._combinations(paths, indices):
-            which[np.searchsorted(indices, members)] = len(entries)
-            entries.append(read(spec))
-        return which, tuple(entries)
+    def _rules_and_numbers(
+        self, indices: Indices
+    ) -> tuple[NDArray[np.intp], tuple[Rule, ...], dict[str, NDArray[np.float64]]]:
+        """The rules of the trials, and all their numbers as columns."""
+        violations = self._violations
 
-    def _number_column(self, path: str, name: str, indices: Indices) -> NDArray[np.float64]:
-        assert self._parameters is not None
-        column = self._columns[path][indices]
-        if path in self._parameters.choices:
-            values = self._parameters.choices[path]
-            for value in values:
-                if isinstance(value, bool) or not isinstance(value, int | float):
-                    self._violations.add(path, f"{value!r} is no number")
-                    return np.ones(len(indices))
-            column = np.array(values, np.float64)[column]
-        for value in {float(column.min()), float(column.max())}:
-            wrong = range_error(value, **specs.NUMBER_RANGES[name])
-            if wrong:
-                self._violations.add(path, f"{wrong} (a value of its domain)")
-        return column.astype(np.float64)
+        def read_optimizer(spec: spec_pb2.JobSpec) -> tuple[Rule, tuple[float, ...]]:
+            rule, found = optimizers.read_optimizer(spec.optimizer, violations)
+            return rule, tuple(found[name] for name in optimizers.COLUMNS)
 
-    def _seeds(self, indices: Indices) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-        if "seed" not in self._columns:
-            order = np.full(len(indices), self._spec.seed, np.uint64)
-            # The trials of a range are one network, but for its learning rate.
-            return order, trial_seeds(order, 0 * indices if is_range(self._spec) else indices)
-        # Trial k is then the plain job with that seed.
-        assert self._parameters is not None
-        column = self._columns["seed"][indices]
-        if "seed" in self._parameters.choices:
-            values = [int(v) for v in self._parameters.choices["seed"]]
-            order = np.array(values, np.uint64)[column]
-            return order, trial_seeds(order, np.zeros(len(indices), np.int64))
-        if column.min() < 0:
-            self._violations.add("seed", "must be at least 0 (a value of its domain)")
-        order = column.astype(np.uint64)
-        return order, trial_seeds(order, np.zeros(len(indices), np.int64))
+        def read_regularization(spec: spec_pb2.JobSpec) -> tuple[float, ...]:
+            found = regularization.read_regularization(spec.regularization, violations)
+            return tuple(found[name] for name in regularization.COLUMNS)
 
-
-def check_targets(cost: Cost, structure: _Structure, violations: Violations) -> None:
-    """Cross-entropy takes targets from 0 to 1."""
-    if cost != Cost.CROSS_ENTROPY or structure.data.selection.one_hot_outputs is not None:
-        return
-    for split, _, targets in structure.data.splits:
-        try:
-            values = np.load(targets, mmap_mode="r")
-            low, high = float(values.min()), float(values.max())
-        except (OSError, ValueError) as error:
-            violations.add("dataset", f"the rows of split {split!r} can't be read: {error}")
-            continue
-        if low < 0 or high > 1:
-            violations.add(
-                "cost",
-                "cross_entropy needs targets from 0 to 1; those of split "
-                f"{split!r} go from {low:g} to {high:g}",
-            )
+        numbers: dict[str, NDArray[np.float64]] = {}
+        which, entries = self._searched.table(
+            self._table_paths("optimizer"), indices, read_optimizer
+        )
+        rules = tuple(dict.fromkeys(rule for rule, _ in entries))
+        rule = np.array([rules.index(rule) for rule, _ in entries], np.intp)[which]
+        for i, name in enumerate(optimizers.COLUMNS):
+            numbers[name] = np.array([found[i] for _, found in entries], np.float64)[which]
+        which, rows = self._searched.table(
+            self._table_paths("regularization"), indices, read_regularization
+        )
+        for i, name in enumerate(regularization.COLUMNS):
+            numbers[name] = np.array([row[i] for row in rows], np.float64)[which]
+        for path in self._searched.paths():
+            if path in COLUMNS:
+                numbers[COLUMNS[path]] = self._searched.number_column(path, indices)
+        return rule, rules, numbers

@@ -146,6 +146,27 @@ def oneof_conflict(message: Message, path: str) -> str | None:
     return None
 
 
+def set_parents(message: Message, path: str) -> Any:
+    """Set the messages that lead to the field at the path; the last of them."""
+    node: Any = message
+    for part in path.split(".")[:-1]:
+        node = getattr(node, part)
+        node.SetInParent()
+    return node
+
+
+def choose(message: Message, path: str) -> None:
+    """Set the field at the path to something, so that its alternatives are not."""
+    node, leaf = set_parents(message, path), path.rpartition(".")[2]
+    field = node.DESCRIPTOR.fields_by_name[leaf]
+    if field.is_repeated:
+        return
+    if field.message_type is not None:
+        getattr(node, leaf).SetInParent()
+    elif field.has_presence:
+        setattr(node, leaf, field.default_value)
+
+
 def is_given(message: Message, path: str) -> bool:
     """Whether the field at the path is set."""
     node = message

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from packtrain.service.contract import specs
 from packtrain.service.contract.fields import Violations
+from packtrain.service.contract.initializations import read_initialization
 from packtrain.service.errors import IllegalTransitionError, InvalidSpecError, NotFoundError
 from packtrain.service.networks import Network, Origin
 from packtrain.service.records import JobRecord
@@ -153,9 +153,9 @@ def _read_rest(message: spec_pb2.ModelInitialization, violations: Violations) ->
     kind = message.rest.WhichOneof("kind")
     if kind in ("arrays", "model"):
         violations.add(f"{_WHERE}.rest", f"can't be {kind}: give a random or a constant one")
-        return specs.read_initialization(spec_pb2.Initialization(), (1, 1), violations)
+        return read_initialization(spec_pb2.Initialization(), (1, 1), violations)
     found = Violations()
-    rest = specs.read_initialization(message.rest, (1, 1), found)
+    rest = read_initialization(message.rest, (1, 1), found)
     for field, description in found:
         violations.add(f"{_WHERE}.rest{field.removeprefix('initialization')}", description)
     return rest

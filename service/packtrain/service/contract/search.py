@@ -12,6 +12,7 @@ from google.protobuf.struct_pb2 import Value
 
 from packtrain.service.contract.fields import (
     Violations,
+    choose,
     find_field,
     is_float,
     is_given,
@@ -117,7 +118,11 @@ def _check_path(
         if other == path or other.startswith(path + ".") or path.startswith(other + "."):
             violations.add(f"{where}.path", f"{path} overlaps with {other}, searched before")
             return
-    conflict = oneof_conflict(_copy(spec), path)
+    chosen = _copy(spec)
+    for other in earlier:
+        if not isinstance(find_field(spec_pb2.JobSpec, other), str):
+            choose(chosen, other)
+    conflict = oneof_conflict(chosen, path)
     if conflict:
         violations.add(f"{where}.path", conflict)
     elif is_given(spec, path) and path != "seed":

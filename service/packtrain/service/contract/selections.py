@@ -5,17 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from packtrain.service.contract.fields import Violations
-from packtrain.service.contract.specs import read_row_range, read_scaling
+from packtrain.service.contract.numbers import NumberField, NumberFields, whole
+from packtrain.service.contract.targets import Figures, measure_split
 from packtrain.service.datasets import Catalog, DatasetError, StoredDataset, SyntheticKind
 from packtrain.service.errors import InvalidSpecError
 from packtrain.service.resources import parse_dataset_name
-from packtrain.training import DataError, DataType, RowRange, Selection, select_rows
+from packtrain.training import DataError, DataType, RowRange, Scaling, Selection, select_rows
 from packtrain.v1 import spec_pb2
 from packtrain.workers import DataSource
 
 MAX_SYNTHETIC_ROWS = 1_000_000
 MAX_SYNTHETIC_FEATURES = 1_000
 _MAX_INLINE_BYTES = 1 << 20
+
+_SYNTHETIC = "dataset.synthetic"
+NUMBERS: NumberFields = {
+    "dataset.validation_share": NumberField(above=0, below=1),
+    f"{_SYNTHETIC}.rows": whole(1, MAX_SYNTHETIC_ROWS),
+    f"{_SYNTHETIC}.noise": NumberField(at_least=0),
+    f"{_SYNTHETIC}.features": whole(1, MAX_SYNTHETIC_FEATURES),
+}
+
+_SCALINGS = {
+    spec_pb2.SCALING_UNSPECIFIED: Scaling.NONE,
+    spec_pb2.SCALING_NONE: Scaling.NONE,
+    spec_pb2.SCALING_STANDARDIZE: Scaling.STANDARDIZE,
+    spec_pb2.SCALING_MIN_MAX: Scaling.MIN_MAX,
+}
 
 _SYNTHETIC_KINDS = {
     spec_pb2.SYNTHETIC_KIND_XOR: SyntheticKind.XOR,
@@ -33,6 +49,7 @@ class Sources:
         self._catalog = catalog
         self._stored = stored
         self._found: dict[bytes, StoredDataset | None] = {}
+        self._figures: dict[str, tuple[Figures, ...]] = {}
 
     @property
     def digests(self) -> tuple[str, ...]:
@@ -52,6 +69,20 @@ class Sources:
         if key not in self._found:
             self._found[key] = self._resolve(selection, violations)
         return self._found[key]
+
+    def figures(self, dataset: StoredDataset, violations: Violations) -> tuple[Figures, ...]:
+        """The figures of each split's targets, and a violation where they can't be read."""
+        if dataset.digest not in self._figures:
+            found = []
+            for split in dataset.splits:
+                try:
+                    found.append(measure_split(split))
+                except (OSError, ValueError) as error:
+                    violations.add(
+                        "dataset", f"the rows of split {split.name!r} can't be read: {error}"
+                    )
+            self._figures[dataset.digest] = tuple(found)
+        return self._figures[dataset.digest]
 
     def _resolve(
         self, selection: spec_pb2.DatasetSelection, violations: Violations
@@ -91,24 +122,23 @@ def resolve_dataset(
 def _synthetic(
     message: spec_pb2.SyntheticDataset, catalog: Catalog, violations: Violations
 ) -> StoredDataset | None:
-    where = "dataset.synthetic"
+    where = _SYNTHETIC
     kind = _SYNTHETIC_KINDS.get(message.kind)
     before = len(violations)
     if kind is None:
         violations.add(f"{where}.kind", "must be one of XOR, MOONS, SPIRALS and LINEAR")
-    rows = violations.integer(message, "rows", f"{where}.rows", 1, 1, MAX_SYNTHETIC_ROWS)
-    noise = violations.number(message, "noise", f"{where}.noise", 0.0, at_least=0)
-    features = violations.integer(
-        message, "features", f"{where}.features", 1, 1, MAX_SYNTHETIC_FEATURES
+    rows, noise, features = (
+        NUMBERS[f"{where}.{name}"].read(message, f"{where}.{name}", violations, 1)
+        for name in ("rows", "noise", "features")
     )
     if kind is None or len(violations) > before:
         return None
     return catalog.store_synthetic(
         kind,
-        rows if message.HasField("rows") else None,
+        int(rows) if message.HasField("rows") else None,
         noise if message.HasField("noise") else None,
         message.seed,
-        features if message.HasField("features") else None,
+        int(features) if message.HasField("features") else None,
     )
 
 
@@ -149,9 +179,8 @@ def select(
     if kind == "validation_rows":
         validation = read_row_range(message.validation_rows, "dataset.validation_rows", violations)
     elif kind == "validation_share":
-        validation = violations.number(
-            message, kind, "dataset.validation_share", 0.5, above=0, below=1
-        )
+        path = "dataset.validation_share"
+        validation = NUMBERS[path].read(message, path, violations, 0.5)
     scaling = read_scaling(message, violations)
     if len(violations) > before:
         return None
@@ -173,3 +202,23 @@ def select(
         data_type=data_type,
     )
     return len(chosen[1]), len(held_out[1]) if held_out else 0, source
+
+
+def read_scaling(selection: spec_pb2.DatasetSelection, violations: Violations) -> Scaling:
+    """What is done to the inputs."""
+    if selection.scaling not in _SCALINGS:
+        violations.add("dataset.scaling", f"{selection.scaling} is no scaling of this server")
+    return _SCALINGS.get(selection.scaling, Scaling.NONE)
+
+
+def read_row_range(message: spec_pb2.RowRange, field: str, violations: Violations) -> RowRange:
+    """A range of rows; whether the split has them is checked with the data."""
+    if message.first < 0:
+        violations.add(f"{field}.first", f"must be at least 0, not {message.first}")
+    if message.HasField("count") and message.count < 1:
+        violations.add(f"{field}.count", f"must be at least 1, not {message.count}")
+    return RowRange(
+        message.split or "train",
+        max(0, message.first),
+        max(1, message.count) if message.HasField("count") else None,
+    )
