@@ -11,22 +11,45 @@ from google.protobuf import json_format
 from packtrain import client as api
 from packtrain.client import (
     SGD,
+    Absolute,
+    AdaGrad,
+    Adam,
+    AdamW,
+    Augmentation,
     Constant,
+    ConstantRate,
+    CosineDecay,
     CrossEntropy,
     DatasetSelection,
+    ExponentialDecay,
     GivenArrays,
     Grid,
     He,
+    Hinge,
+    Huber,
     JobSpec,
+    LeCun,
+    Lion,
     LogLikelihood,
+    NAdam,
     Network,
+    OneCycle,
+    Orthogonal,
+    Patience,
+    Plateau,
+    Poisson,
+    PolynomialDecay,
     Quadratic,
     RandomSearch,
     Regularization,
+    RMSProp,
     RowRange,
     ScaledGaussian,
     SpecError,
+    StepDecay,
+    Stopping,
     Synthetic,
+    Target,
     UnitGaussian,
     Xavier,
     choice,
@@ -35,7 +58,7 @@ from packtrain.client import (
     normal,
     uniform,
 )
-from packtrain.client.converters import spec_message
+from packtrain.client.converters import readers, spec_message
 from packtrain.v1 import spec_pb2
 
 
@@ -162,6 +185,111 @@ def test_everything_at_once() -> None:
             },
         ),
         ({"optimizer": SGD()}, {"optimizer": {"sgd": {}}}),
+        ({"optimizer": SGD(nesterov=np.True_)}, {"optimizer": {"sgd": {"nesterov": True}}}),
+        (
+            {"optimizer": AdaGrad(epsilon=1e-6, schedule=ConstantRate(warmup_epochs=2))},
+            {
+                "optimizer": {
+                    "adagrad": {"epsilon": 1e-6},
+                    "schedule": {"constant": {}, "warmupEpochs": 2},
+                }
+            },
+        ),
+        (
+            {"optimizer": RMSProp(beta2=0.9, schedule=StepDecay(every=5, factor=0.1))},
+            {
+                "optimizer": {
+                    "rmsprop": {"beta2": 0.9},
+                    "schedule": {"step": {"every": 5, "factor": 0.1}},
+                }
+            },
+        ),
+        (
+            {"optimizer": Adam(learning_rate=0.01, schedule=CosineDecay(period=3, growth=2))},
+            {
+                "optimizer": {
+                    "adam": {"learningRate": 0.01},
+                    "schedule": {"cosine": {"period": 3, "growth": 2}},
+                }
+            },
+        ),
+        (
+            {"optimizer": AdamW(beta1=0.8, schedule=ExponentialDecay(factor=0.9))},
+            {"optimizer": {"adamw": {"beta1": 0.8}, "schedule": {"exponential": {"factor": 0.9}}}},
+        ),
+        (
+            {"optimizer": NAdam(schedule=PolynomialDecay(power=2, final=0))},
+            {"optimizer": {"nadam": {}, "schedule": {"polynomial": {"power": 2, "final": 0}}}},
+        ),
+        (
+            {"optimizer": Lion(schedule=OneCycle(peak_at=0.5, start=0.1, warmup_epochs=0))},
+            {
+                "optimizer": {
+                    "lion": {},
+                    "schedule": {"oneCycle": {"peakAt": 0.5, "start": 0.1}, "warmupEpochs": 0},
+                }
+            },
+        ),
+        (
+            {"optimizer": SGD(schedule=Plateau(metric="training_cost", patience=3, least=0.1))},
+            {
+                "optimizer": {
+                    "sgd": {},
+                    "schedule": {
+                        "plateau": {"metric": "training_cost", "patience": 3, "least": 0.1}
+                    },
+                }
+            },
+        ),
+        (
+            {"cost": CrossEntropy(label_smoothing=0.1, class_weights=[1, 2])},
+            {"cost": {"crossEntropy": {}, "labelSmoothing": 0.1, "classWeights": [1, 2]}},
+        ),
+        ({"cost": Huber(delta=2)}, {"cost": {"huber": {"delta": 2}}}),
+        ({"cost": Hinge()}, {"cost": {"hinge": {}}}),
+        ({"cost": Absolute()}, {"cost": {"absolute": {}}}),
+        ({"cost": Poisson()}, {"cost": {"poisson": {}}}),
+        (
+            {"initialization": LeCun("uniform")},
+            {"initialization": {"lecun": {"distribution": "DISTRIBUTION_UNIFORM"}}},
+        ),
+        ({"initialization": Orthogonal(gain=2)}, {"initialization": {"orthogonal": {"gain": 2}}}),
+        (
+            {
+                "regularization": Regularization(
+                    max_norm=3,
+                    clip_norm=1,
+                    input_noise=0,
+                    augmentation=Augmentation(height=8, width=8, shift=1, rotation=10),
+                )
+            },
+            {
+                "regularization": {
+                    "maxNorm": 3,
+                    "clipNorm": 1,
+                    "inputNoise": 0,
+                    "augmentation": {"height": 8, "width": 8, "shift": 1, "rotation": 10},
+                }
+            },
+        ),
+        (
+            {"stopping": Patience(metric="training_cost", epochs=5, min_delta=0)},
+            {"stopping": {"patience": {"metric": "training_cost", "epochs": 5, "minDelta": 0}}},
+        ),
+        (
+            {"stopping": Stopping(patience=Patience(), target=Target(value=0.9))},
+            {"stopping": {"patience": {}, "target": {"value": 0.9}}},
+        ),
+        ({"stopping": Target(value=0)}, {"stopping": {"target": {"value": 0}}}),
+        (
+            {"network": Network(hidden_activation="gelu", output_activation="exponential")},
+            {
+                "network": {
+                    "hiddenActivation": "ACTIVATION_GELU",
+                    "outputActivation": "ACTIVATION_EXPONENTIAL",
+                }
+            },
+        ),
     ],
 )
 def test_each_alternative(fields: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -210,6 +338,30 @@ DOMAINS = [
     ("optimizer", {"optimizer": choice(SGD(momentum=0.5), SGD())}),
     ("optimizer.sgd.learning_rate", {"optimizer": SGD(learning_rate=log_uniform(0.01, 10))}),
     ("optimizer.sgd.momentum", {"optimizer": SGD(momentum=uniform(0, 0.9))}),
+    ("optimizer.sgd.nesterov", {"optimizer": SGD(nesterov=choice(True, False))}),
+    ("optimizer.adam.beta1", {"optimizer": Adam(beta1=uniform(0.5, 0.99))}),
+    ("optimizer", {"optimizer": choice(Adam(schedule=CosineDecay()), Lion())}),
+    ("optimizer.schedule", {"optimizer": SGD(schedule=choice(CosineDecay(), Plateau()))}),
+    (
+        "optimizer.schedule.cosine.final",
+        {"optimizer": Adam(schedule=CosineDecay(final=uniform(0, 0.1)))},
+    ),
+    (
+        "optimizer.schedule.warmup_epochs",
+        {"optimizer": Adam(schedule=StepDecay(warmup_epochs=choice(0, 2)))},
+    ),
+    ("cost.label_smoothing", {"cost": CrossEntropy(label_smoothing=uniform(0, 0.2))}),
+    ("cost.class_weights", {"cost": CrossEntropy(class_weights=choice([1, 1], [1, 5]))}),
+    ("cost.huber.delta", {"cost": Huber(delta=log_uniform(0.1, 10))}),
+    ("initialization.orthogonal.gain", {"initialization": Orthogonal(gain=uniform(0.5, 2))}),
+    ("regularization.max_norm", {"regularization": Regularization(max_norm=log_uniform(1, 9))}),
+    (
+        "regularization.augmentation.shift",
+        {"regularization": Regularization(augmentation=Augmentation(shift=choice(0, 1, 2)))},
+    ),
+    ("stopping", {"stopping": choice(Patience(), Target(value=1))}),
+    ("stopping.patience.epochs", {"stopping": Patience(epochs=integer(2, 5))}),
+    ("stopping.target.metric", {"stopping": Target(value=1, metric=choice("a", "b"))}),
     ("epochs", {"epochs": integer(1, 3)}),
     ("batch_size", {"batch_size": choice(1, 10)}),
     ("seed", {"seed": integer(1, 8)}),
@@ -293,6 +445,10 @@ def test_listed_domains_make_a_grid_by_themselves() -> None:
         ({"optimizer": SGD(learning_rate="x")}, "optimizer.sgd.learning_rate: expected a number"),
         ({"network": Network(hidden=5)}, "network.hidden: expected a list"),
         ({"network": "30"}, "network: expected a Network"),
+        ({"optimizer": SGD(nesterov=1)}, "optimizer.sgd.nesterov: expected True or False"),
+        ({"optimizer": SGD(schedule=Adam())}, r"optimizer.schedule: expected ConstantRate\(\)"),
+        ({"stopping": 5}, r"stopping: expected Patience\(\), Target"),
+        ({"cost": CrossEntropy(class_weights=2)}, "cost.class_weights: expected a list"),
         ({"metrics": [5]}, "measurement.metrics: expected a text"),
         ({"network": Network(hidden_activation=choice("relu", "x"))}, "one of sigmoid, tanh"),
     ],
@@ -309,6 +465,8 @@ def test_what_can_not_be_written_is_named(fields: dict[str, Any], told: str) -> 
         (lambda: Network(output_activation="swish"), "output_activation: expected one of"),
         (lambda: He("cauchy"), "initialization.he.distribution: expected one of normal, uniform"),
         (lambda: Xavier("cauchy"), "initialization.xavier.distribution"),
+        (lambda: LeCun("cauchy"), "initialization.lecun.distribution"),
+        (lambda: Network(hidden_activation="softmax"), "hidden_activation: expected one of"),
         (lambda: JobSpec(dataset="d", data_type="f4"), "data_type: expected one of float32"),
         (lambda: JobSpec(dataset="d", data_type=choice("float32")), "takes no domain"),
         (lambda: JobSpec(dataset="d", metrics="cost"), "expected a list of names"),
@@ -394,6 +552,7 @@ def test_every_wrong_field_of_a_mapping_is_named() -> None:
     [
         ({"batchsize": 1}, "did you mean batch_size?"),
         ({"batchSizes": 1}, "did you mean batchSize?"),
+        ({"optimizer": {"sgd": {"nesterov": 1}}}, "expected true or false, not 1"),
         ({"epochs": "thirty"}, "expected a whole number, not 'thirty'"),
         ({"regularization": {"l2": float("inf")}}, "expected a finite number, not inf"),
         ({"regularization": {"l2": "NaN"}}, "expected a finite number, not 'NaN'"),
@@ -405,19 +564,31 @@ def test_a_wrong_field_is_told_plainly(document: Any, told: str) -> None:
     assert error.value.violations[0].description.endswith(told)
 
 
+FAMILIES = [
+    ("Cost", "kind", readers.COSTS),
+    ("Initialization", "kind", readers.INITIALIZATIONS),
+    ("Optimizer", "kind", readers.OPTIMIZERS),
+    ("Schedule", "shape", readers.SCHEDULES),
+]
+
+
+@pytest.mark.parametrize(("message", "oneof", "kinds"), FAMILIES, ids=[f[0] for f in FAMILIES])
+def test_every_alternative_of_the_contract_has_a_typed_object(
+    message: str, oneof: str, kinds: dict[type[Any], str]
+) -> None:
+    descriptor = getattr(spec_pb2, message).DESCRIPTOR
+    members = {f.name: f.message_type for f in descriptor.oneofs_by_name[oneof].fields}
+    assert set(kinds.values()) == set(members)
+    shared = {f.name for f in descriptor.fields} - set(members)
+    for kind, member in kinds.items():
+        own = {f.name for f in members[member].fields} - {"layers"}
+        assert own | shared <= set(kind.__dataclass_fields__), member
+
+
 def test_typed_objects_cover_the_whole_contract() -> None:
     """No field of the proto lacks a place in the objects."""
-    from packtrain.client.converters.readers import ALTERNATIVES
-
-    for wrapper in ("Cost", "Initialization", "Optimizer"):
-        members = {f.name for f in getattr(spec_pb2, wrapper).DESCRIPTOR.fields}
-        assert members <= set(ALTERNATIVES.values())
-    names = {"JobSpec": JobSpec, "Network": Network, "Regularization": Regularization, "Sgd": SGD}
-    names |= {
-        "SyntheticDataset": Synthetic,
-        "RowRange": RowRange,
-        "ConstantInitialization": Constant,
-    }
+    kinds = [JobSpec, Network, Regularization, Augmentation, Stopping, Patience, Target, RowRange]
+    names = {kind.__name__: kind for kind in kinds} | {"SyntheticDataset": Synthetic}
     for message, kind in names.items():
         fields = {f.name for f in getattr(spec_pb2, message).DESCRIPTOR.fields}
         assert fields - {"measurement"} <= set(kind.__dataclass_fields__), message

@@ -6,6 +6,15 @@ from packtrain.client import SGD, Client, JobSpec, Network, log_uniform
 from packtrain.client.aio import AsyncClient, AsyncJobHandle
 from packtrain.client.calls import CreatedJob
 from packtrain.client.client import Client
+from packtrain.client.costs import (
+    Absolute,
+    CrossEntropy,
+    Hinge,
+    Huber,
+    LogLikelihood,
+    Poisson,
+    Quadratic,
+)
 from packtrain.client.domains import choice, integer, log_uniform, normal, uniform
 from packtrain.client.errors import (
     Aborted,
@@ -34,9 +43,21 @@ from packtrain.client.errors import (
 )
 from packtrain.client.events import Event, Heartbeat, JobChanged, MetricsReceived, TrialsChanged
 from packtrain.client.handles import JobHandle
+from packtrain.client.initializations import (
+    Constant,
+    GivenArrays,
+    He,
+    LeCun,
+    Orthogonal,
+    ScaledGaussian,
+    UnitGaussian,
+    Xavier,
+)
 from packtrain.client.learning_rates import LearningRateFinding, LearningRateRange
 from packtrain.client.models import Model
+from packtrain.client.optimizers import SGD, AdaGrad, Adam, AdamW, Lion, NAdam, RMSProp
 from packtrain.client.origins import FromModel
+from packtrain.client.regularization import Augmentation, Regularization
 from packtrain.client.resources import (
     Dataset,
     Failure,
@@ -51,6 +72,15 @@ from packtrain.client.resources import (
     TrialState,
 )
 from packtrain.client.results import Best, Results
+from packtrain.client.schedules import (
+    ConstantRate,
+    CosineDecay,
+    ExponentialDecay,
+    OneCycle,
+    Plateau,
+    PolynomialDecay,
+    StepDecay,
+)
 from packtrain.client.selections import (
     DatasetSelection,
     InlineDataset,
@@ -63,41 +93,34 @@ from packtrain.client.selections import (
     xor,
 )
 from packtrain.client.settings import RetrySettings, WatchSettings
-from packtrain.client.spec import (
-    SGD,
-    Constant,
-    CrossEntropy,
-    GivenArrays,
-    Grid,
-    He,
-    JobSpec,
-    LogLikelihood,
-    Network,
-    Quadratic,
-    RandomSearch,
-    Regularization,
-    ScaledGaussian,
-    UnitGaussian,
-    Xavier,
-)
+from packtrain.client.spec import Grid, JobSpec, Network, RandomSearch
+from packtrain.client.stopping import Patience, Stopping, Target
 
 __all__ = [
     "SGD",
     "Aborted",
+    "Absolute",
+    "AdaGrad",
+    "Adam",
+    "AdamW",
     "AlreadyExists",
     "ApiError",
     "AsyncClient",
     "AsyncJobHandle",
+    "Augmentation",
     "Best",
     "Cancelled",
     "Client",
     "Constant",
+    "ConstantRate",
+    "CosineDecay",
     "CreatedJob",
     "CrossEntropy",
     "Dataset",
     "DatasetSelection",
     "DeadlineExceeded",
     "Event",
+    "ExponentialDecay",
     "FailedPrecondition",
     "Failure",
     "FromModel",
@@ -105,6 +128,8 @@ __all__ = [
     "Grid",
     "He",
     "Heartbeat",
+    "Hinge",
+    "Huber",
     "InlineDataset",
     "InternalError",
     "InvalidArgument",
@@ -116,20 +141,30 @@ __all__ = [
     "JobProgress",
     "JobSpec",
     "JobState",
+    "LeCun",
     "LearningRateFinding",
     "LearningRateRange",
+    "Lion",
     "LogLikelihood",
     "MetricInfo",
     "MetricsReceived",
     "MissingExtra",
     "Model",
+    "NAdam",
     "Network",
     "NotFound",
+    "OneCycle",
+    "Orthogonal",
     "OutOfRange",
     "PacktrainError",
+    "Patience",
     "PermissionDenied",
+    "Plateau",
+    "Poisson",
+    "PolynomialDecay",
     "ProtocolError",
     "Quadratic",
+    "RMSProp",
     "RandomSearch",
     "Regularization",
     "ResourceExhausted",
@@ -140,7 +175,10 @@ __all__ = [
     "ServerInfo",
     "ServerLimits",
     "SpecError",
+    "StepDecay",
+    "Stopping",
     "Synthetic",
+    "Target",
     "Trial",
     "TrialState",
     "TrialsChanged",

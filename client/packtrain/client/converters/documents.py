@@ -98,6 +98,9 @@ def _check_item(value: Any, field: FieldDescriptor, path: str) -> Iterator[Viola
     elif field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
         if not isinstance(value, str):
             yield Violation(path, f"expected a text, not {_shown(value)}")
+    elif field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
+        if not isinstance(value, bool):
+            yield Violation(path, f"expected true or false, not {_shown(value)}")
     elif field.cpp_type == FieldDescriptor.CPPTYPE_DOUBLE:
         if not _is_number(value, float):
             yield Violation(path, f"expected a number, not {_shown(value)}")

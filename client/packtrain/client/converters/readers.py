@@ -12,7 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from packtrain.client import selections, spec
+from packtrain.client import (
+    costs,
+    initializations,
+    optimizers,
+    regularization,
+    schedules,
+    selections,
+    spec,
+    stopping,
+)
 from packtrain.client.domains import Choice, Domain
 from packtrain.client.errors import SpecError
 from packtrain.client.names import dataset_name, job_name
@@ -21,18 +30,43 @@ from packtrain.client.origins import FromModel
 Fields = dict[str, Any]
 
 # The member of its oneof that each alternative is.
-ALTERNATIVES: dict[type[Any], str] = {
-    spec.Quadratic: "quadratic",
-    spec.CrossEntropy: "cross_entropy",
-    spec.LogLikelihood: "log_likelihood",
-    spec.ScaledGaussian: "scaled_gaussian",
-    spec.UnitGaussian: "unit_gaussian",
-    spec.Xavier: "xavier",
-    spec.He: "he",
-    spec.Constant: "constant",
-    spec.GivenArrays: "arrays",
+COSTS: dict[type[Any], str] = {
+    costs.Quadratic: "quadratic",
+    costs.CrossEntropy: "cross_entropy",
+    costs.LogLikelihood: "log_likelihood",
+    costs.Hinge: "hinge",
+    costs.Huber: "huber",
+    costs.Absolute: "absolute",
+    costs.Poisson: "poisson",
+}
+INITIALIZATIONS: dict[type[Any], str] = {
+    initializations.ScaledGaussian: "scaled_gaussian",
+    initializations.UnitGaussian: "unit_gaussian",
+    initializations.Xavier: "xavier",
+    initializations.He: "he",
+    initializations.LeCun: "lecun",
+    initializations.Orthogonal: "orthogonal",
+    initializations.Constant: "constant",
+    initializations.GivenArrays: "arrays",
     FromModel: "model",
-    spec.SGD: "sgd",
+}
+OPTIMIZERS: dict[type[Any], str] = {
+    optimizers.SGD: "sgd",
+    optimizers.AdaGrad: "adagrad",
+    optimizers.RMSProp: "rmsprop",
+    optimizers.Adam: "adam",
+    optimizers.AdamW: "adamw",
+    optimizers.NAdam: "nadam",
+    optimizers.Lion: "lion",
+}
+SCHEDULES: dict[type[Any], str] = {
+    schedules.ConstantRate: "constant",
+    schedules.StepDecay: "step",
+    schedules.ExponentialDecay: "exponential",
+    schedules.PolynomialDecay: "polynomial",
+    schedules.CosineDecay: "cosine",
+    schedules.OneCycle: "one_cycle",
+    schedules.Plateau: "plateau",
 }
 
 
@@ -59,8 +93,23 @@ def _of(*kinds: type[Any]) -> Callable[[Any], Fields | None]:
     return lambda value: _own(value) if isinstance(value, kinds) else None
 
 
-def _one_of(*kinds: type[Any]) -> Callable[[Any], Fields | None]:
-    return lambda value: {ALTERNATIVES[type(value)]: value} if isinstance(value, kinds) else None
+def _one_of(
+    kinds: Mapping[type[Any], str], *shared: str
+) -> tuple[Callable[[Any], Fields | None], str]:
+    """The reader of a message whose alternatives these are, and what it expects. The fields in
+    ``shared`` are the message's own, whatever the alternative."""
+
+    def read(value: Any) -> Fields | None:
+        member = kinds.get(type(value))
+        if member is None:
+            return None
+        if not shared:
+            return {member: value}
+        own = _own(value)
+        return {name: own.pop(name) for name in shared} | {member: own}
+
+    *names, last = [f"{kind.__name__}()" for kind in kinds]
+    return read, f"{', '.join(names)} or {last}"
 
 
 def _read_spec(value: Any) -> Fields | None:
@@ -147,7 +196,7 @@ def _read_network(value: Any) -> Fields | None:
 
 
 def _read_arrays(value: Any) -> Fields | None:
-    if not isinstance(value, spec.GivenArrays):
+    if not isinstance(value, initializations.GivenArrays):
         return None
     pairs = zip(value.weights, value.biases, strict=True)
     return {"layers": [{"weights": _flat(w), "biases": _flat(b)} for w, b in pairs]}
@@ -173,6 +222,17 @@ def _flat(array: Any) -> list[float]:
     return flat
 
 
+def _read_stopping(value: Any) -> Fields | None:
+    match value:
+        case stopping.Patience():
+            return {"patience": value}
+        case stopping.Target():
+            return {"target": value}
+        case stopping.Stopping():
+            return _own(value)
+    return None
+
+
 # By message type: its reader, and what to say when the value is of none of its kinds.
 READERS: dict[str, tuple[Callable[[Any], Fields | None], str]] = {
     "JobSpec": (_read_spec, "a JobSpec or a mapping in the contract's JSON form"),
@@ -184,24 +244,15 @@ READERS: dict[str, tuple[Callable[[Any], Fields | None], str]] = {
     "SyntheticDataset": (_of(selections.Synthetic), "a synthetic set such as xor()"),
     "InlineDataset": (_read_inline, "inline(x, y)"),
     "Network": (_read_network, "a Network or the widths of its hidden layers"),
-    "Cost": (
-        _one_of(spec.Quadratic, spec.CrossEntropy, spec.LogLikelihood),
-        "Quadratic(), CrossEntropy() or LogLikelihood()",
-    ),
-    "Initialization": (
-        _one_of(
-            spec.ScaledGaussian,
-            spec.UnitGaussian,
-            spec.Xavier,
-            spec.He,
-            spec.Constant,
-            spec.GivenArrays,
-            FromModel,
-        ),
-        "ScaledGaussian(), UnitGaussian(), Xavier(), He(), Constant(), GivenArrays() or FromModel()",
-    ),
+    "Cost": _one_of(COSTS, "label_smoothing", "class_weights"),
+    "Initialization": _one_of(INITIALIZATIONS),
     "GivenArrays": (_read_arrays, "GivenArrays()"),
     "ModelInitialization": (_read_model, "FromModel()"),
-    "Regularization": (_of(spec.Regularization), "Regularization()"),
-    "Optimizer": (_one_of(spec.SGD), "SGD()"),
+    "Regularization": (_of(regularization.Regularization), "Regularization()"),
+    "Augmentation": (_of(regularization.Augmentation), "Augmentation()"),
+    "Optimizer": _one_of(OPTIMIZERS, "schedule"),
+    "Schedule": _one_of(SCHEDULES, "warmup_epochs"),
+    "Stopping": (_read_stopping, "Patience(), Target() or Stopping()"),
+    "Patience": (_of(stopping.Patience), "Patience()"),
+    "Target": (_of(stopping.Target), "Target()"),
 }

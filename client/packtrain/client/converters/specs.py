@@ -97,6 +97,10 @@ def _scalar(field: FieldDescriptor, value: Any, path: str) -> Any:
         if not isinstance(value, str):
             raise SpecError(path, f"expected a text, not {value!r}")
         return value
+    if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
+        if not isinstance(value, bool | np.bool):
+            raise SpecError(path, f"expected True or False, not {value!r}")
+        return bool(value)
     if isinstance(value, bool | np.bool) or not isinstance(value, int | float | np.number):
         raise SpecError(path, f"expected a number or a domain, not {value!r}")
     if field.cpp_type == FieldDescriptor.CPPTYPE_DOUBLE:

@@ -9,20 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from packtrain.client.costs import CrossEntropy, Quadratic
 from packtrain.client.domains import choice, integer
+from packtrain.client.initializations import Constant, ScaledGaussian, UnitGaussian
+from packtrain.client.optimizers import SGD
+from packtrain.client.regularization import Regularization
 from packtrain.client.results import Results
 from packtrain.client.selections import DatasetSelection, RowRange, inline
-from packtrain.client.spec import (
-    SGD,
-    Constant,
-    CrossEntropy,
-    JobSpec,
-    Network,
-    Quadratic,
-    Regularization,
-    ScaledGaussian,
-    UnitGaussian,
-)
+from packtrain.client.spec import JobSpec, Network
 
 Summary = dict[str, Any]
 
