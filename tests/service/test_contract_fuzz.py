@@ -262,7 +262,7 @@ def test_a_specification_is_planned_or_refused(planner: Planner, spec: spec_pb2.
     if planned:
         job, plan = planned, job_pb2.JobPlan.FromString(planned.plan)
         assert job.trials == plan.trials == sum(len(p.trials) for p in job.packs)
-        expansion = planner.expand_stored(job.spec, job.datasets)
+        expansion = planner.expand_stored(job)
         assert expansion.trials == job.trials
         assert len(trial_parameters(expansion.spec, range(job.trials))) == job.trials
     assert spec.SerializeToString(deterministic=True) == before

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from packtrain.client.domains import Domain
 from packtrain.client.errors import SpecError
-
-if TYPE_CHECKING:
-    from packtrain.client.spec import Initialization
+from packtrain.client.initializations import Initialization
 
 
 class Named(Protocol):
