@@ -197,7 +197,22 @@ def test_the_server_tells_what_it_is(fake: FakeServer, client: Client) -> None:
         server_service_pb2.GetServerInfoResponse(
             version="1.2",
             costs=["quadratic"],
-            metrics=[server_service_pb2.MetricInfo(name="m", description="d", per_layer=True)],
+            metrics=[
+                server_service_pb2.MetricInfo(
+                    name="m",
+                    description="d",
+                    per_layer=True,
+                    target_kinds=[server_service_pb2.TARGET_KIND_LABELS],
+                    least_outputs=6,
+                )
+            ],
+            schedules=["cosine"],
+            numbers=[
+                server_service_pb2.NumberInfo(path="a.b", default_value=0, above=-1, whole=True)
+            ],
+            cost_outputs=[
+                server_service_pb2.CostInfo(name="quadratic", output_activations=["ACTIVATION_ELU"])
+            ],
             limits=server_service_pb2.ServerLimits(max_trials=7),
             engine=server_service_pb2.EngineInfo(
                 state=server_service_pb2.ENGINE_STATE_READY, workers=2
@@ -211,7 +226,16 @@ def test_the_server_tells_what_it_is(fake: FakeServer, client: Client) -> None:
         "ready",
         2,
     )
-    assert info.metrics == (api.MetricInfo(name="m", description="d", per_layer=True),)
+    (metric,) = info.metrics
+    assert (metric.name, metric.description, metric.per_layer) == ("m", "d", True)
+    assert (metric.target_kinds, metric.least_outputs) == (("labels",), 6)
+    assert (metric.needs_validation, metric.higher_is_better) == (False, False)
+    assert info.schedules == ("cosine",)
+    (number,) = info.numbers
+    assert (number.path, number.whole, number.per_trial) == ("a.b", True, False)
+    assert (number.default, number.above) == (0, -1)
+    assert (number.at_least, number.at_most, number.below) == (None, None, None)
+    assert info.cost_outputs == {"quadratic": ("ACTIVATION_ELU",)}
     assert info.limits.max_trials == 7
 
 

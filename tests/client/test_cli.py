@@ -8,6 +8,7 @@ import importlib.util
 import io
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -405,12 +406,21 @@ def test_info(packtrain: Packtrain, fake: FakeServer) -> None:
         server_service_pb2.GetServerInfoResponse(
             version="1.2",
             metrics=[server_service_pb2.MetricInfo(name="w", description="d", per_layer=True)],
+            activations=["ACTIVATION_TANH", "ACTIVATION_SOFTMAX"],
+            hidden_activations=["ACTIVATION_TANH"],
+            numbers=[
+                server_service_pb2.NumberInfo(path="e", whole=True, at_least=1),
+                server_service_pb2.NumberInfo(path="f", above=0, below=1, default_value=0.5),
+            ],
             engine=server_service_pb2.EngineInfo(state=server_service_pb2.ENGINE_STATE_READY),
         ),
     )
     told = packtrain("info").stdout
     assert "ready, 0 workers" in told
     assert "  w/LAYER  d" in told
+    assert re.search(r"of outputs only +ACTIVATION_SOFTMAX\n", told)
+    assert "  e  at least 1\n" in told
+    assert "  f  above 0, below 1; unset: 0.5\n" in told
     assert packtrain.lines("info", "--json")[0]["version"] == "1.2"
 
 

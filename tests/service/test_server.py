@@ -23,6 +23,7 @@ from packtrain.service.server import StartError, running_server
 from packtrain.service.settings import Settings
 from packtrain.service.store import Store
 from packtrain.service.watch import write_token
+from packtrain.training import CostKind
 from packtrain.v1 import (
     dataset_service_pb2,
     job_pb2,
@@ -357,9 +358,24 @@ class TestBesides:
 
     async def test_the_server_tells_what_it_offers(self, api: Any) -> None:
         info = await api.info.GetServerInfo(server_service_pb2.GetServerInfoRequest())
-        assert set(info.costs) == {"quadratic", "cross_entropy", "log_likelihood"}
-        assert "ACTIVATION_SOFTMAX" in info.activations
-        assert list(info.search_algorithms) == ["grid", "random"]
+        assert set(info.costs) == {c.name for c in info.cost_outputs} == {k.value for k in CostKind}
+        outputs = {c.name: list(c.output_activations) for c in info.cost_outputs}
+        assert outputs["log_likelihood"] == ["ACTIVATION_SOFTMAX"]
+        only = set(info.activations) - set(info.hidden_activations)
+        assert only == {"ACTIVATION_SOFTMAX", "ACTIVATION_EXPONENTIAL"}
+        assert set(info.hidden_activations) < set(info.activations)
+        assert {"sgd", "lion"} <= set(info.optimizers)
+        assert {"constant", "plateau"} <= set(info.schedules)
+        assert list(info.search_algorithms) == ["grid", "random", "learning_rate_range"]
+        metrics = {m.name: m for m in info.metrics}
+        top = metrics["validation_top5_accuracy"]
+        assert (top.needs_validation, top.higher_is_better, top.least_outputs) == (True, True, 6)
+        assert list(top.target_kinds) == [server_service_pb2.TARGET_KIND_CLASSES]
+        numbers = {n.path: n for n in info.numbers}
+        beta = numbers["optimizer.nadam.beta1"]
+        assert (beta.at_least, beta.below, beta.default_value, beta.per_trial) == (0, 1, 0.9, True)
+        assert numbers["epochs"].whole
+        assert not numbers["regularization.max_norm"].HasField("default_value")
         assert {"training_cost", "validation_accuracy"} <= {m.name for m in info.metrics}
         assert info.engine.state == server_service_pb2.ENGINE_STATE_READY
         assert info.engine.workers == 2

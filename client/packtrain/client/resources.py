@@ -145,11 +145,37 @@ class Dataset:
 
 @dataclass(frozen=True, kw_only=True)
 class MetricInfo:
-    """Something that can be measured; ``per_layer`` ones yield name/1, name/2, ..."""
+    """Something that can be measured; ``per_layer`` ones yield name/1, name/2, ...
+
+    ``target_kinds`` are the targets that have it, of "classes", "labels" and "numbers", of
+    networks of ``least_outputs`` or more.
+    """
 
     name: str
     description: str
     per_layer: bool
+    needs_validation: bool
+    higher_is_better: bool
+    target_kinds: tuple[str, ...]
+    least_outputs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumberInfo:
+    """A number of a specification: its path, its default and its range.
+
+    ``default`` is None where there is none, or where it follows from other fields. ``per_trial``:
+    trials that differ in it train as one stacked array.
+    """
+
+    path: str
+    whole: bool
+    per_trial: bool
+    default: float | None
+    at_least: float | None
+    above: float | None
+    at_most: float | None
+    below: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,16 +190,24 @@ class ServerLimits:
 
 @dataclass(frozen=True, kw_only=True)
 class ServerInfo:
-    """What the server is and offers, by the words that a specification names it with."""
+    """What the server is and offers, by the words that a specification names it with.
+
+    ``activations`` are those of an output layer, ``hidden_activations`` those that a hidden layer
+    may have too; ``cost_outputs`` are the output activations that each cost goes with.
+    """
 
     version: str
     activations: tuple[str, ...]
+    hidden_activations: tuple[str, ...]
     costs: tuple[str, ...]
     initializations: tuple[str, ...]
     optimizers: tuple[str, ...]
+    schedules: tuple[str, ...]
     search_algorithms: tuple[str, ...]
     domains: tuple[str, ...]
     metrics: tuple[MetricInfo, ...]
+    numbers: tuple[NumberInfo, ...]
+    cost_outputs: Mapping[str, tuple[str, ...]]
     synthetic_datasets: tuple[str, ...]
     limits: ServerLimits
     engine_state: str

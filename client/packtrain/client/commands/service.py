@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ import typer
 from packtrain.client.commands.connection import connect
 from packtrain.client.commands.output import JsonOption, print_fields, print_json, shown_bytes
 from packtrain.client.extras import require_extra
+from packtrain.client.resources import NumberInfo
 
 
 def serve(ctx: typer.Context) -> None:
@@ -42,10 +44,12 @@ def info(ctx: typer.Context, as_json: JsonOption = False) -> None:
             "server": ctx.obj,
             "version": found.version,
             "engine": f"{found.engine_state}, {found.workers} workers",
-            "activations": found.activations,
+            "activations": found.hidden_activations,
+            "of outputs only": _beside(found.activations, found.hidden_activations),
             "costs": found.costs,
             "initializations": found.initializations,
             "optimizers": found.optimizers,
+            "schedules": found.schedules,
             "search": found.search_algorithms,
             "domains": found.domains,
             "synthetic datasets": found.synthetic_datasets,
@@ -58,6 +62,25 @@ def info(ctx: typer.Context, as_json: JsonOption = False) -> None:
     print_fields(
         {f"  {m.name}{'/LAYER' if m.per_layer else ''}": m.description for m in found.metrics}
     )
+    typer.echo("numbers:")
+    print_fields({f"  {number.path}": _range(number) for number in found.numbers})
+
+
+def _beside(all_of_them: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name for name in all_of_them if name not in others)
+
+
+def _range(number: NumberInfo) -> str:
+    """The range and the default of a number in words."""
+    bounds = {
+        "at least": number.at_least,
+        "above": number.above,
+        "at most": number.at_most,
+        "below": number.below,
+    }
+    words = [f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None]
+    default = "" if number.default is None else f"; unset: {number.default:g}"
+    return (", ".join(words) or "any") + default
 
 
 def demo(

@@ -21,6 +21,18 @@ from packtrain.client.models import Model
 from packtrain.client.results import Block, Results
 from packtrain.v1 import dataset_service_pb2, job_pb2, server_service_pb2, training_service_pb2
 
+_OFFERED = (
+    "activations",
+    "hidden_activations",
+    "costs",
+    "initializations",
+    "optimizers",
+    "schedules",
+    "search_algorithms",
+    "domains",
+    "synthetic_datasets",
+)
+
 
 def read_job(message: job_pb2.Job) -> resources.Job:
     """A job; its specification in JSON form, with the names of the proto."""
@@ -81,20 +93,38 @@ def read_dataset(message: dataset_service_pb2.Dataset) -> resources.Dataset:
 
 def read_server_info(message: server_service_pb2.GetServerInfoResponse) -> resources.ServerInfo:
     """What the server offers."""
-    lists = ("activations", "costs", "initializations", "optimizers", "search_algorithms")
-    words = {f: tuple(getattr(message, f)) for f in (*lists, "domains", "synthetic_datasets")}
+    words = {f: tuple(getattr(message, f)) for f in _OFFERED}
     return resources.ServerInfo(
         version=message.version,
-        metrics=tuple(
-            resources.MetricInfo(name=m.name, description=m.description, per_layer=m.per_layer)
-            for m in message.metrics
-        ),
+        metrics=tuple(_metric(metric) for metric in message.metrics),
+        numbers=tuple(_number(number) for number in message.numbers),
+        cost_outputs={c.name: tuple(c.output_activations) for c in message.cost_outputs},
         limits=resources.ServerLimits(
             **{f: getattr(message.limits, f) for f in _names(message.limits)}
         ),
         engine_state=_word(server_service_pb2.EngineState, message.engine.state),
         workers=message.engine.workers,
         **words,
+    )
+
+
+def _metric(message: server_service_pb2.MetricInfo) -> resources.MetricInfo:
+    found = {name: getattr(message, name) for name in _names(message)}
+    kinds = [_word(server_service_pb2.TargetKind, kind) for kind in message.target_kinds]
+    return resources.MetricInfo(**found | {"target_kinds": tuple(kinds)})
+
+
+def _number(message: server_service_pb2.NumberInfo) -> resources.NumberInfo:
+    bounds = {
+        name: getattr(message, name) if message.HasField(name) else None
+        for name in ("default_value", "at_least", "above", "at_most", "below")
+    }
+    return resources.NumberInfo(
+        path=message.path,
+        whole=message.whole,
+        per_trial=message.per_trial,
+        default=bounds.pop("default_value"),
+        **bounds,
     )
 
 

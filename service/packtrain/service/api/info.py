@@ -8,16 +8,54 @@ from typing import Any
 from google.protobuf.message import Message
 
 from packtrain.service.api.requests import Context
+from packtrain.service.contract import NUMBERS, NumberField
 from packtrain.service.settings import Limits
-from packtrain.training import METRICS
+from packtrain.training import METRICS, Activation, Metric, TargetKind
+from packtrain.training.activations import OUTPUT_ONLY
+from packtrain.training.costs import ALLOWED_OUTPUTS
 from packtrain.v1 import server_service_pb2, server_service_pb2_grpc, spec_pb2
 from packtrain.workers import Engine
 
 pb = server_service_pb2
 
+_TARGET_KINDS = {
+    TargetKind.CLASSES: pb.TARGET_KIND_CLASSES,
+    TargetKind.LABELS: pb.TARGET_KIND_LABELS,
+    TargetKind.NUMBERS: pb.TARGET_KIND_NUMBERS,
+}
+
 
 def _alternatives(message: type[Message], oneof: str) -> list[str]:
     return [field.name for field in message.DESCRIPTOR.oneofs_by_name[oneof].fields]
+
+
+def _number(path: str, field: NumberField) -> pb.NumberInfo:
+    return pb.NumberInfo(
+        path=path,
+        whole=field.whole,
+        per_trial=field.column is not None,
+        default_value=field.default,
+        at_least=field.at_least,
+        above=field.above,
+        at_most=field.at_most,
+        below=field.below,
+    )
+
+
+def _activation(activation: Activation) -> str:
+    return f"ACTIVATION_{activation.name}"
+
+
+def _metric(metric: Metric) -> pb.MetricInfo:
+    return pb.MetricInfo(
+        name=metric.name,
+        description=metric.description,
+        per_layer=metric.per_layer,
+        needs_validation=metric.needs_validation,
+        higher_is_better=metric.higher_is_better,
+        target_kinds=sorted(_TARGET_KINDS[kind] for kind in metric.target_kinds),
+        least_outputs=metric.least_outputs,
+    )
 
 
 def _names(enum: Any) -> list[str]:
@@ -45,10 +83,7 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
             optimizers=_alternatives(spec_pb2.Optimizer, "kind"),
             search_algorithms=_alternatives(spec_pb2.Search, "algorithm"),
             domains=_alternatives(spec_pb2.Parameter, "domain"),
-            metrics=[
-                pb.MetricInfo(name=m.name, description=m.description, per_layer=m.per_layer)
-                for m in METRICS.values()
-            ],
+            metrics=[_metric(metric) for metric in METRICS.values()],
             synthetic_datasets=_names(spec_pb2.SyntheticKind),
             limits=pb.ServerLimits(
                 max_trials=self._limits.max_trials,
@@ -57,4 +92,14 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
                 max_message_bytes=self._limits.max_message_bytes,
             ),
             engine=pb.EngineInfo(state=state, workers=self._engine.workers),
+            hidden_activations=[_activation(a) for a in Activation if a not in OUTPUT_ONLY],
+            schedules=_alternatives(spec_pb2.Schedule, "shape"),
+            numbers=[_number(path, field) for path, field in NUMBERS.items()],
+            cost_outputs=[
+                pb.CostInfo(
+                    name=kind.value,
+                    output_activations=[_activation(a) for a in Activation if a in outputs],
+                )
+                for kind, outputs in ALLOWED_OUTPUTS.items()
+            ],
         )

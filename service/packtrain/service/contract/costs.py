@@ -65,7 +65,7 @@ def _read_weights(
         return ()
     if not any(weights):
         violations.add(_WEIGHTS, "must not all be 0: nothing would be learnt")
-    if targets is None or not targets.stand_for_classes:
+    if targets is None or not targets.show_classes:
         return weights
     if len(weights) != targets.classes:
         violations.add(
@@ -73,22 +73,22 @@ def _read_weights(
             f"must be one number for each of the {targets.classes} classes, not {len(weights)}",
         )
     # Outputs beyond the classes have no rows.
-    return weights + (1.0,) * ((targets.one_hot or 0) - len(weights))
+    return weights + (1.0,) * (targets.outputs - len(weights))
 
 
 def _check_targets(cost: Cost, targets: Targets, violations: Violations) -> None:
-    if not targets.stand_for_classes:
-        what = "targets as they are" if targets.classes else "real targets"
-        if cost.kind is CostKind.LOG_LIKELIHOOD:
-            violations.add("cost", f"log_likelihood needs class labels, not {what}")
+    if not targets.show_classes:
+        found = f"targets that stand for {targets.kind}, shown as they are"
         for is_set, field in ((cost.label_smoothing, _SMOOTHING), (cost.class_weights, _WEIGHTS)):
             if is_set:
-                violations.add(field, f"needs targets that stand for classes, not {what}")
+                violations.add(field, f"needs outputs that tell classes apart, not {found}")
     if cost.kind is CostKind.HINGE and cost.label_smoothing:
         violations.add(_SMOOTHING, "hinge takes targets of 0 or 1, which smoothing would change")
     if targets.one_hot is not None:
         return
-    for figures in targets.figures:
+    if cost.kind is CostKind.LOG_LIKELIHOOD and targets.outputs == 1:
+        return  # softmax of a single output is named already
+    for figures in targets.stored.figures:
         wrong = _wrong_range(cost.kind, figures)
         if wrong:
             violations.add("cost", f"{cost.kind} needs {wrong}")
@@ -99,6 +99,8 @@ def _wrong_range(kind: CostKind, found: Figures) -> str | None:
     within = f"those of split {found.split!r} go from {found.low:g} to {found.high:g}"
     if kind is CostKind.CROSS_ENTROPY and not (found.low >= 0 and found.high <= 1):
         return f"targets from 0 to 1; {within}"
+    if kind is CostKind.LOG_LIKELIHOOD and not (found.sums_to_one and found.low >= 0):
+        return f"class labels, or targets of 0 or more in rows that sum to 1; {within}"
     if kind is CostKind.HINGE and not found.binary:
         return f"targets of 0 or 1; {within}"
     if kind is CostKind.POISSON and not found.low >= 0:

@@ -151,9 +151,9 @@ class _Expander:
             yield TrialGroup(
                 indices.astype(np.int32),
                 Pack(structure.signature, found),
-                structure.data,
-                structure.rows,
-                structure.validation_rows,
+                structure.chosen.data,
+                structure.chosen.rows,
+                structure.chosen.validation_rows,
             )
 
     def _place_of(self, path: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from packtrain.service.contract.fields import Violations
 from packtrain.service.contract.numbers import NumberFields, whole
-from packtrain.training import METRICS
+from packtrain.training import METRICS, TargetKind
 from packtrain.v1 import spec_pb2
 
 NUMBERS: NumberFields = {"measurement.every_epochs": whole(1, 1_000_000, default=1)}
@@ -14,18 +14,21 @@ class Measured:
     """The metrics of a group of trials, not yet told apart by layers.
 
     Where the specification names none, what a schedule or a stopping rule goes by is measured
-    too; where it names some, it must have named those.
+    too; where it names some, it must have named those. ``kind`` and ``outputs`` None: they are
+    not known, and not checked.
     """
 
     def __init__(
         self,
         measurement: spec_pb2.Measurement,
         *,
-        classes: bool,
+        kind: TargetKind | None,
+        outputs: int | None,
         validation: bool,
         violations: Violations,
     ) -> None:
-        self._classes = classes
+        self._kind = kind
+        self._outputs = outputs
         self._validation = validation
         self._given = bool(measurement.metrics)
         self._names = dict.fromkeys(measurement.metrics or self._default_names())
@@ -35,6 +38,10 @@ class Measured:
                 wrong = f"{name} is named twice"
             if wrong is not None:
                 violations.add(f"measurement.metrics[{i}]", wrong)
+
+    @property
+    def _classes(self) -> bool:
+        return self._kind is TargetKind.CLASSES
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -73,8 +80,11 @@ class Measured:
             return f"{name!r} is no metric: expected one of {', '.join(METRICS)}"
         if metric.needs_validation and not self._validation:
             return f"{name} needs validation rows (dataset.validation_share)"
-        if metric.needs_classes and not self._classes:
-            return f"{name} needs class labels, not real targets"
+        if self._kind is not None and self._kind not in metric.target_kinds:
+            kinds = " or ".join(sorted(metric.target_kinds))
+            return f"{name} needs targets that stand for {kinds}, not {self._kind}"
+        if self._outputs is not None and self._outputs < metric.least_outputs:
+            return f"{name} needs {metric.least_outputs} outputs or more, not {self._outputs}"
         return None
 
 

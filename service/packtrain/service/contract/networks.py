@@ -6,6 +6,7 @@ from packtrain.service.contract.fields import Violations
 from packtrain.service.contract.numbers import NumberFields, whole
 from packtrain.service.datasets import StoredDataset
 from packtrain.training import Activation, DataType
+from packtrain.training.activations import OUTPUT_ONLY
 from packtrain.v1 import spec_pb2
 
 MAX_WIDTH = 16_384
@@ -18,8 +19,6 @@ ACTIVATIONS: dict[int, Activation] = {
     for value in spec_pb2.Activation.DESCRIPTOR.values
     if value.number != spec_pb2.ACTIVATION_UNSPECIFIED
 }
-# A layer of these says how its outputs compare, or grows beyond all bounds: no hidden layer.
-OUTPUT_ONLY = frozenset({Activation.SOFTMAX, Activation.EXPONENTIAL})
 
 
 def read_activation(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from packtrain.service.contract.fields import Violations
 from packtrain.service.contract.numbers import NumberField, NumberFields, whole
-from packtrain.service.contract.targets import Figures, measure_split
+from packtrain.service.contract.targets import StoredTargets, measure_targets
 from packtrain.service.datasets import Catalog, DatasetError, StoredDataset, SyntheticKind
 from packtrain.service.errors import InvalidSpecError
 from packtrain.service.resources import parse_dataset_name
@@ -49,7 +50,7 @@ class Sources:
         self._catalog = catalog
         self._stored = stored
         self._found: dict[bytes, StoredDataset | None] = {}
-        self._figures: dict[str, tuple[Figures, ...]] = {}
+        self._targets: dict[tuple[str, tuple[str, ...]], StoredTargets] = {}
 
     @property
     def digests(self) -> tuple[str, ...]:
@@ -70,19 +71,20 @@ class Sources:
             self._found[key] = self._resolve(selection, violations)
         return self._found[key]
 
-    def figures(self, dataset: StoredDataset, violations: Violations) -> tuple[Figures, ...]:
-        """The figures of each split's targets, and a violation where they can't be read."""
-        if dataset.digest not in self._figures:
-            found = []
-            for split in dataset.splits:
-                try:
-                    found.append(measure_split(split))
-                except (OSError, ValueError) as error:
-                    violations.add(
-                        "dataset", f"the rows of split {split.name!r} can't be read: {error}"
-                    )
-            self._figures[dataset.digest] = tuple(found)
-        return self._figures[dataset.digest]
+    def targets(
+        self, dataset: StoredDataset, splits: tuple[str, ...], violations: Violations
+    ) -> StoredTargets | None:
+        """What the targets of these splits say; None, and a violation, where they can't be
+        read."""
+        key = dataset.digest, splits
+        if key not in self._targets:
+            used = [split for split in dataset.splits if split.name in splits]
+            try:
+                self._targets[key] = measure_targets(used)
+            except (OSError, ValueError) as error:
+                violations.add("dataset", f"its targets can't be read: {error}")
+                return None
+        return self._targets[key]
 
     def _resolve(
         self, selection: spec_pb2.DatasetSelection, violations: Violations
@@ -159,14 +161,24 @@ def _inline(
     )
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """How many rows are trained on and validated on, of which splits, and where they lie."""
+
+    rows: int
+    validation_rows: int
+    splits: tuple[str, ...]
+    data: DataSource
+
+
 def select(
     spec: spec_pb2.JobSpec,
     dataset: StoredDataset,
     one_hot_outputs: int | None,
     data_type: DataType,
     violations: Violations,
-) -> tuple[int, int, DataSource] | None:
-    """How many rows are trained on and validated on, and where they lie."""
+) -> Chosen | None:
+    """The rows that the specification selects; None, and a violation, where it can't."""
     message = spec.dataset
     before = len(violations)
     training = (
@@ -201,7 +213,8 @@ def select(
         selection=selection,
         data_type=data_type,
     )
-    return len(chosen[1]), len(held_out[1]) if held_out else 0, source
+    names = dict.fromkeys([chosen[0], held_out[0]] if held_out else [chosen[0]])
+    return Chosen(len(chosen[1]), len(held_out[1]) if held_out else 0, tuple(names), source)
 
 
 def read_scaling(selection: spec_pb2.DatasetSelection, violations: Violations) -> Scaling:

@@ -17,12 +17,11 @@ from packtrain.service.contract import (
 from packtrain.service.contract.fields import Violations
 from packtrain.service.contract.measurement import Measured
 from packtrain.service.contract.numbers import NumberFields, whole
-from packtrain.service.contract.selections import Sources, read_scaling, select
-from packtrain.service.contract.targets import Targets, find_targets
+from packtrain.service.contract.selections import Chosen, Sources, read_scaling, select
+from packtrain.service.contract.targets import Targets
 from packtrain.service.datasets import StoredDataset
-from packtrain.training import Signature
+from packtrain.training import Signature, TargetKind
 from packtrain.v1 import spec_pb2
-from packtrain.workers import DataSource
 
 DEFAULT_BATCH_SIZE = 10
 MAX_EPOCHS = 1_000_000
@@ -35,9 +34,7 @@ class Structure:
     """What a group of trials shares. ``measured`` may grow while its trials are read."""
 
     dataset: StoredDataset
-    data: DataSource
-    rows: int
-    validation_rows: int
+    chosen: Chosen
     targets: Targets
     measured: Measured
     plan: Signature
@@ -67,19 +64,28 @@ def read_structure(
     if chosen is None:
         check_without_data(spec, epochs, violations)
         return None
-    rows, validation_rows, data = chosen
-    targets = find_targets(dataset, sources.figures(dataset, violations), outputs, one_hot)
+    stored = sources.targets(dataset, chosen.splits, violations)
+    if stored is None:
+        return None
+    is_one_hot = not dataset.classes and stored.kind is TargetKind.CLASSES
+    targets = Targets(
+        stored=stored,
+        classes=outputs if is_one_hot else dataset.classes,
+        outputs=outputs,
+        one_hot=one_hot,
+    )
     measured = Measured(
         spec.measurement,
-        classes=bool(dataset.classes),
-        validation=validation_rows > 0,
+        kind=stored.kind,
+        outputs=outputs,
+        validation=chosen.validation_rows > 0,
         violations=violations,
     )
     plan = Signature(
         sizes=(dataset.features, *hidden, outputs),
         hidden_activation=hidden_activation,
         output_activation=output,
-        batch_size=_read_batch_size(spec, rows, violations),
+        batch_size=_read_batch_size(spec, chosen.rows, violations),
         epochs=epochs,
         data_type=data_type,
         metrics=measured.names,
@@ -90,7 +96,7 @@ def read_structure(
         patience=stopping.read_patience(spec.stopping, measured, violations),
         target=stopping.read_target(spec.stopping, measured, violations),
     )
-    return Structure(dataset, data, rows, validation_rows, targets, measured, plan)
+    return Structure(dataset, chosen, targets, measured, plan)
 
 
 def _read_batch_size(spec: spec_pb2.JobSpec, rows: int, violations: Violations) -> int:
@@ -113,7 +119,9 @@ def check_without_data(spec: spec_pb2.JobSpec, epochs: int, violations: Violatio
     regularization.read_regularization(spec.regularization, violations)
     regularization.read_augmentation(spec.regularization, None, violations)
     read_scaling(spec.dataset, violations)
-    measured = Measured(spec.measurement, classes=True, validation=True, violations=violations)
+    measured = Measured(
+        spec.measurement, kind=None, outputs=None, validation=True, violations=violations
+    )
     schedules.read_schedule(spec.optimizer.schedule, epochs, measured, violations)
     stopping.read_patience(spec.stopping, measured, violations)
     stopping.read_target(spec.stopping, measured, violations)
