@@ -48,11 +48,11 @@ class Searched:
         return any(isinstance(value, dict) and field in value for value in values)
 
     def combinations(
-        self, paths: list[str], indices: Indices
+        self, paths: list[str], indices: Indices, base: spec_pb2.JobSpec
     ) -> Iterator[tuple[Indices, spec_pb2.JobSpec]]:
-        """The trials of each combination of the paths' values, with the values set."""
+        """The trials of each combination of the paths' values, and ``base`` with the values."""
         if not paths:
-            yield indices, self._spec
+            yield indices, base
             return
         codes = np.stack(
             [np.unique(self._columns[p][indices], return_inverse=True)[1] for p in paths], axis=1
@@ -65,13 +65,13 @@ class Searched:
                 f"one array; this server takes {MAX_COMBINATIONS:,} at most: use a choice of a few "
                 "values, or numbers of the optimizer or the regularization",
             )
-            yield indices, self._spec
+            yield indices, base
             return
         order = np.argsort(group, kind="stable")
         members = np.split(indices[order], np.cumsum(np.bincount(group))[:-1])
         for row, member in zip(indices[first], members, strict=True):
             spec = spec_pb2.JobSpec()
-            spec.CopyFrom(self._spec)
+            spec.CopyFrom(base)
             for path in paths:
                 self._set(spec, path, int(row))
             yield member, spec
@@ -83,13 +83,17 @@ class Searched:
             self._violations.add(path, wrong)
 
     def table(
-        self, paths: list[str], indices: Indices, read: Callable[[spec_pb2.JobSpec], T]
+        self,
+        paths: list[str],
+        indices: Indices,
+        base: spec_pb2.JobSpec,
+        read: Callable[[spec_pb2.JobSpec], T],
     ) -> tuple[NDArray[np.intp], tuple[T, ...]]:
         """What ``read`` makes of each combination of the paths' values, each thing once, and its
         index by trial."""
         which = np.zeros(len(indices), np.intp)
         entries: dict[T, int] = {}
-        for members, spec in self.combinations(paths, indices):
+        for members, spec in self.combinations(paths, indices, base):
             entry = read(spec)
             which[np.searchsorted(indices, members)] = entries.setdefault(entry, len(entries))
         return which, tuple(entries)

@@ -131,6 +131,7 @@ class _Expander:
         origins: Origins,
         violations: Violations,
     ) -> None:
+        self._spec = spec
         self._searched = Searched(spec, parameters, columns, violations)
         self._sources = sources
         self._origins = origins
@@ -139,7 +140,7 @@ class _Expander:
     def groups(self, trials: int) -> Iterator[TrialGroup | None]:
         everything = np.arange(trials, dtype=np.int64)
         structural = [p for p in self._searched.paths() if self._place_of(p) is _STRUCTURE]
-        for indices, spec in self._searched.combinations(structural, everything):
+        for indices, spec in self._searched.combinations(structural, everything, self._spec):
             structure = read_structure(spec, self._sources, self._violations)
             if structure is None:
                 if spec.initialization.HasField("model"):
@@ -147,7 +148,7 @@ class _Expander:
                     check_model_initialization(model, self._origins, self._violations)
                 yield None
                 continue
-            found = self._trials(indices, structure)  # a schedule may add to what is measured
+            found = self._trials(indices, spec, structure)  # a schedule may add to what is measured
             yield TrialGroup(
                 indices.astype(np.int32),
                 Pack(structure.signature, found),
@@ -170,7 +171,7 @@ class _Expander:
     def _table_paths(self, *tables: str) -> list[str]:
         return [p for p in self._searched.paths() if self._place_of(p) in tables]
 
-    def _trials(self, indices: Indices, structure: Structure) -> Trials:
+    def _trials(self, indices: Indices, base: spec_pb2.JobSpec, structure: Structure) -> Trials:
         plan, violations = structure.plan, self._violations
 
         def read_cost(spec: spec_pb2.JobSpec) -> Cost:
@@ -189,15 +190,15 @@ class _Expander:
             )
 
         table = self._searched.table
-        cost, all_costs = table(self._table_paths("cost"), indices, read_cost)
+        cost, all_costs = table(self._table_paths("cost"), indices, base, read_cost)
         initialization, all_initializations = table(
-            self._table_paths("initialization"), indices, read_initialization
+            self._table_paths("initialization"), indices, base, read_initialization
         )
         whole = [p for p in self._table_paths("optimizer") if p == "optimizer"]
         schedule, all_schedules = table(
-            [*whole, *self._table_paths("schedule")], indices, read_schedule
+            [*whole, *self._table_paths("schedule")], indices, base, read_schedule
         )
-        rule, rules, numbers = self._rules_and_numbers(indices)
+        rule, rules, numbers = self._rules_and_numbers(indices, base)
         order_seeds, seeds = self._searched.seeds(indices)
         return Trials(
             seeds=seeds,
@@ -214,7 +215,7 @@ class _Expander:
         )
 
     def _rules_and_numbers(
-        self, indices: Indices
+        self, indices: Indices, base: spec_pb2.JobSpec
     ) -> tuple[NDArray[np.intp], tuple[Rule, ...], dict[str, NDArray[np.float64]]]:
         """The rules of the trials, and all their numbers as columns."""
         violations = self._violations
@@ -229,14 +230,14 @@ class _Expander:
 
         numbers: dict[str, NDArray[np.float64]] = {}
         which, entries = self._searched.table(
-            self._table_paths("optimizer"), indices, read_optimizer
+            self._table_paths("optimizer"), indices, base, read_optimizer
         )
         rules = tuple(dict.fromkeys(rule for rule, _ in entries))
         rule = np.array([rules.index(rule) for rule, _ in entries], np.intp)[which]
         for i, name in enumerate(optimizers.COLUMNS):
             numbers[name] = np.array([found[i] for _, found in entries], np.float64)[which]
         which, rows = self._searched.table(
-            self._table_paths("regularization"), indices, read_regularization
+            self._table_paths("regularization"), indices, base, read_regularization
         )
         for i, name in enumerate(regularization.COLUMNS):
             numbers[name] = np.array([row[i] for row in rows], np.float64)[which]

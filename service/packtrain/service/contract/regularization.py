@@ -55,14 +55,14 @@ def read_augmentation(
             for name in ("height", "width"):
                 violations.add(
                     f"{IMAGES}.{name}",
-                    f"height * width must be the number of inputs, {features:,}: "
-                    "they have no such shape, so give both",
+                    f"height * width must be the number of inputs, {features:,}, which is "
+                    f"not {shape[0]} * {shape[1]}: give both",
                 )
     return Augmentation(*shape, shift, rotation)
 
 
 def _complete_shape(height: int, width: int, features: int) -> tuple[int, int]:
-    """The side that is not given (0) follows from the other; neither: a square."""
+    """The side that is not given (0) follows from the other; neither: a square, if there is one."""
     if height == 0 and width == 0:
-        height = math.isqrt(features)
+        return math.isqrt(features), math.isqrt(features)
     return height or features // width, width or features // height
