@@ -207,7 +207,8 @@ async def test_a_transfer_takes_the_first_layers(api: Any, moons: MakeSpec) -> N
     taken, begun = await model_of(api, source.name), await model_of(api, job.name)
     np.testing.assert_array_equal(begun["layers.1.weights"], taken["layers.1.weights"])
     assert begun["layers.2.weights"].shape == (5, 4)
-    np.testing.assert_allclose(begun["layers.3.biases"], 0, atol=1e-9)
+    # He draws no biases; a step of so little has moved them from 0 by next to nothing.
+    assert np.abs(begun["layers.3.biases"]).max() < 1e-9
     assert job.spec.initialization.model.rest.WhichOneof("kind") == "he"
 
 
