@@ -11,7 +11,7 @@ from packtrain.training.augmentation import CHUNK_ARRAYS, CHUNK_BYTES, DRAWN_NUM
 from packtrain.training.choice import block_trials, rows_per_pass, suits_lanes
 from packtrain.training.first_layer import SLAB_BYTES, window_rows
 from packtrain.training.joint import lay_out
-from packtrain.training.lanes import LANE_MULTIPLE
+from packtrain.training.lane_arrays import count_lanes
 from packtrain.training.metrics import metric_names
 from packtrain.training.shown_rows import noise_rows
 from packtrain.training.spec import Signature
@@ -87,7 +87,7 @@ def _shown_bytes(signature: Signature, training_rows: int) -> int:
 
 
 def _lane_values(signature: Signature, block: int, copies: int, batch: int, measured: int) -> int:
-    lanes = -(-block // LANE_MULTIPLE) * LANE_MULTIPLE
+    lanes = count_lanes(block)
     # Weights and velocities; their step, penalty, running gradient and its square.
     networks = lanes * _parameters(signature) * (copies + 4)
     # Passes of a full and a short mini-batch, and as many rows as are measured at a time.

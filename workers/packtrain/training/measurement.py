@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +51,7 @@ class Meter:
         return epoch % every == 0 or epoch == last
 
     def measure(self, kernel: Kernel) -> Columns:
-        """Metric columns, each (B,), by name."""
+        """Metric columns, each (B,), by name, in the order of ``names``."""
         found: Columns = {}
         for name, split in self._splits.items():
             instruments = self._wanted & _INSTRUMENTS if name == "training" else set()
@@ -60,16 +61,19 @@ class Meter:
             penalty = self._penalty(kernel)
             for name, split in self._splits.items():
                 if "cost" in split.wanted:
-                    found[f"{name}_cost"] = found[f"{name}_bare_cost"] + penalty
+                    bare = found[f"{name}_bare_cost"]
+                    found[f"{name}_cost"] = bare if penalty is None else bare + penalty
         if "weight_norm" in self._wanted:
             for layer in range(len(self._signature.sizes) - 1):
                 found[f"weight_norm/{layer + 1}"] = np.sqrt(kernel.weight_squares(layer))
-        return found
+        return {name: found[name] for name in self.names}
 
-    def _penalty(self, kernel: Kernel) -> NDArray[np.float64]:
+    def _penalty(self, kernel: Kernel) -> NDArray[np.float64] | None:
         block, layers = kernel.block, range(len(self._signature.sizes) - 1)
+        if not (block.has_l2 or block.has_l1):
+            return None
         penalty = np.zeros(len(block))
-        if block.l2.any():
+        if block.has_l2:
             squares = sum(kernel.weight_squares(layer) for layer in layers)
             # Where lambda is 0, even infinite weights cost nothing.
             penalty += np.where(block.l2 > 0, block.l2 / 2 * squares, 0.0)
@@ -81,46 +85,52 @@ class Meter:
         rows = split.rows.under(kernel.block.cost)
         sums: Columns = {}
         count, step = len(rows), kernel.rows_per_pass
+        is_all = count <= step
         for first in range(0, count, step):
             places = slice(first, first + step)
             part = rows.part(places)
             for made in kernel.forward(part.x):
-                self._add(sums, kernel, made, split.scores.add(kernel, made, places))
+                self._add(sums, kernel, made, split.scores.add(kernel, made, places), is_all)
                 if split.wanted & {"cost", "bare_cost"}:
-                    self._add(sums, kernel, made, _cost(kernel, made, part))
-                self._add(sums, kernel, made, self._instruments(made, instruments))
+                    self._add(sums, kernel, made, _cost(kernel, made, part), is_all)
+                self._add(sums, kernel, made, self._instruments(made, instruments), is_all)
                 if "gradient_norm" in instruments:
                     kernel.backward(part, made)
         scores = split.scores.finish(sums)
         found = {f"{name}_{score}": column for score, column in scores.items()}
-        found |= {key: sums[key] / count for key in sums if key.split("/")[0] in instruments}
+        found |= {key: _share(sums[key], count) for key in sums if key.split("/")[0] in instruments}
         if "summed_cost" in sums:
-            found[f"{name}_bare_cost"] = sums["summed_cost"] / count
+            found[f"{name}_bare_cost"] = _share(sums["summed_cost"], count)
         if "gradient_norm" in instruments:
             for layer, squares in enumerate(kernel.take_gradient_squares(), start=1):
                 found[f"gradient_norm/{layer}"] = np.sqrt(squares) / count
         return found
 
     @staticmethod
-    def _add(sums: Columns, kernel: Kernel, made: Pass, figures: Sums) -> None:
+    def _add(sums: Columns, kernel: Kernel, made: Pass, figures: Sums, is_all: bool) -> None:
         for key, values in figures:
+            if is_all and len(values) == len(kernel.block):
+                sums[key] = values  # nothing to add it to
+                continue
             shape = (len(kernel.block), *values.shape[1:])
             sums.setdefault(key, np.zeros(shape))[made.trials] += values
 
     def _instruments(self, made: Pass, wanted: set[str]) -> Sums:
         """What the rows of a pass add to the figures of each layer."""
         if "output" in wanted:
-            yield "output", made.total(made.a[-1], len(made.a)) / self._signature.sizes[-1]
+            yield "output", _share(made.total(made.a[-1], len(made.a)), self._signature.sizes[-1])
+        if not wanted & _OF_LAYERS:
+            return
         for layer, a in enumerate(made.a, start=1):
             width, activation = self._signature.sizes[layer], self._activation(layer)
             z = made.z if layer == len(made.a) else made.weighed[layer - 1]
             if "saturated_share" in wanted:
                 mark_saturated(activation, z, a, made.scratch[layer - 1])
                 total = made.total(made.scratch[layer - 1], layer)
-                yield f"saturated_share/{layer}", total / width
+                yield f"saturated_share/{layer}", _share(total, width)
             if "sigma_prime" in wanted:
                 slopes = _slopes(activation, z, a, made.scratch[layer - 1])
-                yield f"sigma_prime/{layer}", made.total(slopes, layer) / width
+                yield f"sigma_prime/{layer}", _share(made.total(slopes, layer), width)
 
     def _activation(self, layer: int) -> Activation:
         if layer == len(self._signature.sizes) - 1:
@@ -129,7 +139,12 @@ class Meter:
 
 
 # What is measured of the layers while the training rows pass.
-_INSTRUMENTS = {"output", "gradient_norm", "saturated_share", "sigma_prime"}
+_OF_LAYERS = {"saturated_share", "sigma_prime"}
+_INSTRUMENTS = {"output", "gradient_norm", *_OF_LAYERS}
+
+
+def _share(total: NDArray[Any], count: int) -> NDArray[Any]:
+    return total if count == 1 else total / count
 
 
 def _cost(kernel: Kernel, made: Pass, rows: Rows) -> Sums:

@@ -6,6 +6,7 @@ They are told by the targets as they are: neither label smoothing nor class weig
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,8 @@ from packtrain.training.metrics import TOP
 from packtrain.training.spec import CostKind
 from packtrain.training.targets import TargetKind
 
-Columns = dict[str, NDArray[np.float64]]
-Sums = Iterator[tuple[str, NDArray[np.float64]]]
+Columns = dict[str, NDArray[Any]]
+Sums = Iterator[tuple[str, NDArray[Any]]]
 
 
 class Scores:

@@ -14,7 +14,6 @@ from packtrain.training.data import TrainingData
 from packtrain.training.initializers import initialize_layer, is_drawn
 from packtrain.training.kernel import Floats, Kernel, Networks
 from packtrain.training.measurement import Meter
-from packtrain.training.metrics import metric_names
 from packtrain.training.spec import Pack
 from packtrain.training.state import Layers, PackState, SegmentMetrics, Watch
 from packtrain.training.stopping import Stopping
@@ -128,7 +127,9 @@ class _Run:
         self._meter = Meter(pack.signature, data, self._rows)
         self._stopping = Stopping(pack, state, self._meter.names)
         recorded = max(0, self._epochs.stop - self._first)
-        shape = (len(pack), recorded, len(metric_names(pack.signature)))
+        # Trials side by side, as a block measures them: written trial by trial, each number of an
+        # epoch would go to a page of its own.
+        shape = (recorded, len(self._meter.names), len(pack))
         self._values = np.full(shape, np.nan, np.float32)
 
     def finish(self) -> tuple[PackState, SegmentMetrics]:
@@ -140,7 +141,7 @@ class _Run:
         metrics = SegmentMetrics(
             self._first,
             self._meter.names,
-            self._values,
+            self._values.transpose(2, 0, 1),
             end.diverged_at.copy(),
             end.stopped_at.copy(),
         )
@@ -148,38 +149,42 @@ class _Run:
 
     def _train_block(self, block: Block) -> None:
         kernel = make_kernel(self._pack.signature, block, self._load(block))
-        rows = self._rows.under(block.cost)
+        rows, rate_share = self._rows.under(block.cost), self._state.rate_share[block.rows]
         for epoch in self._epochs:
-            kernel.train_epoch(rows, epoch, self._state.rate_share[kernel.block.rows])
+            kernel.train_epoch(rows, epoch, rate_share)
             going = kernel.are_finite()
-            ending = np.zeros_like(going)
+            ending = None
             if self._meter.is_due(epoch):
-                finite, ending = self._record(kernel, epoch)
-                going &= finite
-            self._state.diverged_at[kernel.block.rows[~going]] = epoch
-            self._state.stopped_at[kernel.block.rows[~going]] = 0
-            going &= ~ending
+                ending = self._record(kernel, epoch, going)
+            if not going.all():
+                self._state.diverged_at[kernel.block.rows[~going]] = epoch
+                self._state.stopped_at[kernel.block.rows[~going]] = 0
+            if ending is not None:
+                going &= ~ending
             if not going.all():
                 self._store(kernel)
                 if not going.any():
                     return
                 kernel = kernel.keep(going)
+            if ending is not None or len(rate_share) > len(kernel.block):
+                rate_share = self._state.rate_share[kernel.block.rows]
         self._store(kernel)
 
-    def _record(self, kernel: Kernel, epoch: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Record the metrics of the epoch; whether all measured costs are finite, and which
-        trials a rule ends, (B,)."""
-        columns = self._meter.measure(kernel)
-        wide = np.stack([columns[name] for name in self._meter.names], axis=1)
-        values = wide.astype(np.float32)
-        rows = kernel.block.rows
-        if epoch >= self._first:
-            self._values[rows, epoch - self._first] = values
-        is_cost = [name in COSTS for name in self._meter.names]
-        finite = np.asarray(np.isfinite(values[:, is_cost]).all(axis=1))
+    def _record(
+        self, kernel: Kernel, epoch: int, going: NDArray[np.bool_]
+    ) -> NDArray[np.bool_] | None:
+        """Record the metrics of the epoch. ``going``, (B,), turns false where a measured cost is
+        not finite; returned is which trials a rule ends, (B,), or None where there is no rule."""
+        measured = self._meter.measure(kernel)
+        columns = [column.astype(np.float32, copy=False) for column in measured.values()]
+        for place, (name, column) in enumerate(zip(measured, columns, strict=True)):
+            if epoch >= self._first:
+                self._values[epoch - self._first, place, kernel.block.place] = column
+            if name in COSTS:
+                np.logical_and(going, np.isfinite(column), out=going)
         if self._stopping.is_idle:
-            return finite, np.zeros_like(finite)
-        return finite, self._stopping.judge(rows, values, epoch)
+            return None
+        return self._stopping.judge(kernel.block.rows, np.stack(columns, axis=1), epoch)
 
     def _load(self, block: Block) -> Networks:
         def layers(arrays: Layers) -> tuple[Floats, ...]:

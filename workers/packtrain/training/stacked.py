@@ -101,7 +101,7 @@ class StackedKernel:
     def train_epoch(self, rows: Rows, epoch: int, rate_share: NDArray[np.float64]) -> None:
         batch = min(self._signature.batch_size, len(rows))
         steps = -(-len(rows) // batch)
-        factors = rate_share * self.block.rate_factors(epoch, self._signature.epochs, steps)
+        factors = self.block.rate_factors(rate_share, epoch, self._signature.epochs, steps)
         shown = ShownRows(self._signature, self.block, rows.x, epoch)
         generators: Generators = []
         if self.block.has_dropout:

@@ -124,8 +124,8 @@ class SegmentMetrics:
 
     ``values`` is (K, epochs, metrics) in float32: the first epoch is ``first_epoch`` (from 1),
     the metrics are in the order of ``names``. NaN where nothing was measured and after the
-    epoch in which a trial diverged or was stopped. ``diverged_at`` and ``stopped_at`` are (K,):
-    that epoch, or 0.
+    epoch in which a trial diverged or was stopped. In memory it lies epoch by epoch: it is not
+    contiguous. ``diverged_at`` and ``stopped_at`` are (K,): that epoch, or 0.
     """
 
     first_epoch: int

@@ -68,10 +68,13 @@ class StepPlan:
 
     def at(self, factors: NDArray[np.float64], step: int) -> Coefficients:
         """Those of a step, counted from 1 over the whole run; ``factors``, (B,), are the
-        schedule's. The same object as before where nothing changed."""
-        known = self._factors is not None and np.array_equal(factors, self._factors)
+        schedule's, and never change themselves. The same object as before where nothing changed.
+        """
+        known = factors is self._factors or (
+            self._factors is not None and np.array_equal(factors, self._factors)
+        )
         if self._found is None or not (known and self._is_timeless):
-            self._found, self._factors = self._make(factors, step), factors.copy()
+            self._found, self._factors = self._make(factors, step), factors
         return self._found
 
     def _make(self, factors: NDArray[np.float64], step: int) -> Coefficients:
@@ -126,7 +129,7 @@ class Stepper:
         self, block: Block, lay: Callable[[NDArray[np.float64], float], NDArray[Any]]
     ) -> None:
         self._rule, self._lay = block.rule, lay
-        self._has_l2, self._has_l1 = bool(block.l2.any()), block.has_l1
+        self._has_l2, self._has_l1 = block.has_l2, block.has_l1
         self._has_momentum = block.has_momentum
         self._columns: Coefficients | None = None
         self._laid: Coefficients | None = None
@@ -144,7 +147,8 @@ class Stepper:
     ) -> None:
         """One step of weights along the gradient ``g``, which is used up."""
         if self._rule in _DECOUPLED or not (moments or self._has_l1):
-            np.multiply(w, c.keep, out=w)
+            if self._has_l2:
+                np.multiply(w, c.keep, out=w)
         elif self._has_l2:
             np.multiply(w, c.decay, out=scratch)
             np.add(g, scratch, out=g)
