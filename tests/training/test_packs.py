@@ -286,6 +286,18 @@ def test_metrics_every_few_epochs_and_at_the_last():
     np.testing.assert_array_equal(few.values[:, [2, 3]], metrics.values[:, [2, 3]])
 
 
+@pytest.mark.parametrize("batch", [4, 32])
+def test_what_is_measured_changes_no_weight(batch):
+    # Where a mini-batch takes all rows, the pass that measures an epoch serves the next step.
+    pack, data = build(EXAMPLE | {"sizes": (2, 3, 1), "batch": batch})
+    signature = replace(pack.signature, patience=None)
+    trials = make_trials(6, learning_rate=np.arange(1, 7) / 4, l2=0.1, momentum=0.5, dropout=0.0)
+    state, _ = train(Pack(signature, trials), data)
+    quiet, _ = train(Pack(replace(signature, metrics=()), trials), data)
+    for a, b in zip(state.weights, quiet.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_where_blas_depends_on_the_place_each_trial_gets_its_own_product(monkeypatch):
     pack, data = build(
         {
