@@ -37,7 +37,7 @@ def test_the_client_example_runs(server: object) -> None:
     assert accuracy > 0.9
 
 
-@pytest.mark.parametrize("example", ["neuron", "digits", "digits-sweep"])
+@pytest.mark.parametrize("example", ["neuron", "digits", "digits-adam", "digits-sweep"])
 def test_an_example_file_runs(server: object, example: str) -> None:
     command = ["-m", "packtrain.client", "--server", server.address]
     printed = run(*command, "run", "--json", f"examples/{example}.yaml")

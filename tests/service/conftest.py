@@ -11,7 +11,12 @@ import grpc
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.service.specifications import PLAIN, read
 
+from packtrain.service.contract import Planner
+from packtrain.service.contract.expansion import Expansion, expand
+from packtrain.service.datasets import Catalog
+from packtrain.service.records import NewJob
 from packtrain.service.server import Server, running_server
 from packtrain.service.settings import Limits, Settings
 from packtrain.service.store import Database, Store
@@ -174,3 +179,21 @@ def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each segment is one epoch, so that there is something to happen between segments."""
     monkeypatch.setattr("packtrain.service.pack_run.SEGMENT_SECONDS", 0.0)
     monkeypatch.setattr("packtrain.service.pack_run._FIRST_SEGMENT_SECONDS", 0.0)
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
+    return Catalog(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def plan(catalog: Catalog) -> Callable[..., NewJob]:
+    def run(spec: spec_pb2.JobSpec, **limits: int) -> object:
+        return Planner(catalog, 2, Limits(max_trials=10_000, **limits)).plan(spec, "job", "uid")
+
+    return run
+
+
+@pytest.fixture
+def expanded(catalog: Catalog) -> Callable[[dict[str, object]], Expansion]:
+    return lambda document: expand(read(PLAIN | document), catalog, 10_000)
