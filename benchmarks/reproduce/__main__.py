@@ -93,7 +93,7 @@ def _train(client: Client, experiment: Experiment, progress: Progress) -> Outcom
             progress.update(task, advance=trials * epochs, found=f"{event.metrics[0]} {latest:.4f}")
     ended = job.wait()
     if ended.state is not JobState.SUCCEEDED:
-        raise PacktrainError(f"{job.name} ended as {ended.state.name}")
+        raise PacktrainError(f"{job.name} did not succeed: it ended as {ended.state}")
     results = job.results()
     seconds = time.monotonic() - begun
     return Outcome(experiment, len(results.trials), seconds, experiment.read(results))

@@ -55,9 +55,10 @@ class Shape:
         how = "full batch" if self.batch == self.rows else f"m = {self.batch}, {self.rows:,} rows"
         what = " and ".join(name.replace("_", " ") for name in self.recorded)
         of = f" of {self.evaluated:,} rows" if self.evaluated else ""
+        hidden = f"{self.hidden} hidden, " if len(self.sizes) > 2 else ""
         return (
-            f"{self.name}: {list(self.sizes)}, {self.hidden} hidden, {self.cost.replace('_', '-')}"
-            f", {self.rule}, {how}; {what}{of} every epoch"
+            f"{self.name}: {list(self.sizes)}, {hidden}{self.cost.replace('_', '-')}, {self.rule}, "
+            f"{how}; {what}{of} every epoch"
         )
 
 

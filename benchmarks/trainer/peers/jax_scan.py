@@ -47,13 +47,14 @@ def _make_training(shape: Shape, data: Data, axis: int, rates: Any, decays: Any)
     most is arithmetic on long vectors.
     """
     x, y = jnp.asarray(data.x), jnp.asarray(data.y)
-    x_evaluated, y_evaluated = jnp.asarray(data.x_evaluated), jnp.asarray(data.y_evaluated)
+    evaluated = [jnp.asarray(a) for a in (data.x_evaluated, data.y_evaluated)]
+    evaluated.append(jnp.asarray(data.y_evaluated.argmax(axis=1)))
     descend = jax.vmap(
         functools.partial(_descend, shape),
         in_axes=(axis, axis, 0, 0, None, None, None),
         out_axes=axis,
     )
-    evaluate = jax.vmap(functools.partial(_evaluate, shape), in_axes=(axis, None, None))
+    evaluate = jax.vmap(functools.partial(_evaluate, shape), in_axes=(axis, None, None, None))
     whole = shape.rows - shape.rows % shape.batch
 
     def take_step(state: Any, rows: Any) -> tuple[Any, None]:
@@ -66,7 +67,7 @@ def _make_training(shape: Shape, data: Data, axis: int, rates: Any, decays: Any)
         state, _ = jax.lax.scan(take_step, state, order[:whole].reshape(-1, shape.batch))
         if whole < shape.rows:
             state, _ = take_step(state, order[whole:])
-        return state, evaluate(state[0], x_evaluated, y_evaluated)
+        return state, evaluate(state[0], *evaluated)
 
     def train(parameters: Any, moments: Any, orders: Any) -> tuple[Any, Any]:
         start = (parameters, moments, jnp.float32(0))
@@ -129,10 +130,10 @@ def _follow(shape: Shape, gradients: Any, moments: Any, rate: Any, step: Any) ->
     return steps, (means, squares)
 
 
-def _evaluate(shape: Shape, parameters: Parameters, x: Any, y: Any) -> tuple[Any, ...]:
+def _evaluate(shape: Shape, parameters: Parameters, x: Any, y: Any, labels: Any) -> tuple[Any, ...]:
     z = _forward(shape, parameters, x)
     if shape.name == "neuron":
         return jax.nn.sigmoid(z).mean(), _cost(shape, z, y)
     if not shape.evaluated:
         return (_cost(shape, z, y),)
-    return _cost(shape, z, y), (z.argmax(axis=1) == y.argmax(axis=1)).mean()
+    return _cost(shape, z, y), (z.argmax(axis=1) == labels).mean()

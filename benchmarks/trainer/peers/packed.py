@@ -13,6 +13,7 @@ from packtrain.training import (
     Pack,
     Rule,
     Signature,
+    TargetKind,
     TrainingData,
     make_trials,
     segment_memory_bytes,
@@ -44,7 +45,8 @@ def make_signature(shape: Shape, epochs: int) -> Signature:
 def make_rows(shape: Shape, data: Data) -> TrainingData:
     """The rows as the trainer takes them."""
     held_out = (data.x_evaluated, data.y_evaluated) if shape.evaluated else (None, None)
-    return TrainingData(data.x, data.y, *held_out, shape.evaluated > 0)
+    kind = TargetKind.CLASSES if shape.evaluated else TargetKind.NUMBERS
+    return TrainingData(data.x, data.y, *held_out, kind)
 
 
 def memory_bytes(shape: Shape, pack: int) -> int:

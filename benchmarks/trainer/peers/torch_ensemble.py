@@ -29,11 +29,12 @@ def prepare(shape: Shape, data: Data, pack: int, epochs: int) -> Callable[[], ob
     stacked, _ = torch.func.stack_module_state(networks)
     ensemble = Ensemble(shape, networks[0], {k: p.detach() for k, p in stacked.items()})
     x, y, x_evaluated, y_evaluated = tensors(data)
+    labels = y_evaluated.argmax(dim=1)
 
     def train_epoch() -> object:
         for rows in torch.randperm(shape.rows).split(shape.batch):
             ensemble.descend(x[rows], y[rows])
-        return ensemble.evaluate(x_evaluated, y_evaluated)
+        return ensemble.evaluate(x_evaluated, y_evaluated, labels)
 
     return lambda: [train_epoch() for _ in range(epochs)]
 
@@ -51,16 +52,16 @@ class Ensemble:
         def cost(one: Parameters, x: Any, y: Any) -> Any:
             return cost_of(shape, functional_call(network, one, (x,)), y)
 
-        def measure(one: Parameters, x: Any, y: Any) -> tuple[Any, Any]:
+        def measure(one: Parameters, x: Any, y: Any, labels: Any) -> tuple[Any, Any]:
             z = functional_call(network, one, (x,))
             if shape.evaluated:
-                seen = (z.argmax(dim=1) == y.argmax(dim=1)).float().mean()
+                seen = (z.argmax(dim=1) == labels).float().mean()
             else:
                 seen = torch.sigmoid(z).mean()
             return cost_of(shape, z, y), seen
 
         self._gradients = vmap(grad(cost), in_dims=(0, None, None))
-        self._measure = vmap(measure, in_dims=(0, None, None))
+        self._measure = vmap(measure, in_dims=(0, None, None, None))
 
     def descend(self, x: Any, y: Any) -> None:
         """A step of each network on these rows."""
@@ -85,7 +86,7 @@ class Ensemble:
         rate = self._shape.learning_rate / (1 - BETA1**self._step)
         parameter.addcdiv_(mean, root, value=-rate)
 
-    def evaluate(self, x: Any, y: Any) -> object:
+    def evaluate(self, x: Any, y: Any, labels: Any) -> object:
         """The cost and the accuracy, or the mean output, of each network."""
         with torch.no_grad():
-            return self._measure(self._parameters, x, y)
+            return self._measure(self._parameters, x, y, labels)
