@@ -13,7 +13,15 @@ from packtrain.service.errors import InvalidSpecError
 from packtrain.service.records import NewJob
 from packtrain.v1 import job_pb2, spec_pb2
 
+SOFTMAX = {"network": {"outputActivation": "ACTIVATION_SOFTMAX"}}
+
 WRONG: list[tuple[str, dict[str, object], list[str]]] = [
+    ("softmax of a real column", LINEAR | SOFTMAX, ["network.outputs"]),
+    (
+        "a range whose trials stop",
+        PLAIN | {"search": {"learningRateRange": {}}, "stopping": {"target": {"value": 0.1}}},
+        ["stopping"],
+    ),
     ("no data", {"dataset": {}}, ["dataset"]),
     ("unknown data", {"dataset": {"name": "datasets/none"}}, ["dataset.name"]),
     ("a path as a name", {"dataset": {"name": "datasets/../x"}}, ["dataset.name"]),
@@ -234,3 +242,13 @@ def test_plans_tell_what_a_job_costs(plan: Callable[..., NewJob], tmp_path: Path
     assert sorted(np.concatenate([p.trials for p in job.packs]).tolist()) == list(range(7))
     # 2 weights, forward twice (once to measure) and backward once, 60 rows.
     assert cost.operations == pytest.approx(7 * 30 * 60 * 2 * 2 * 3, rel=0.5)
+
+
+def test_the_number_of_a_class_is_a_number(plan: Callable[..., NewJob]) -> None:
+    digits = {"dataset": {"name": "datasets/digits", "targetEncoding": "TARGET_ENCODING_AS_IS"}}
+    job = plan(read(digits | {"network": {"outputActivation": "ACTIVATION_IDENTITY"}}))
+    assert list(job.metrics) == ["training_cost"]
+    measurement = {"measurement": {"metrics": ["training_accuracy"]}}
+    with pytest.raises(InvalidSpecError) as error:
+        plan(read(digits | measurement))
+    assert "spec.measurement.metrics[0]" in [v.field for v in error.value.violations]

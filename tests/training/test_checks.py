@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -276,3 +277,9 @@ def test_columns_are_broadcast_and_choices_are_indexed():
     assert trials.costs == (Cost.QUADRATIC,)
     with pytest.raises(ValueError, match="momentum: expected one value or 3"):
         make_trials(3, learning_rate=1, momentum=[0.5, 0.9])
+
+
+def test_a_refusal_comes_whole_from_another_process():
+    error = PackError("trials.cost", "is wrong.")
+    again = pickle.loads(pickle.dumps(error))
+    assert (again.field, str(again)) == ("trials.cost", "trials.cost: is wrong.")

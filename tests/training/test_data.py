@@ -129,7 +129,7 @@ def test_labels_become_one_hot_rows(data_type: str):
 def test_labels_as_they_are_are_one_column():
     data = prepare_data({"train": labelled(4)}, Selection(), "float64")
     assert data.y.tolist() == [[0], [1], [2], [0]]
-    assert data.target_kind is TargetKind.CLASSES
+    assert data.target_kind is TargetKind.NUMBERS
     assert data.x_validation is None
 
 

@@ -16,6 +16,7 @@ from packtrain.training.refusals import PackError, require_number
 from packtrain.training.spec import (
     NUMBERS,
     TABLES,
+    Activation,
     Constant,
     GivenArrays,
     Initialization,
@@ -65,6 +66,8 @@ def _check_signature(signature: Signature) -> None:
         raise PackError(
             "signature.hidden_activation", f"{signature.hidden_activation} is for outputs only."
         )
+    if signature.output_activation is Activation.SOFTMAX and sizes[-1] == 1:
+        raise PackError("signature.sizes", "softmax needs two outputs or more, got 1.")
     if signature.data_type not in ("float32", "float64"):
         raise PackError(
             "signature.data_type", f"expected float32 or float64, got {signature.data_type}."

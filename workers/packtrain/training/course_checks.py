@@ -46,7 +46,7 @@ def check_schedule(schedule: Schedule, field: str, signature: Signature) -> None
             require_number(f"{field}.final", final, at_least=0, at_most=1)
         case CosineDecay(period, growth, final):
             require_number(f"{field}.period", period, at_least=0)
-            require_number(f"{field}.growth", growth, at_least=1)
+            require_number(f"{field}.growth", growth, at_least=1, at_most=1000)
             require_number(f"{field}.final", final, at_least=0, at_most=1)
         case OneCycle(peak_at, start, final):
             require_number(f"{field}.peak_at", peak_at, above=0, below=1)

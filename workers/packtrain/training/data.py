@@ -195,7 +195,11 @@ def prepare_data(splits: Mapping[str, Split], selection: Selection, data_type: s
     x_held_out, y_held_out = None, None
     if validation is not None:
         x_held_out, y_held_out = prepared(validation[0], _as_index(validation[1]))
-    kind = find_target_kind(*(splits[name].targets for name in _names(training, validation)))
+    stored = [splits[name].targets for name in _names(training, validation)]
+    kind = find_target_kind(*stored)
+    if selection.one_hot_outputs is None and any(are_labels(t) and t.max() > 1 for t in stored):
+        # One output that is to be the number of a class is a number.
+        kind = TargetKind.NUMBERS
     return TrainingData(x, y, x_held_out, y_held_out, kind)
 
 
@@ -253,7 +257,8 @@ def _scaling_figures(
     # By its extremes, because the rounded variance of a constant need not be 0.
     constant = low == high
     if scaling is Scaling.MIN_MAX:
-        return low, np.where(constant, np.inf, high - low)
+        with np.errstate(over="ignore"):
+            return low, np.where(constant, np.inf, high - low)
     mean = total / _count(rows)
     squares = np.zeros(features)
     with np.errstate(over="ignore"):

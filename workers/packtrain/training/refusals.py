@@ -10,7 +10,11 @@ class PackError(ValueError):
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
-        self.field = field
+        self.field, self._message = field, message
+
+    def __reduce__(self) -> tuple[type[PackError], tuple[str, str]]:
+        # From one process to another: an exception is otherwise made anew from its text.
+        return type(self), (self.field, self._message)
 
 
 def require_number(

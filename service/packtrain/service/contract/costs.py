@@ -47,7 +47,7 @@ def read_cost(
     if output is not None and output not in ALLOWED_OUTPUTS[kind]:
         needed = " or ".join(sorted(ALLOWED_OUTPUTS[kind]))
         violations.add(
-            "cost", f"{kind} needs a {needed} output (network.output_activation), not {output}"
+            "cost", f"{kind} needs {needed} outputs (network.output_activation), not {output}"
         )
     if targets is not None:
         _check_targets(cost, targets, violations)

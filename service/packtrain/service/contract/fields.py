@@ -95,7 +95,9 @@ def range_error(
     given = [(bound, word, holds) for bound, word, holds in bounds if bound is not None]
     if math.isfinite(value) and all(holds(value, bound) for bound, _, holds in given):
         return None
-    expected = " and ".join(f"{word} {bound:,}" for bound, word, _ in given) or "finite"
+    if not math.isfinite(value):
+        return f"must be a finite number, not {value}"
+    expected = " and ".join(f"{word} {bound:,}" for bound, word, _ in given)
     return f"must be {expected}, not {value:,}"
 
 

@@ -61,6 +61,8 @@ def read_range(spec: spec_pb2.JobSpec, violations: Violations) -> SearchSpace | 
         violations.add(
             rate_path(spec), "is given beside a learning_rate_range, which varies it: give no rate"
         )
+    if spec.HasField("stopping"):
+        violations.add("stopping", "can't stand beside a range: its trials train alike")
     low = violations.number(message, "low", f"{_WHERE}.low", DEFAULT_LOW, above=0)
     high = violations.number(message, "high", f"{_WHERE}.high", DEFAULT_HIGH, above=0)
     points = violations.integer(

@@ -70,6 +70,9 @@ def read_output_activation(
     )
 
 
+_LONELY = "softmax needs at least 2 outputs: a single one is always 1"
+
+
 def read_outputs(
     spec: spec_pb2.JobSpec,
     dataset: StoredDataset,
@@ -83,15 +86,18 @@ def read_outputs(
         violations.add(
             "dataset.target_encoding", f"{encoding} is no target encoding of this server"
         )
-    if not dataset.classes:
-        return _read_columns(spec, dataset, violations), None
     field = "network.outputs"
+    if not dataset.classes:
+        columns = _read_columns(spec, dataset, violations)
+        if output is Activation.SOFTMAX and columns == 1:
+            violations.add(field, _LONELY)
+        return columns, None
     alone = dataset.classes == 2 and output is not Activation.SOFTMAX and encoding != one_hot
     if encoding == spec_pb2.TARGET_ENCODING_AS_IS:
         alone = True
     outputs = read_width(spec.network, 1 if alone else dataset.classes, violations)
     if output is Activation.SOFTMAX and outputs == 1:
-        violations.add(field, "softmax needs at least 2 outputs: a single one is always 1")
+        violations.add(field, _LONELY)
     if outputs == 1 and encoding != one_hot:
         return 1, None
     if encoding == spec_pb2.TARGET_ENCODING_AS_IS:

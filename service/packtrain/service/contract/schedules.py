@@ -30,7 +30,7 @@ _SHAPES: dict[str, dict[str, NumberField]] = {
     "polynomial": {"power": NumberField(above=0, default=1.0), "final": share(0.0)},
     "cosine": {
         "period": whole(1),
-        "growth": NumberField(at_least=1, default=1.0),
+        "growth": NumberField(at_least=1, at_most=1000, default=1.0),
         "final": share(0.0),
     },
     "one_cycle": {

@@ -23,7 +23,7 @@ _SYNTHETIC = "dataset.synthetic"
 NUMBERS: NumberFields = {
     "dataset.validation_share": NumberField(above=0, below=1),
     f"{_SYNTHETIC}.rows": whole(1, MAX_SYNTHETIC_ROWS),
-    f"{_SYNTHETIC}.noise": NumberField(at_least=0),
+    f"{_SYNTHETIC}.noise": NumberField(at_least=0, at_most=1e6),
     f"{_SYNTHETIC}.features": whole(1, MAX_SYNTHETIC_FEATURES),
 }
 

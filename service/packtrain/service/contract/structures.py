@@ -76,7 +76,7 @@ def read_structure(
     )
     measured = Measured(
         spec.measurement,
-        kind=stored.kind,
+        kind=targets.kind,
         outputs=outputs,
         validation=chosen.validation_rows > 0,
         violations=violations,

@@ -45,7 +45,10 @@ class Targets:
 
     @property
     def kind(self) -> TargetKind:
-        """What they stand for."""
+        """What they stand for: one output that is to be the number of a class, of more than two,
+        is a number."""
+        if self.classes > 2 and self.outputs == 1:
+            return TargetKind.NUMBERS
         return self.stored.kind
 
     @property
