@@ -16,6 +16,18 @@ from packtrain.v1 import job_pb2, spec_pb2
 SOFTMAX = {"network": {"outputActivation": "ACTIVATION_SOFTMAX"}}
 
 WRONG: list[tuple[str, dict[str, object], list[str]]] = [
+    (
+        "numbers that float32 can't hold",
+        {
+            "dataset": {
+                "inline": {
+                    "inputs": [{"values": [1]}, {"values": [1e39]}],
+                    "targets": [{"values": [-1e300]}, {"values": [1]}],
+                }
+            }
+        },
+        ["dataset.inline.inputs[1]", "dataset.inline.targets[0]"],
+    ),
     ("softmax of a real column", LINEAR | SOFTMAX, ["network.outputs"]),
     (
         "a range whose trials stop",
