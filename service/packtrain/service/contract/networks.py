@@ -112,7 +112,8 @@ def read_outputs(
 def _read_columns(spec: spec_pb2.JobSpec, dataset: StoredDataset, violations: Violations) -> int:
     if spec.dataset.target_encoding == spec_pb2.TARGET_ENCODING_ONE_HOT:
         violations.add(
-            "dataset.target_encoding", f"{dataset.dataset_id} has real targets, not classes"
+            "dataset.target_encoding",
+            f"{dataset.dataset_id or 'the dataset'} has real targets, not classes",
         )
     outputs = read_width(spec.network, dataset.targets, violations)
     if outputs != dataset.targets:
