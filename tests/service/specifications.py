@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
 from google.protobuf import json_format
 
+from packtrain.service.errors import InvalidSpecError
 from packtrain.v1 import spec_pb2
 
 PLAIN = {"dataset": {"synthetic": {"kind": "SYNTHETIC_KIND_MOONS", "rows": 60}}, "seed": 3}
@@ -30,3 +34,14 @@ def choice(path: str, *values: object) -> tuple[str, dict[str, object]]:
 def inline(targets: list[list[float]]) -> dict[str, object]:
     rows = [{"values": [i, i * i]} for i in range(len(targets))]
     return {"dataset": {"inline": {"inputs": rows, "targets": [{"values": t} for t in targets]}}}
+
+
+def require_refusal(
+    plan: Callable[..., object], document: dict[str, object], fields: list[str]
+) -> None:
+    """That the document is refused for exactly these fields, each with a word of why."""
+    with pytest.raises(InvalidSpecError) as caught:
+        plan(read(document))
+    violations = caught.value.violations
+    assert sorted({v.field for v in violations}) == sorted({f"spec.{field}" for field in fields})
+    assert all(v.description for v in violations)

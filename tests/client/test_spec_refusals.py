@@ -1,0 +1,173 @@
+"""Specifications that can't be written: which field is named, and what is said of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.client.test_specs import form
+
+from packtrain import client as api
+from packtrain.client import (
+    SGD,
+    Adam,
+    CrossEntropy,
+    DatasetSelection,
+    GivenArrays,
+    Grid,
+    He,
+    JobSpec,
+    LeCun,
+    Network,
+    Quadratic,
+    SpecError,
+    Synthetic,
+    Xavier,
+    choice,
+    integer,
+    log_uniform,
+    normal,
+    uniform,
+)
+from packtrain.client.converters import spec_message
+from packtrain.v1 import spec_pb2
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"optimizer": SGD(learning_rate=uniform(0, 1))}, "optimizer.sgd.learning_rate .*add sear"),
+        ({"search": Grid()}, "nothing to search"),
+        (
+            {"epochs": choice(1), "search": "grid"},
+            "expected Grid, RandomSearch or LearningRateRange",
+        ),
+        ({"cost": choice(SGD())}, r"cost: expected Quadratic\(\)"),
+        ({"network": choice(Network(hidden=choice([1])))}, "network.hidden: .*further domain"),
+        ({"cost": SGD()}, r"cost: expected Quadratic\(\)"),
+        ({"dataset": 5}, "dataset: expected a dataset's name"),
+        ({"epochs": 1.5}, "epochs: expected a whole number"),
+        ({"epochs": True}, "epochs: expected a number"),
+        ({"epochs": 2**31}, "epochs: expected a whole number"),
+        ({"seed": -1}, "seed: expected a whole number"),
+        ({"seed": float("nan")}, "seed: expected a whole number"),
+        ({"optimizer": SGD(learning_rate="x")}, "optimizer.sgd.learning_rate: expected a number"),
+        ({"network": Network(hidden=5)}, "network.hidden: expected a list"),
+        ({"network": "30"}, "network: expected a Network"),
+        ({"optimizer": SGD(nesterov=1)}, "optimizer.sgd.nesterov: expected True or False"),
+        ({"optimizer": SGD(schedule=Adam())}, r"optimizer.schedule: expected ConstantRate\(\)"),
+        ({"stopping": 5}, r"stopping: expected Patience\(\), Target"),
+        ({"cost": CrossEntropy(class_weights=2)}, "cost.class_weights: expected a list"),
+        ({"metrics": [5]}, "measurement.metrics: expected a text"),
+        ({"network": Network(hidden_activation=choice("relu", "x"))}, "one of sigmoid, tanh"),
+    ],
+)
+def test_what_can_not_be_written_is_named(fields: dict[str, Any], told: str) -> None:
+    with pytest.raises(SpecError, match=told):
+        form(**fields)
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: Network(hidden_activation="swish"), "hidden_activation: expected one of sigmoid"),
+        (lambda: Network(output_activation="swish"), "output_activation: expected one of"),
+        (lambda: He("cauchy"), "initialization.he.distribution: expected one of normal, uniform"),
+        (lambda: Xavier("cauchy"), "initialization.xavier.distribution"),
+        (lambda: LeCun("cauchy"), "initialization.lecun.distribution"),
+        (lambda: Network(hidden_activation="softmax"), "hidden_activation: expected one of"),
+        (lambda: JobSpec(dataset="d", data_type="f4"), "data_type: expected one of float32"),
+        (lambda: JobSpec(dataset="d", data_type=choice("float32")), "takes no domain"),
+        (lambda: JobSpec(dataset="d", metrics="cost"), "expected a list of names"),
+        (lambda: DatasetSelection(), "exactly one of name, synthetic and inline"),
+        (lambda: DatasetSelection(name="d", scaling="x"), "dataset.scaling: expected one of none"),
+        (lambda: DatasetSelection(name="d", target_encoding="x"), "target_encoding"),
+        (lambda: Synthetic(kind="circle"), "expected one of xor, moons, spirals, linear"),
+        (lambda: api.InlineDataset(inputs=[[1]]), "either labels or targets"),
+        (lambda: api.InlineDataset(inputs=[1], labels=[1]), r"shape \(rows, features\)"),
+        (lambda: api.inline([[1.0], [2.0]], [1]), r"expected the shape \(2,\), not \(1,\)"),
+        (lambda: GivenArrays(weights=[[[1]]], biases=[]), "1 and 0"),
+        (lambda: choice(), "one value or more"),
+        (lambda: choice(1, choice(2)), "not further domains"),
+        (lambda: uniform(1, 1), "low < high"),
+        (lambda: log_uniform(0, 1), "0 < low < high"),
+        (lambda: integer(2, 1), "low <= high"),
+        (lambda: integer(1, 2, step=0), "step >= 1"),
+        (lambda: normal(0, 0), "standard_deviation > 0"),
+    ],
+)
+def test_wrong_objects_are_refused_at_once(make: Any, told: str) -> None:
+    with pytest.raises(ValueError, match=told) as error:
+        make()
+    assert isinstance(error.value, SpecError)
+
+
+def test_a_mapping_is_the_contracts_json_form() -> None:
+    message = spec_message(form(epochs=choice(1, 2), cost=Quadratic()))
+    assert message == spec_message(JobSpec(dataset="digits", epochs=choice(1, 2), cost=Quadratic()))
+    assert spec_message({"batch_size": 3}) == spec_pb2.JobSpec(batch_size=3)
+
+
+def test_every_wrong_field_of_a_mapping_is_named() -> None:
+    with pytest.raises(SpecError) as error:
+        spec_message(
+            {
+                "dataset": {"name": 5, "synthetic": {}, "training": {"count": "many"}},
+                "learning": 3,
+                "epochs": True,
+                "batchSize": 1.5,
+                "seed": 2**64,
+                "network": {"hidden": 5, "hiddenActivation": "SIGMOID"},
+                "cost": "quadratic",
+                "optimizer": {"sgd": {"learningrate": 3}},
+                "regularization": {"l2": "heavy", "l1": [1]},
+                "measurement": {"metrics": [5]},
+                "dataType": [],
+                "search": {"parameters": [{"path": "epochs", "choice": {"values": [1, {}]}}, 3]},
+            }
+        )
+    told = dict(error.value.violations)
+    assert told["dataset.name"] == "expected a text, not 5"
+    assert told["dataset.synthetic"] == "can't stand beside name: expected only one of the two"
+    assert told["learning"].startswith("is not a field; expected one of dataset, network")
+    assert told["network.hidden"] == "expected a list, not 5"
+    assert told["network.hiddenActivation"].startswith("expected one of ACTIVATION_SIGMOID, ")
+    assert told["cost"] == "expected a mapping of fields, not 'quadratic'"
+    assert told["optimizer.sgd.learningrate"] == "is not a field; did you mean learning_rate?"
+    assert told["epochs"] == "expected a whole number, not True"
+    assert told["seed"].startswith("expected a whole number of 0 to ")
+    assert set(told) == {
+        "dataset.name",
+        "dataset.synthetic",
+        "dataset.training.count",
+        "learning",
+        "epochs",
+        "batchSize",
+        "seed",
+        "network.hidden",
+        "network.hiddenActivation",
+        "cost",
+        "optimizer.sgd.learningrate",
+        "regularization.l2",
+        "regularization.l1",
+        "measurement.metrics[0]",
+        "dataType",
+        "search.parameters[1]",
+    }
+
+
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [
+        ({"batchsize": 1}, "did you mean batch_size?"),
+        ({"batchSizes": 1}, "did you mean batchSize?"),
+        ({"optimizer": {"sgd": {"nesterov": 1}}}, "expected true or false, not 1"),
+        ({"epochs": "thirty"}, "expected a whole number, not 'thirty'"),
+        ({"regularization": {"l2": float("inf")}}, "expected a finite number, not inf"),
+        ({"regularization": {"l2": "NaN"}}, "expected a finite number, not 'NaN'"),
+    ],
+)
+def test_a_wrong_field_is_told_plainly(document: Any, told: str) -> None:
+    with pytest.raises(SpecError) as error:
+        spec_message(document)
+    assert error.value.violations[0].description.endswith(told)
