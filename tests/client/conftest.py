@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent import futures
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -14,8 +16,9 @@ import pytest
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
+from typer.testing import CliRunner, Result
 
-from packtrain.client import Client, RetrySettings
+from packtrain.client import Client, RetrySettings, cli
 from packtrain.v1 import (
     dataset_service_pb2,
     dataset_service_pb2_grpc,
@@ -223,3 +226,35 @@ def dataset(name: str = "datasets/d", **more: Any) -> dataset_service_pb2.Datase
     """A dataset."""
     more.setdefault("origin", dataset_service_pb2.DATASET_ORIGIN_UPLOADED)
     return dataset_service_pb2.Dataset(name=name, **more)
+
+
+class Packtrain:
+    """Runs the command line; every result is checked for tracebacks and escape codes."""
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+
+    def __call__(self, *args: str, code: int = 0, stdin: str | None = None) -> Result:
+        result = CliRunner().invoke(cli.app, ["--server", self.target, *args], input=stdin)
+        assert "Traceback" not in result.output
+        assert "\x1b" not in result.output
+        assert result.exit_code == code, result.output
+        if result.exception is not None:
+            assert isinstance(result.exception, SystemExit)
+        return result
+
+    def lines(self, *args: str, **more: Any) -> list[Any]:
+        """The JSON of each line of stdout."""
+        return [json.loads(line) for line in self(*args, **more).stdout.splitlines()]
+
+
+@pytest.fixture
+def packtrain(fake: FakeServer) -> Packtrain:
+    return Packtrain(fake.target)
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> str:
+    path = tmp_path / "spec.yaml"
+    path.write_text("dataset: {name: datasets/digits}\nepochs: 3\n")
+    return str(path)

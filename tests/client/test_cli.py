@@ -9,21 +9,17 @@ import io
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import grpc
 import numpy as np
 import pytest
-from rich.console import Console
-from rich.progress import Progress
 from tests.client.conftest import (
     EventLog,
     FakeServer,
-    Refusal,
+    Packtrain,
     block,
     changed,
     dataset,
@@ -31,11 +27,9 @@ from tests.client.conftest import (
     job,
     ordinary_log,
 )
-from typer.testing import CliRunner, Result
 
-from packtrain.client import RetrySettings, Unavailable, cli, demo
-from packtrain.client.commands import connection, datasets
-from packtrain.client.commands.follow import Tally, _columns, tell_interruption
+from packtrain.client import demo
+from packtrain.client.commands.follow import Tally
 from packtrain.client.converters import read_job
 from packtrain.client.events import MetricsReceived
 from packtrain.v1 import dataset_service_pb2, job_pb2, server_service_pb2, training_service_pb2
@@ -57,38 +51,6 @@ COMMANDS = (
     *("cancel", "delete", "info", "demo", "datasets list", "datasets show", "datasets upload"),
     *("datasets delete", "datasets download"),
 )
-
-
-class Packtrain:
-    """Runs the command line; every result is checked for tracebacks and escape codes."""
-
-    def __init__(self, target: str) -> None:
-        self.target = target
-
-    def __call__(self, *args: str, code: int = 0, stdin: str | None = None) -> Result:
-        result = CliRunner().invoke(cli.app, ["--server", self.target, *args], input=stdin)
-        assert "Traceback" not in result.output
-        assert "\x1b" not in result.output
-        assert result.exit_code == code, result.output
-        if result.exception is not None:
-            assert isinstance(result.exception, SystemExit)
-        return result
-
-    def lines(self, *args: str, **more: Any) -> list[Any]:
-        """The JSON of each line of stdout."""
-        return [json.loads(line) for line in self(*args, **more).stdout.splitlines()]
-
-
-@pytest.fixture
-def packtrain(fake: FakeServer) -> Packtrain:
-    return Packtrain(fake.target)
-
-
-@pytest.fixture
-def spec(tmp_path: Path) -> str:
-    path = tmp_path / "spec.yaml"
-    path.write_text("dataset: {name: datasets/digits}\nepochs: 3\n")
-    return str(path)
 
 
 def created(state: str = "QUEUED") -> training_service_pb2.CreateJobResponse:
@@ -422,120 +384,6 @@ def test_info(packtrain: Packtrain, fake: FakeServer) -> None:
     assert "  e  at least 1\n" in told
     assert "  f  above 0, below 1; unset: 0.5\n" in told
     assert packtrain.lines("info", "--json")[0]["version"] == "1.2"
-
-
-def test_wrong_fields_are_listed(packtrain: Packtrain, fake: FakeServer, spec: str) -> None:
-    wrong = (("spec.epochs", "must be above 0"), ("spec.seed", "must be small"))
-    code = grpc.StatusCode.INVALID_ARGUMENT
-    fake.script("CreateJob", Refusal(code, "spec.epochs (and 1 more)", violations=wrong))
-    assert packtrain("submit", spec, code=2).stderr == (
-        "packtrain: spec.epochs (and 1 more)\n"
-        "  spec.epochs: must be above 0\n"
-        "  spec.seed: must be small\n"
-    )
-    fake.script("CreateJob", Refusal(code, "spec.epochs", violations=wrong[:1]))
-    assert packtrain("submit", spec, code=2).stderr == "packtrain: spec.epochs: must be above 0\n"
-
-
-def test_a_wrong_file_is_told_before_the_server_is_asked(
-    packtrain: Packtrain, fake: FakeServer, tmp_path: Path
-) -> None:
-    path = tmp_path / "s.yaml"
-    path.write_text("epoch: 3\nseed: x\n")
-    assert packtrain("run", str(path), code=2).stderr == (
-        f"packtrain: {path} is not a specification\n"
-        "  epoch: is not a field; did you mean epochs?\n"
-        "  seed: expected a whole number, not 'x'\n"
-    )
-    assert packtrain("run", str(tmp_path / "no.yaml"), code=1).stderr.endswith(
-        "no.yaml: No such file or directory\n"
-    )
-    assert not fake.requests
-
-
-def test_a_job_in_place_of_a_file_is_hinted_at(packtrain: Packtrain) -> None:
-    told = packtrain("run", "jobs/my-sweep", code=1).stderr
-    assert told.endswith("to follow the job of that name: packtrain watch my-sweep\n")
-
-
-@pytest.mark.parametrize(
-    ("args", "told"),
-    [
-        (("jobs", "--limit", "0"), "'--limit': expected 1 or more"),
-        (("jobs", "--limit", "x"), "'--limit': expected a whole number"),
-        (("jobs", "--state", "x"), "'--state': 'x' is not one of 'queued'"),
-        (("jobs", "--server", "x:1"), "it comes before the command: packtrain --server"),
-        (("datasets", "list", "--server", "x:1"), "comes before the command: packtrain --server"),
-        (("--server", "http://x:1", "jobs"), "expected HOST:PORT, without http://"),
-    ],
-)
-def test_usage_errors_are_plain(packtrain: Packtrain, args: tuple[str, ...], told: str) -> None:
-    assert told in packtrain(*args, code=2).stderr
-
-
-def test_a_name_that_nobody_knows_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "_RETRY", RetrySettings(budget_seconds=0))
-    told = CliRunner().invoke(cli.app, ["--server", "nosuch.invalid:1", "jobs"])
-    assert told.exit_code == 1
-    assert "nosuch.invalid:1 can't be resolved" in told.stderr
-
-
-@pytest.mark.parametrize("width", [70, 80, 100, 150])
-def test_the_progress_bar_fits_the_terminal(width: int) -> None:
-    console = Console(width=width, force_terminal=True, color_system=None, file=io.StringIO())
-    bar = Progress(*_columns(width), console=console)
-    best = "best validation_accuracy 0.9432"
-    bar.add_task("jobs/calm-otter-42", total=30_000, completed=12_000, best=best)
-    with console.capture() as captured:
-        console.print(bar.get_renderable())
-    (line,) = captured.get().splitlines()
-    assert line.startswith("jobs/calm-otter-42 ━")
-    assert "12000" in line
-    assert "best val" in line
-    assert ("elapsed" in line, "remaining" in line) == (width >= 100, width >= 150)
-
-
-def test_a_server_that_stops_is_told_without_tokens(capsys: pytest.CaptureFixture[str]) -> None:
-    words = "the server stops; the watch can be resumed with its last resume_token"
-    tell_interruption(Unavailable(words, code="UNAVAILABLE", reason="SERVER_STOPPING"))
-    assert capsys.readouterr().err == "packtrain: the server stops; connecting again\n"
-
-
-def test_a_download_goes_into_a_folder_of_its_name(
-    packtrain: Packtrain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        datasets, "download_mnist", lambda folder, mirrors: iter([(folder / "a.gz", True)])
-    )
-    mnist = tmp_path / "mnist"
-    for directory in (tmp_path, mnist):
-        told = packtrain("datasets", "download", "mnist", "--directory", str(directory)).stdout
-        assert told.splitlines() == [
-            f"{mnist / 'a.gz'} fetched",
-            f"Offer it as datasets/mnist: packtrain serve --datasets {tmp_path}",
-        ]
-    args = ("datasets", "download", "mnist", "--directory", str(tmp_path), "--json")
-    assert packtrain.lines(*args) == [{"path": str(mnist / "a.gz"), "fetched": True}]
-
-
-def test_an_unknown_job_is_one_sentence(packtrain: Packtrain, fake: FakeServer) -> None:
-    refusal = Refusal(grpc.StatusCode.NOT_FOUND, "there is no job jobs/nope")
-    fake.script("GetJob", refusal)
-    assert packtrain("show", "nope", code=1).stderr == "packtrain: there is no job jobs/nope\n"
-    assert packtrain("watch", "nope", code=1).stderr == "packtrain: there is no job jobs/nope\n"
-
-
-def test_a_server_that_is_not_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        target = f"127.0.0.1:{free.getsockname()[1]}"
-    monkeypatch.setenv("PACKTRAIN_SERVER", target)
-    monkeypatch.setattr(connection, "_RETRY", RetrySettings(budget_seconds=0.2))
-    result = CliRunner().invoke(cli.app, ["jobs"])
-    assert result.exit_code == 1
-    assert f"the server at {target} can't be reached" in result.stderr
-    assert "packtrain serve" in result.stderr
-    assert result.stderr.count("\n") == 1
 
 
 def test_serve_hands_all_arguments_on(
