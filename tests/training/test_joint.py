@@ -16,13 +16,15 @@ def _forgetful():
 
 
 @pytest.mark.parametrize("trials", [1, 2, 9, 11, 25])
-@pytest.mark.parametrize("units", [1, 30, 200])
-def test_a_layout_gives_back_what_it_was_given(trials, units):
-    layout = joint.lay_out(trials, units)
+@pytest.mark.parametrize("units", [1, 30, 128, 200, 900])
+@pytest.mark.parametrize("arrangement", joint.ARRANGEMENTS)
+def test_a_layout_gives_back_what_it_was_given(trials, units, arrangement):
+    layout = arrangement.lay_out(trials, units)
     stacked = np.random.default_rng(0).normal(size=(trials, 4, units))
     loaded = layout.load(stacked)
     assert loaded.shape == (layout.groups, 4, layout.width)
-    assert layout.width <= max(joint.WIDEST, units)
+    assert layout.width <= max(arrangement.widest, units)
+    assert layout.width % 1024 or layout.each == 1
     assert layout.slots - trials < layout.groups
     np.testing.assert_array_equal(layout.unload(loaded), stacked)
     assert np.count_nonzero(loaded) == stacked.size  # margins and empty slots are 0
@@ -31,9 +33,10 @@ def test_a_layout_gives_back_what_it_was_given(trials, units):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_joint_products_are_the_products_of_each_trial(dtype):
+@pytest.mark.parametrize("arrangement", joint.ARRANGEMENTS)
+def test_joint_products_are_the_products_of_each_trial(dtype, arrangement):
     rng = np.random.default_rng(1)
-    layout = joint.lay_out(13, 30)
+    layout = arrangement.lay_out(13, 30)
     x = rng.normal(size=(7, 20)).astype(dtype)
     w = rng.normal(size=(13, 20, 30)).astype(dtype)
     out = layout.zeros(7, dtype)
@@ -47,7 +50,7 @@ def test_joint_products_are_the_products_of_each_trial(dtype):
 
 @pytest.mark.usefixtures("_forgetful")
 def test_a_product_that_depends_on_the_place_is_found_out(monkeypatch):
-    shape = (np.dtype("float32"), 5, 40, 30, True)
+    shape = (np.dtype("float32"), 5, 40, 30, True, joint.MARGINED)
     assert joint.is_placeless("subtraction", *shape)
     joint.is_placeless.cache_clear()
     exact = joint._subtract
@@ -59,3 +62,14 @@ def test_a_product_that_depends_on_the_place_is_found_out(monkeypatch):
 
     monkeypatch.setattr(joint, "_subtract", other_at_the_end)
     assert not joint.is_placeless("subtraction", *shape)
+
+
+def test_the_first_arrangement_without_a_place_that_matters_is_taken(monkeypatch):
+    def place_matters_in(*arrangements):
+        monkeypatch.setattr(joint, "is_placeless", lambda *shape: shape[-1] not in arrangements)
+        return joint.arrange(100, 784, 30, "float32")
+
+    assert place_matters_in() is joint.WIDE
+    assert place_matters_in(joint.WIDE) is joint.MARGINED
+    # Where neither does, each trial gets a product of its own.
+    assert place_matters_in(*joint.ARRANGEMENTS) is joint.MARGINED

@@ -10,7 +10,7 @@ from packtrain.training.activations import NEEDS_Z
 from packtrain.training.augmentation import CHUNK_ARRAYS, CHUNK_BYTES, DRAWN_NUMBERS
 from packtrain.training.choice import block_trials, rows_per_pass, suits_lanes
 from packtrain.training.first_layer import SLAB_BYTES, window_rows
-from packtrain.training.joint import lay_out
+from packtrain.training.joint import ARRANGEMENTS, Layout
 from packtrain.training.lane_arrays import count_lanes
 from packtrain.training.metrics import metric_names
 from packtrain.training.shown_rows import noise_rows
@@ -62,7 +62,11 @@ def segment_memory_bytes(
     if suits_lanes(signature):
         values = _lane_values(signature, block, copies, batch, measured)
     else:
-        values = _stacked_values(signature, block, copies, batch, measured, training_rows)
+        # Which arrangement it will be, the machine that trains decides.
+        values = max(
+            _stacked_values(signature, layout, copies, batch, measured, training_rows)
+            for layout in (a.lay_out(block, signature.sizes[1]) for a in ARRANGEMENTS)
+        )
     order = 2 * 8 * training_rows + 8 * validation_rows
     shown = _shown_bytes(signature, training_rows)
     # Smoothed targets and what rows count; which class or labels a row has.
@@ -96,15 +100,19 @@ def _lane_values(signature: Signature, block: int, copies: int, batch: int, meas
 
 
 def _stacked_values(
-    signature: Signature, block: int, copies: int, batch: int, measured: int, training_rows: int
+    signature: Signature,
+    layout: Layout,
+    copies: int,
+    batch: int,
+    measured: int,
+    training_rows: int,
 ) -> int:
-    layout = lay_out(block, signature.sizes[1])
     first = layout.groups * layout.width
     inputs, rest = signature.sizes[0], _parameters(replace(signature, sizes=signature.sizes[1:]))
     # Weights and velocities, the running gradient; for the first layer a part of a gradient, for
     # the others two arrays for it; and a copy of some layer while it is measured.
     networks = first * (inputs + 1) * (copies + 1) + layout.slots * rest * (copies + 3)
-    networks += 2 * SLAB_BYTES // _item_bytes(signature) + block * _parameters(signature)
+    networks += 2 * SLAB_BYTES // _item_bytes(signature) + layout.trials * _parameters(signature)
     # A full and a short window of the first layer.
     window = min(window_rows(batch), training_rows)
     windows = 2 * (window * (inputs + 2 * window) + (1 + window) * first)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from packtrain.training.activations import activate, differentiate
 from packtrain.training.blocks import Block
 from packtrain.training.costs import output_error
-from packtrain.training.first_layer import FirstLayer
-from packtrain.training.joint import lay_out, subtract
+from packtrain.training.first_layer import FirstLayer, window_rows
+from packtrain.training.joint import arrange, subtract
 from packtrain.training.kernel import Floats, Networks, Pass, Rows
 from packtrain.training.norms import bound_norms, clip_factors, square_sums
 from packtrain.training.randomness import Generators, make_dropout_generators
@@ -33,7 +33,9 @@ class StackedKernel:
         self._signature = signature
         self._dtype = np.dtype(signature.data_type)
         self._layers = range(len(networks.weights))
-        self._layout = lay_out(len(block), signature.sizes[1])
+        shown = window_rows(signature.batch_size) if block.is_linear else signature.batch_size
+        inputs, units = signature.sizes[:2]
+        self._layout = arrange(shown, inputs, units, self._dtype).lay_out(len(block), units)
         self._first = FirstLayer(block, self._layout, networks)
         self.rows_per_pass = rows_per_pass(signature)
         # From the second layer on; biases (groups, each, 1, n_out); moments by layer.

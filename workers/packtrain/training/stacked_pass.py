@@ -8,18 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from packtrain.training.activations import NEEDS_Z
-from packtrain.training.joint import Layout, widest
+from packtrain.training.joint import WIDE, Layout
 from packtrain.training.kernel import Floats, Rows
 from packtrain.training.spec import Signature
 
-# Bytes of the first layer's activations of a group of trials that are measured at a time.
-MEASURED_BYTES = 320 * 1024
+# Bytes of the first layer's activations of a group of trials that are measured at a time, were
+# its matrix as wide as they get.
+MEASURED_BYTES = 640 * 1024
 
 
 def rows_per_pass(signature: Signature) -> int:
     """Rows that are measured at a time: a function of the signature, because the order of sums
     follows from it."""
-    row = widest(signature.sizes[1]) * np.dtype(signature.data_type).itemsize
+    width = max(WIDE.widest, signature.sizes[1])
+    row = width * np.dtype(signature.data_type).itemsize
     return int(np.clip(MEASURED_BYTES // row // 20 * 20, 20, 500))
 
 
