@@ -99,7 +99,9 @@ class FirstLayer:
         self._scale = layout.across(np.ones(len(block)), 1, np.float64)
         self._windows: dict[int, Window] = {}
         self._window: Window | None = None
-        self._stepper = Stepper(block, lambda c, fill: layout.across(c, fill, self._dtype))
+        self._stepper = Stepper(
+            block, self._dtype, lambda c, fill: layout.across(c, fill, self._dtype)
+        )
         self._max_norm = layout.across(block.max_norm, np.inf, np.float64)
         self._has_max_norm = block.has_max_norm
         slab = max(1, SLAB_BYTES // (layout.width * self._dtype.itemsize))

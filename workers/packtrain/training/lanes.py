@@ -51,7 +51,7 @@ class LaneKernel:
             kept.load(*arrays)
         self._gradient: LaneParameters | None = None
         self._plan = StepPlan(block)
-        self._stepper = Stepper(block, self._lay)
+        self._stepper = Stepper(block, signature.data_type, self._lay)
         self._max_norm = self._lay(block.max_norm, np.inf)
         # What output errors are multiplied by, by rows, for the coefficients that it was made of.
         self._scales: dict[int, Floats] = {}

@@ -54,7 +54,7 @@ class StackedKernel:
         self._bias_steps = [np.empty_like(b) for b in self._biases]
         self._bias_scratch = [np.empty_like(b) for b in self._biases]
         self._plan = StepPlan(block)
-        self._stepper = Stepper(block, self._spread)
+        self._stepper = Stepper(block, self._dtype, self._spread)
         self._max_norm = self._layout.spread(block.max_norm, np.inf, np.float64)
         self._ones: dict[int, Floats] = {}
         self._passes: dict[tuple[int, int], StackedPass] = {}

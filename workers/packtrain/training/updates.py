@@ -9,11 +9,11 @@ that saves a pass over the weights for each.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from packtrain.training.blocks import Block
 from packtrain.training.kernel import Floats
@@ -24,6 +24,7 @@ _NADAM_BASE, _NADAM_RATE = 0.96, 0.004
 
 _BY_ERRORS = (Rule.SGD, Rule.NESTEROV)
 _DECOUPLED = (Rule.ADAMW, Rule.LION)
+_TIMED = (Rule.ADAM, Rule.ADAMW, Rule.NADAM)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,43 +53,40 @@ class Coefficients:
         return type(self)(*(change(f.name, getattr(self, f.name)) for f in fields(self)))
 
     def at(self, place: int) -> Self:
-        """Those at ``place`` of the first axis."""
-        return self.map(lambda _, values: values[place])
+        """Those at ``place`` of the first axis, and those that all trials share."""
+        return self.map(lambda _, values: values[place] if values.ndim else values)
 
 
 class StepPlan:
-    """The coefficients of each step of a block, (B,) in float64."""
+    """The coefficients of each step of a block, (B,) in float64. What does not change stays the
+    same object."""
 
     def __init__(self, block: Block) -> None:
         self._block = block
-        self._is_timeless = block.rule in (*_BY_ERRORS, Rule.ADAGRAD, Rule.RMSPROP, Rule.LION)
         self._factors: NDArray[np.float64] | None = None
         self._found: Coefficients | None = None
         self._product, self._product_step = np.ones(len(block)), 0
 
     def at(self, factors: NDArray[np.float64], step: int) -> Coefficients:
         """Those of a step, counted from 1 over the whole run; ``factors``, (B,), are the
-        schedule's, and never change themselves. The same object as before where nothing changed.
-        """
+        schedule's, and never change themselves."""
         known = factors is self._factors or (
             self._factors is not None and np.array_equal(factors, self._factors)
         )
-        if self._found is None or not (known and self._is_timeless):
-            self._found, self._factors = self._make(factors, step), factors
+        if self._found is None or not known:
+            self._found, self._factors = self._make(factors), factors
+        if self._block.rule in _TIMED:
+            return self._correct(self._found, step)
         return self._found
 
-    def _make(self, factors: NDArray[np.float64], step: int) -> Coefficients:
-        block, ones = self._block, np.ones(len(self._block))
+    def _make(self, factors: NDArray[np.float64]) -> Coefficients:
+        block = self._block
         eta = block.learning_rate * factors
-        error = eta if block.rule in _BY_ERRORS else ones
-        rate, look, epsilon = eta, np.zeros_like(eta), block.epsilon
+        error = eta if block.rule in _BY_ERRORS else np.ones_like(eta)
+        rate, epsilon = eta, block.epsilon
         if block.rule is Rule.RMSPROP:
             root = np.sqrt(1 - block.beta2)
             rate, epsilon = eta / root, epsilon / root
-        elif block.rule in (Rule.ADAM, Rule.ADAMW, Rule.NADAM):
-            root = np.sqrt((1 - block.beta2) / (1 - block.beta2**step))
-            along, look = self._adam_factors(step)
-            rate, look, epsilon = eta * along / root, eta * look / root, epsilon / root
         return Coefficients(
             error=error,
             keep=1 - eta * block.l2 / block.training_rows,
@@ -98,15 +96,23 @@ class StepPlan:
             beta1=block.beta1,
             beta2=block.beta2,
             rate=rate,
-            look=look,
+            look=np.zeros_like(eta),
             epsilon=epsilon,
         )
 
-    def _adam_factors(self, step: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Factors of the kept mean gradient and of the gradient itself."""
+    def _correct(self, found: Coefficients, step: int) -> Coefficients:
+        """``found`` with the correction of moments that began at 0 (Kingma and Ba, 2015)."""
+        block, eta = self._block, found.rate
+        root = np.sqrt((1 - block.beta2) / (1 - block.beta2**step))
+        along, look = self._adam_factors(step)
+        look = found.look if look is None else eta * look / root
+        return replace(found, rate=eta * along / root, look=look, epsilon=block.epsilon / root)
+
+    def _adam_factors(self, step: int) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """Factors of the kept mean gradient and of the gradient itself; None: 0."""
         beta1 = self._block.beta1
         if self._block.rule is not Rule.NADAM:
-            return (1 - beta1) / (1 - beta1**step), np.zeros_like(beta1)
+            return (1 - beta1) / (1 - beta1**step), None
         if step <= self._product_step:
             self._product, self._product_step = np.ones_like(beta1), 0
         # In the same order whether the run was cut into segments or not.
@@ -123,24 +129,42 @@ class StepPlan:
 
 
 class Stepper:
-    """Applies a block's rule, in place, to arrays whose layout ``lay`` takes columns (B,) to."""
+    """Applies a block's rule, in place, to arrays of ``dtype`` whose layout ``lay`` takes columns
+    (B,) to."""
 
     def __init__(
-        self, block: Block, lay: Callable[[NDArray[np.float64], float], NDArray[Any]]
+        self,
+        block: Block,
+        dtype: DTypeLike,
+        lay: Callable[[NDArray[np.float64], float], NDArray[Any]],
     ) -> None:
-        self._rule, self._lay = block.rule, lay
+        self._rule, self._dtype, self._lay = block.rule, np.dtype(dtype), lay
         self._has_l2, self._has_l1 = block.has_l2, block.has_l1
         self._has_momentum = block.has_momentum
         self._columns: Coefficients | None = None
         self._laid: Coefficients | None = None
+        self._each: dict[str, tuple[NDArray[np.float64], NDArray[Any]]] = {}
 
     def laid(self, columns: Coefficients) -> Coefficients:
-        """``columns`` in the layout; kept while they are the same object."""
+        """``columns`` in the layout; kept while they are the same object, as is each of them."""
         if columns is not self._columns or self._laid is None:
-            fills = {"keep": 1.0, "epsilon": 1.0}
-            self._laid = columns.map(lambda name, c: self._lay(c, fills.get(name, 0.0)))
-            self._columns = columns
+            self._laid, self._columns = columns.map(self._lay_one), columns
         return self._laid
+
+    def _lay_one(self, name: str, column: NDArray[np.float64]) -> NDArray[Any]:
+        known, laid = self._each.get(name, (None, None))
+        if known is not column or laid is None:
+            laid = self._lay_anew(name, column)
+            self._each[name] = column, laid
+        return laid
+
+    def _lay_anew(self, name: str, column: NDArray[np.float64]) -> NDArray[Any]:
+        """``column`` in the layout, or one number where all trials have the same, which NumPy
+        multiplies by in half the time. What stands beside the trials is 0 and stays so in either
+        way, but for 0/0."""
+        if (column == column[0]).all() and (name != "epsilon" or column[0] > 0):
+            return np.asarray(column[0], self._dtype)
+        return self._lay(column, 1.0 if name in ("keep", "epsilon") else 0.0)
 
     def step_weights(
         self, c: Coefficients, w: Floats, moments: list[Floats], g: Floats, scratch: Floats
