@@ -19,10 +19,11 @@ from packtrain.training.stacked import StackedKernel
 LANE_PRODUCTS = 1000
 
 # A block's weights should stay in the caches; yet a block of few trials pays NumPy's overhead
-# per call (about 35 calls a step), the gathering of rows and their products for each of them. For
-# [784, 30, 10] on an EPYC 7003 (512 KB of level 2, 32 MB of level 3) 1, 8, 32 and 64 trials took
-# 150, 41, 31 and 30 us a trial-step.
-STACKED_BLOCK_BYTES = 6 * 1024 * 1024
+# per call (about 35 calls a step), the gathering of rows and their products for each of them. On
+# an EPYC 9004 (1 MB of level 2, 32 MB of level 3) blocks of 2, 3, 4 and 6 MB took 21.2, 19.9, 20.4
+# and 20.8 us a trial-step for [784, 30, 10], and 395, 364, 365 and 393 for [784, 100, 100, 10]
+# with Adam.
+STACKED_BLOCK_BYTES = 3 * 1024 * 1024
 LEAST_STACKED, MOST_STACKED = 8, 512
 # NumPy's calls, some 50 a step of about 1 us each, cost tiny networks more than the caches do: for
 # [2, 3, 1] on four rows blocks of 1,000, 3,000 and 10,000 trials took 154, 102 and 75 ns a
