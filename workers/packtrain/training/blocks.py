@@ -24,6 +24,9 @@ from packtrain.training.spec import NUMBERS, Cost, Rule, Schedule, Trials
 GENTLE_KEEP = 0.9
 
 
+# Rules whose steps correct for how few there were (Kingma and Ba, 2015).
+TIMED_RULES = (Rule.ADAM, Rule.ADAMW, Rule.NADAM)
+
 # The numbers whose being above 0 is a choice of arithmetic.
 _SWITCHES = ("momentum", "l1", "dropout", "max_norm", "clip_norm")
 _COLUMNS = tuple(name for name in NUMBERS if name != "input_noise")
@@ -97,6 +100,11 @@ class Block:
         """Whether a step is w <- k w - gradient, with k near 1 or 1."""
         plain = self.moments == 0 and not (self.has_l1 or self.has_max_norm or self.has_clip_norm)
         return plain and bool(_is_gentle(self.learning_rate, self.l2, self.training_rows)[0])
+
+    @property
+    def has_timed_steps(self) -> bool:
+        """Whether steps depend on their number, by the rule or by a schedule."""
+        return self.rule in TIMED_RULES or bool(self._moving_schedules)
 
     def select(self, keep: NDArray[Any]) -> Block:
         """The block of the trials that ``keep``, a mask or places, names."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from packtrain.training.blocks import Block
+from packtrain.training.tape import Tape
 
 Floats = NDArray[Any]
 
@@ -98,12 +99,21 @@ class Kernel(Protocol):
     block: Block
     output_axis: int  # where a layer's neurons lie
     rows_per_pass: int  # rows that are measured at a time
+    is_passed: bool  # whether what measured the last epoch serves the next one too
 
     def networks(self) -> Networks:
         """The networks as they are now."""
 
     def keep(self, keep: NDArray[np.bool_]) -> Self:
         """A kernel of the trials that ``keep`` marks."""
+
+    def does_repeat(self, rows: Rows) -> bool:
+        """Whether every epoch of these rows makes the same calls on the same arrays as another
+        that began with the same ``is_passed``."""
+
+    def on(self, tape: Tape) -> Self:
+        """This kernel with all arrays that an epoch changes watched by ``tape``, which is to
+        train one epoch in its place: the arrays are the same."""
 
     def train_epoch(self, rows: Rows, epoch: int, rate_share: NDArray[np.float64]) -> None:
         """Go through the rows once, in the order of ``epoch``. Learning rates are times

@@ -58,13 +58,10 @@ class LaneParameters:
 
 
 class LanePass:
-    """Buffers for a pass of ``rows`` rows; ``shown`` are a layer's inputs from the second on.
-
-    ``made_at`` counts the steps before the pass in it was made: while none follows, it is good.
-    """
+    """Buffers for a pass of ``rows`` rows; ``shown`` are a layer's inputs from the second on."""
 
     def __init__(self, signature: Signature, trials: int, rows: int) -> None:
-        self.trials, self.made_at = slice(0, trials), -1
+        self.trials = slice(0, trials)
         lanes = count_lanes(trials)
 
         def layers(widths: Sequence[int]) -> list[Floats]:
@@ -88,14 +85,17 @@ class LanePass:
         return total(values, self.trials.stop)
 
     def count_rows(self, marks: NDArray[np.bool_]) -> NDArray[np.float64]:
-        return np.asarray(np.count_nonzero(marks, axis=0)[self.trials], np.float64)
+        counts: NDArray[np.intp] = np.count_nonzero(marks, axis=0)
+        return counts[self.trials].astype(np.float64)
 
     def count_rows_by_output(self, marks: NDArray[np.bool_]) -> NDArray[np.float64]:
-        return np.asarray(np.count_nonzero(marks, axis=0).T[self.trials], np.float64)
+        counts: NDArray[np.intp] = np.count_nonzero(marks, axis=0)
+        return counts.T[self.trials].astype(np.float64)
 
 
 def total(values: Floats, trials: int) -> Floats:
     """The sum of (..., lanes) over all axes but the last, (trials,): a copy."""
     if values.size == values.shape[-1]:
         return values.ravel()[:trials].copy()
-    return np.asarray(np.add.reduce(values.reshape(-1, values.shape[-1]), axis=0)[:trials])
+    sums: Floats = np.add.reduce(values.reshape(-1, values.shape[-1]), axis=0)
+    return sums[:trials]

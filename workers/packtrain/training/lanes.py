@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from copy import copy
 from typing import Self
 
 import numpy as np
@@ -24,6 +25,7 @@ from packtrain.training.norms import bound_norms, clip_factors
 from packtrain.training.randomness import make_dropout_generators
 from packtrain.training.shown_rows import ShownRows, changes_rows
 from packtrain.training.spec import Signature
+from packtrain.training.tape import Tape
 from packtrain.training.updates import Coefficients, Stepper, StepPlan
 
 # Rows that are measured at a time, where a mini-batch has no more.
@@ -57,10 +59,11 @@ class LaneKernel:
         self._scales: dict[int, Floats] = {}
         self._scaled: Coefficients | None = None
         self._passes: dict[int, LanePass] = {}
-        # The rows that the last epoch took all at once, their pass, and the steps made so far.
+        # The rows that the last epoch took all at once, their pass, and whether it was made with
+        # the weights as they are.
         self._all_rows: Floats | None = None
         self._pass_of_all: LanePass | None = None
-        self._step_count = 0
+        self.is_passed = False
 
     def _make(self) -> LaneParameters:
         return LaneParameters(self._signature, len(self.block))
@@ -91,6 +94,21 @@ class LaneKernel:
             self._passes[len(x)] = LanePass(self._signature, len(self.block), len(x))
         return self._passes[len(x)]
 
+    def does_repeat(self, rows: Rows) -> bool:
+        steps = -(-len(rows) // self._signature.batch_size)
+        drawn = self._changes_rows or self.block.has_dropout or self.block.has_clip_norm
+        return steps == 1 and not drawn and not self.block.has_timed_steps
+
+    def on(self, tape: Tape) -> Self:
+        seen = copy(self)
+        for name in ("_parameters", "_steps", "_scratch", "_gradient", "_pass_of_all"):
+            held = getattr(self, name)
+            if held is not None:
+                setattr(seen, name, tape.watch_held(held))
+        seen._moments = [tape.watch_held(kept) for kept in self._moments]
+        seen._passes = {rows: tape.watch_held(made) for rows, made in self._passes.items()}
+        return seen
+
     def train_epoch(self, rows: Rows, epoch: int, rate_share: NDArray[np.float64]) -> None:
         batch = min(self._signature.batch_size, len(rows))
         steps = -(-len(rows) // batch)
@@ -102,7 +120,7 @@ class LaneKernel:
             # All rows at once are a sum: their order is of no account.
             rows = self._show(rows, epoch)
         elif rows.x is not self._all_rows:
-            self._all_rows, self._pass_of_all = rows.x, None
+            self._all_rows, self._pass_of_all, self.is_passed = rows.x, None, False
         for index in range(steps):
             part = rows
             if steps > 1:
@@ -118,10 +136,11 @@ class LaneKernel:
 
     def _forward(self, x: Floats, generators: list[list[np.random.Generator]]) -> LanePass:
         made = self._pass_of(x)
-        if made is self._pass_of_all and made.made_at == self._step_count and not generators:
-            # What measured the last epoch is the first half of this step.
-            return made
-        made.made_at = -1 if generators else self._step_count
+        if made is self._pass_of_all:
+            if self.is_passed and not generators:
+                # What measured the last epoch is the first half of this step.
+                return made
+            self.is_passed = not generators
         shown = x[:, :, np.newaxis]
         for layer in self._layers[:-1]:
             z, a = made.weighed[layer], made.a[layer]
@@ -220,7 +239,7 @@ class LaneKernel:
         if self.block.has_max_norm:
             for weights in into.weights:
                 bound_norms(weights, self._max_norm, axis=0)
-        self._step_count += 1
+        self.is_passed = False
 
     def forward(self, x: Floats) -> Iterator[LanePass]:
         yield self._forward(x, [])
@@ -243,7 +262,7 @@ class LaneKernel:
         return rows[..., np.newaxis]
 
     def _total(self, values: Floats) -> NDArray[np.float64]:
-        return np.asarray(total(values, len(self.block)), np.float64)
+        return total(values, len(self.block)).astype(np.float64)
 
     def weight_squares(self, layer: int) -> NDArray[np.float64]:
         weights = self._parameters.weights[layer]

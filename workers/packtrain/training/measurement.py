@@ -72,14 +72,14 @@ class Meter:
         block, layers = kernel.block, range(len(self._signature.sizes) - 1)
         if not (block.has_l2 or block.has_l1):
             return None
-        penalty = np.zeros(len(block))
+        terms: list[NDArray[np.float64]] = []
         if block.has_l2:
             squares = sum(kernel.weight_squares(layer) for layer in layers)
             # Where lambda is 0, even infinite weights cost nothing.
-            penalty += np.where(block.l2 > 0, block.l2 / 2 * squares, 0.0)
+            terms.append(np.where(block.l2 > 0, block.l2 / 2 * squares, 0.0))
         if block.has_l1:
-            penalty += block.l1 * sum(kernel.weight_magnitudes(layer) for layer in layers)
-        return penalty / self._training_rows
+            terms.append(block.l1 * sum(kernel.weight_magnitudes(layer) for layer in layers))
+        return sum(terms[1:], terms[0]) / self._training_rows
 
     def _sweep(self, kernel: Kernel, name: str, split: _Split, instruments: set[str]) -> Columns:
         rows = split.rows.under(kernel.block.cost)

@@ -90,7 +90,8 @@ def classes_of(outputs: Floats, axis: int, threshold: float) -> NDArray[np.intp]
     single one is at least ``threshold``."""
     if outputs.shape[axis] == 1:
         return (outputs >= threshold).astype(np.intp).squeeze(axis)
-    return np.asarray(np.argmax(outputs, axis=axis))
+    places: NDArray[np.intp] = np.argmax(outputs, axis=axis)
+    return places
 
 
 def _vary(y: Floats) -> float:
@@ -105,7 +106,8 @@ def _are_near_top(outputs: Floats, marks: NDArray[np.bool_], axis: int) -> NDArr
     """Whether fewer than five outputs are above the marked one. NaN are above all."""
     own = np.add.reduce(outputs, axis=axis, keepdims=True, where=marks)
     above = np.logical_not(outputs <= own)
-    return np.asarray(np.count_nonzero(above, axis=axis) < TOP)
+    are_few: NDArray[np.bool_] = np.count_nonzero(above, axis=axis) < TOP
+    return are_few
 
 
 def _macro_f1(
@@ -116,4 +118,5 @@ def _macro_f1(
     either = guessed + there
     occurs = either > 0
     each = 2 * hit / np.maximum(either, 1)
-    return np.asarray(each.sum(axis=1) / occurs.sum(axis=1))
+    mean: NDArray[np.float64] = each.sum(axis=1) / occurs.sum(axis=1)
+    return mean

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -11,9 +12,11 @@ from packtrain.training.blocks import Block, divide_trials, most_moments
 from packtrain.training.checks import check_pack, check_state
 from packtrain.training.choice import block_trials, make_kernel
 from packtrain.training.data import TrainingData
+from packtrain.training.epochs import Epochs
 from packtrain.training.initializers import initialize_layer, is_drawn
 from packtrain.training.kernel import Floats, Kernel, Networks
 from packtrain.training.measurement import Meter
+from packtrain.training.scores import Columns
 from packtrain.training.spec import Pack
 from packtrain.training.state import Layers, PackState, SegmentMetrics, Watch
 from packtrain.training.stopping import Stopping
@@ -150,12 +153,13 @@ class _Run:
     def _train_block(self, block: Block) -> None:
         kernel = make_kernel(self._pack.signature, block, self._load(block))
         rows, rate_share = self._rows.under(block.cost), self._state.rate_share[block.rows]
+        epochs = Epochs(kernel, self._meter, rows)
         for epoch in self._epochs:
-            kernel.train_epoch(rows, epoch, rate_share)
+            measured = epochs.run(epoch, rate_share)
             going = kernel.are_finite()
             ending = None
-            if self._meter.is_due(epoch):
-                ending = self._record(kernel, epoch, going)
+            if measured is not None:
+                ending = self._record(kernel.block, measured, epoch, going)
             if not going.all():
                 self._state.diverged_at[kernel.block.rows[~going]] = epoch
                 self._state.stopped_at[kernel.block.rows[~going]] = 0
@@ -166,25 +170,26 @@ class _Run:
                 if not going.any():
                     return
                 kernel = kernel.keep(going)
+                epochs = Epochs(kernel, self._meter, rows)
             if ending is not None or len(rate_share) > len(kernel.block):
                 rate_share = self._state.rate_share[kernel.block.rows]
         self._store(kernel)
 
     def _record(
-        self, kernel: Kernel, epoch: int, going: NDArray[np.bool_]
+        self, block: Block, measured: Columns, epoch: int, going: NDArray[np.bool_]
     ) -> NDArray[np.bool_] | None:
         """Record the metrics of the epoch. ``going``, (B,), turns false where a measured cost is
         not finite; returned is which trials a rule ends, (B,), or None where there is no rule."""
-        measured = self._meter.measure(kernel)
         columns = [column.astype(np.float32, copy=False) for column in measured.values()]
         for place, (name, column) in enumerate(zip(measured, columns, strict=True)):
             if epoch >= self._first:
-                self._values[epoch - self._first, place, kernel.block.place] = column
-            if name in COSTS:
+                self._values[epoch - self._first, place, block.place] = column
+            if name in COSTS and not math.isfinite(np.dot(column, column)):
+                # That it isn't may be an overflow of their squares.
                 np.logical_and(going, np.isfinite(column), out=going)
         if self._stopping.is_idle:
             return None
-        return self._stopping.judge(kernel.block.rows, np.stack(columns, axis=1), epoch)
+        return self._stopping.judge(block.rows, np.stack(columns, axis=1), epoch)
 
     def _load(self, block: Block) -> Networks:
         def layers(arrays: Layers) -> tuple[Floats, ...]:

@@ -20,6 +20,7 @@ from packtrain.training.randomness import Generators, make_dropout_generators
 from packtrain.training.shown_rows import ShownRows
 from packtrain.training.spec import Signature
 from packtrain.training.stacked_pass import StackedPass, rows_per_pass, sum_trials
+from packtrain.training.tape import Tape
 from packtrain.training.updates import Coefficients, Stepper, StepPlan
 
 
@@ -27,6 +28,7 @@ class StackedKernel:
     """Networks of more than a few weights."""
 
     output_axis = -1
+    is_passed = False
 
     def __init__(self, signature: Signature, block: Block, networks: Networks) -> None:
         self.block = block
@@ -99,6 +101,13 @@ class StackedKernel:
         if key not in self._passes:
             self._passes[key] = StackedPass(self._signature, self._layout, rows, groups)
         return self._passes[key]
+
+    def does_repeat(self, rows: Rows) -> bool:  # noqa: ARG002
+        # Its mini-batches come in another order each epoch.
+        return False
+
+    def on(self, tape: Tape) -> Self:
+        raise NotImplementedError("epochs of stacked networks don't repeat")
 
     def train_epoch(self, rows: Rows, epoch: int, rate_share: NDArray[np.float64]) -> None:
         batch = min(self._signature.batch_size, len(rows))

@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from packtrain.training.blocks import Block
+from packtrain.training.blocks import TIMED_RULES, Block
 from packtrain.training.kernel import Floats
 from packtrain.training.spec import Rule
 
@@ -24,7 +24,6 @@ _NADAM_BASE, _NADAM_RATE = 0.96, 0.004
 
 _BY_ERRORS = (Rule.SGD, Rule.NESTEROV)
 _DECOUPLED = (Rule.ADAMW, Rule.LION)
-_TIMED = (Rule.ADAM, Rule.ADAMW, Rule.NADAM)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +74,7 @@ class StepPlan:
         )
         if self._found is None or not known:
             self._found, self._factors = self._make(factors), factors
-        if self._block.rule in _TIMED:
+        if self._block.rule in TIMED_RULES:
             return self._correct(self._found, step)
         return self._found
 
