@@ -138,5 +138,5 @@ class Kernel(Protocol):
     def weight_magnitudes(self, layer: int) -> NDArray[np.float64]:
         """The sum of absolute values of the layer's weights, (B,)."""
 
-    def are_finite(self) -> NDArray[np.bool_]:
-        """Whether all weights and biases are finite, (B,)."""
+    def find_finite(self) -> NDArray[np.bool_] | None:
+        """Whether all weights and biases are finite, (B,); None: those of all trials are."""

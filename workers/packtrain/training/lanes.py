@@ -7,7 +7,6 @@ and one call does the same to all trials of the block.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from copy import copy
 from typing import Self
@@ -21,7 +20,7 @@ from packtrain.training.costs import output_error
 from packtrain.training.kernel import Floats, Networks, Pass, Rows
 from packtrain.training.lane_arrays import LaneParameters, LanePass, count_lanes, total
 from packtrain.training.lane_products import add_rows, correlate, weigh, weigh_back
-from packtrain.training.norms import bound_norms, clip_factors
+from packtrain.training.norms import are_all_finite, bound_norms, clip_factors
 from packtrain.training.randomness import make_dropout_generators
 from packtrain.training.shown_rows import ShownRows, changes_rows
 from packtrain.training.spec import Signature
@@ -271,11 +270,9 @@ class LaneKernel:
     def weight_magnitudes(self, layer: int) -> NDArray[np.float64]:
         return self._total(np.abs(self._parameters.weights[layer]))
 
-    def are_finite(self) -> NDArray[np.bool_]:
+    def find_finite(self) -> NDArray[np.bool_] | None:
         values = self._parameters.values
-        flat = values.ravel()
-        # One number tells that all are finite. That it isn't may be an overflow of their squares.
-        if math.isfinite(np.dot(flat, flat)):
-            return np.ones(len(self.block), bool)
-        finite = np.asarray(np.isfinite(values).all(axis=0))
-        return finite[: len(self.block)]
+        if are_all_finite(values):
+            return None
+        finite = np.logical_and.reduce(np.isfinite(values), axis=0)
+        return np.asarray(finite[: len(self.block)])

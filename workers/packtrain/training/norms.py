@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,13 @@ def square_sums(values: NDArray[Any]) -> NDArray[np.float64]:
     """The sum of squares of each trial's part of (B, ...), (B,)."""
     flat = np.ascontiguousarray(values).reshape(len(values), -1)
     return np.asarray(np.vecdot(flat, flat), np.float64)
+
+
+def are_all_finite(values: NDArray[Any]) -> bool:
+    """Whether all numbers of a contiguous array are finite, in one pass and without a new array."""
+    flat = values.ravel()
+    # One number tells it. That it isn't finite may be an overflow of their squares.
+    return math.isfinite(np.dot(flat, flat)) or bool(np.isfinite(flat).all())
 
 
 def bound_norms(weights: NDArray[Any], bound: NDArray[np.float64], axis: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -16,11 +15,14 @@ from packtrain.training.epochs import Epochs
 from packtrain.training.initializers import initialize_layer, is_drawn
 from packtrain.training.kernel import Floats, Kernel, Networks
 from packtrain.training.measurement import Meter
+from packtrain.training.norms import are_all_finite
 from packtrain.training.scores import Columns
 from packtrain.training.spec import Pack
 from packtrain.training.state import Layers, PackState, SegmentMetrics, Watch
 from packtrain.training.stopping import Stopping
 from packtrain.training.targets import SplitRows
+
+Singles = NDArray[np.float32]
 
 # A trial has diverged when one of these, if it is measured, is not finite.
 COSTS = ("training_cost", "training_bare_cost", "validation_cost", "validation_bare_cost")
@@ -128,15 +130,18 @@ class _Run:
         self._first = max(state.epoch, record_after) + 1
         self._rows = SplitRows(data.x, data.y)
         self._meter = Meter(pack.signature, data, self._rows)
-        self._stopping = Stopping(pack, state, self._meter.names)
+        self._stopping = Stopping(pack, state)
         recorded = max(0, self._epochs.stop - self._first)
         # Trials side by side, as a block measures them: written trial by trial, each number of an
         # epoch would go to a page of its own.
         shape = (recorded, len(self._meter.names), len(pack))
-        self._values = np.full(shape, np.nan, np.float32)
+        # Each number is written once: filling 100 MB with NaN first takes as long as training.
+        self._values = np.empty(shape, np.float32)
 
     def finish(self) -> tuple[PackState, SegmentMetrics]:
-        alive = np.flatnonzero(~self._state.ended)
+        ended = self._state.ended
+        self._values[:, :, ended] = np.nan
+        alive = np.flatnonzero(~ended)
         most, rows = block_trials(self._pack.signature), len(self._data.x)
         for block in divide_trials(self._pack.trials, alive, most, rows):
             self._train_block(block)
@@ -155,41 +160,64 @@ class _Run:
         rows, rate_share = self._rows.under(block.cost), self._state.rate_share[block.rows]
         epochs = Epochs(kernel, self._meter, rows)
         for epoch in self._epochs:
-            measured = epochs.run(epoch, rate_share)
-            going = kernel.are_finite()
-            ending = None
-            if measured is not None:
-                ending = self._record(kernel.block, measured, epoch, going)
-            if not going.all():
-                self._state.diverged_at[kernel.block.rows[~going]] = epoch
-                self._state.stopped_at[kernel.block.rows[~going]] = 0
-            if ending is not None:
-                going &= ~ending
-            if not going.all():
-                self._store(kernel)
-                if not going.any():
-                    return
-                kernel = kernel.keep(going)
-                epochs = Epochs(kernel, self._meter, rows)
-            if ending is not None or len(rate_share) > len(kernel.block):
+            measured = self._record(kernel.block, epochs.run(epoch, rate_share), epoch)
+            going, ending = self._find_going(kernel, measured), None
+            if measured and not self._stopping.is_idle:
+                ending = self._stopping.judge(kernel.block.rows, measured, epoch)
                 rate_share = self._state.rate_share[kernel.block.rows]
+            if going is None and (ending is None or not ending.any()):
+                continue
+            going = self._end(kernel, epoch, going, ending)
+            if not going.any():
+                return
+            kernel = kernel.keep(going)
+            epochs = Epochs(kernel, self._meter, rows)
+            rate_share = self._state.rate_share[kernel.block.rows]
         self._store(kernel)
 
-    def _record(
-        self, block: Block, measured: Columns, epoch: int, going: NDArray[np.bool_]
-    ) -> NDArray[np.bool_] | None:
-        """Record the metrics of the epoch. ``going``, (B,), turns false where a measured cost is
-        not finite; returned is which trials a rule ends, (B,), or None where there is no rule."""
-        columns = [column.astype(np.float32, copy=False) for column in measured.values()]
-        for place, (name, column) in enumerate(zip(measured, columns, strict=True)):
-            if epoch >= self._first:
-                self._values[epoch - self._first, place, block.place] = column
-            if name in COSTS and not math.isfinite(np.dot(column, column)):
-                # That it isn't may be an overflow of their squares.
-                np.logical_and(going, np.isfinite(column), out=going)
-        if self._stopping.is_idle:
-            return None
-        return self._stopping.judge(block.rows, np.stack(columns, axis=1), epoch)
+    def _record(self, block: Block, measured: Columns | None, epoch: int) -> dict[str, Singles]:
+        """Keep the metrics of the epoch, (B,) each, if there are any; returned is what is kept."""
+        columns = {
+            name: column.astype(np.float32, copy=False) for name, column in (measured or {}).items()
+        }
+        if epoch >= self._first:
+            kept = self._values[epoch - self._first]
+            if measured is None:
+                kept[:, block.place] = np.nan
+            for place, column in enumerate(columns.values()):
+                kept[place, block.place] = column
+        return columns
+
+    @staticmethod
+    def _find_going(kernel: Kernel, measured: dict[str, Singles]) -> NDArray[np.bool_] | None:
+        """Which trials have not diverged, (B,): weights, biases and measured costs are finite.
+        None: all."""
+        going = kernel.find_finite()
+        for name in COSTS:
+            if name in measured and not are_all_finite(measured[name]):
+                finite = np.isfinite(measured[name])
+                going = finite if going is None else going & finite
+        return None if going is None or going.all() else going
+
+    def _end(
+        self,
+        kernel: Kernel,
+        epoch: int,
+        going: NDArray[np.bool_] | None,
+        ending: NDArray[np.bool_] | None,
+    ) -> NDArray[np.bool_]:
+        """End the trials that diverged, and those that a rule ends; returned is who goes on, (B,)."""
+        rows = kernel.block.rows
+        if going is None:
+            going = np.ones(len(rows), np.bool_)
+        self._state.diverged_at[rows[~going]] = epoch
+        self._state.stopped_at[rows[~going]] = 0
+        if ending is not None:
+            going = going & ~ending
+        after = max(0, epoch + 1 - self._first)
+        self._values[after:, :, rows[~going]] = np.nan
+        self._store(kernel)
+        return going
 
     def _load(self, block: Block) -> Networks:
         def layers(arrays: Layers) -> tuple[Floats, ...]:

@@ -291,7 +291,7 @@ class StackedKernel:
     def _layer_weights(self, layer: int) -> Floats:
         return self._unstack(self._weights[layer - 1]) if layer else self._first.weights()
 
-    def are_finite(self) -> NDArray[np.bool_]:
+    def find_finite(self) -> NDArray[np.bool_] | None:
         finite = self._first.are_finite()
         for array in (*self._weights, *self._biases):
             finite &= np.isfinite(self._unstack(array)).all(axis=(1, 2))

@@ -6,7 +6,7 @@ told from the record. A value that is not a number is never an improvement.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,9 @@ class Stopping:
     """The rules of a pack, which change its ``state`` in place: its watches, ``rate_share`` and
     ``stopped_at``."""
 
-    def __init__(self, pack: Pack, state: PackState, names: Sequence[str]) -> None:
+    def __init__(self, pack: Pack, state: PackState) -> None:
         signature, schedules = pack.signature, pack.trials.schedules
-        self._state, self._names = state, list(names)
+        self._state = state
         self._patience, self._target = signature.patience, signature.target
         self._schedule = pack.trials.schedule
         self._plateaus = [
@@ -35,10 +35,10 @@ class Stopping:
         self.is_idle = not (self._patience or self._target or self._plateaus)
 
     def judge(
-        self, rows: NDArray[np.intp], values: NDArray[np.float32], epoch: int
+        self, rows: NDArray[np.intp], values: Mapping[str, NDArray[np.float32]], epoch: int
     ) -> NDArray[np.bool_]:
         """Which of the trials at ``rows`` of the pack end with ``epoch``, (B,), by its metrics,
-        (B, metrics)."""
+        (B,) each."""
         ended = np.zeros(len(rows), np.bool_)
         if self._target is not None:
             column = self._column(self._target.metric, values)
@@ -50,14 +50,15 @@ class Stopping:
             ended |= waited >= self._patience.epochs
         for index, plateau in self._plateaus:
             mine = self._schedule[rows] == index
-            column = self._column(plateau.metric, values[mine])
+            column = self._column(plateau.metric, values)[mine]
             ended[mine] |= self._lessen(plateau, rows[mine], column, epoch)
         self._state.stopped_at[rows[ended]] = epoch
         return ended
 
-    def _column(self, metric: str, values: NDArray[np.float32]) -> Floats64:
+    @staticmethod
+    def _column(metric: str, values: Mapping[str, NDArray[np.float32]]) -> Floats64:
         """The metric, turned so that more is better."""
-        return _sign(metric) * values[:, self._names.index(metric)].astype(np.float64)
+        return _sign(metric) * values[metric].astype(np.float64)
 
     def _lessen(
         self, plateau: Plateau, rows: NDArray[np.intp], column: Floats64, epoch: int
