@@ -115,7 +115,7 @@ class Block:
     def _moving_schedules(self) -> list[tuple[Schedule, NDArray[np.bool_]]]:
         """The schedules that change the rate by themselves, and their trials."""
         found = [(self.schedules[i], self.schedule == i) for i in np.unique(self.schedule)]
-        return [(schedule, mine) for schedule, mine in found if schedule != Schedule()]
+        return [(schedule, mine) for schedule, mine in found if schedule.goes_by_the_step]
 
     def rate_factors(
         self, rate_share: NDArray[np.float64], epoch: int, epochs: int, steps: int

@@ -26,7 +26,7 @@ class Epochs:
     after it are played."""
 
     def __init__(self, kernel: Kernel, meter: Meter, rows: Rows) -> None:
-        self.kernel, self._meter, self._rows = kernel, meter, rows
+        self._kernel, self._meter, self._rows = kernel, meter, rows
         self._do_repeat = kernel.does_repeat(rows)
         self._recordings: dict[tuple[bool, bool], _Recording | None] = {}
         self._rate_share: NDArray[np.float64] | None = None
@@ -34,12 +34,12 @@ class Epochs:
     def run(self, epoch: int, rate_share: NDArray[np.float64]) -> Columns | None:
         """Train ``epoch`` and measure it where that is due: metric columns, each (B,), by name.
         They are good until the next epoch."""
-        kind = self._meter.is_due(epoch), self.kernel.is_passed
+        kind = self._meter.is_due(epoch), self._kernel.is_passed
         if rate_share is not self._rate_share and not self._is_same(rate_share):
             self._recordings, self._rate_share = {}, rate_share
         if not self._do_repeat or kind not in self._recordings:
             self._recordings[kind] = None
-            return self._run(self.kernel, epoch, rate_share)
+            return self._run(self._kernel, epoch, rate_share)
         recording = self._recordings[kind]
         if recording is None:
             recording = self._record(epoch, rate_share)
@@ -47,7 +47,7 @@ class Epochs:
             self._do_repeat = recording.is_whole
         else:
             recording.tape.play()
-        self.kernel.is_passed = recording.is_passed
+        self._kernel.is_passed = recording.is_passed
         return recording.columns
 
     def _run(self, kernel: Kernel, epoch: int, rate_share: NDArray[np.float64]) -> Columns | None:
@@ -59,6 +59,6 @@ class Epochs:
 
     def _record(self, epoch: int, rate_share: NDArray[np.float64]) -> _Recording:
         tape = Tape()
-        seen = self.kernel.on(tape)
+        seen = self._kernel.on(tape)
         columns = self._run(seen, epoch, rate_share)
         return _Recording(tape, columns, seen.is_passed)

@@ -232,6 +232,11 @@ class Schedule:
     shape: RateShape = ConstantRate()
     warmup_epochs: float = 0.0
 
+    @property
+    def goes_by_the_step(self) -> bool:
+        """Whether the factor depends on the step, not only on what was measured."""
+        return self.warmup_epochs > 0 or not isinstance(self.shape, ConstantRate | Plateau)
+
 
 @dataclass(frozen=True)
 class Patience:
