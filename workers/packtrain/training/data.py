@@ -95,7 +95,7 @@ def select_rows(
 ) -> tuple[tuple[str, Rows], tuple[str, Rows] | None]:
     """(split, row numbers) to train on and to validate on, for splits of so many ``rows``.
 
-    Row numbers ascend. A validation share is rounded to whole rows, at least one of them, and
+    Row numbers, (count,) from 0, ascend. A validation share is rounded to whole rows, at least one of them, and
     leaves at least one. Raises :class:`DataError`.
     """
     held_out = selection.validation

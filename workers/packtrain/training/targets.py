@@ -29,8 +29,9 @@ class TargetKind(StrEnum):
 
 
 def find_target_kind(*targets: NDArray[Any]) -> TargetKind:
-    """What stored targets, as in :class:`packtrain.training.Split`, stand for: those of all splits that are used,
-    with all their rows, so that it doesn't hang on the rows that are selected.
+    """What stored targets stand for, (rows,) or (rows, columns) as in
+    :class:`packtrain.training.Split`: those of all splits that are used, with all their rows, so
+    that it doesn't hang on the rows that are selected.
 
     Class labels are classes, and so are one-hot rows; two or more columns of 0 and 1 that are not
     one-hot are labels.
