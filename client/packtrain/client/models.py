@@ -34,7 +34,7 @@ class Model:
     biases: tuple[NDArray[Any], ...]
     hidden_activation: str
     output_activation: str
-    arithmetics: tuple[str, ...]
+    arithmetics: tuple[str, ...] = ()
     bytes: FileContent
 
     def __repr__(self) -> str:
