@@ -178,6 +178,7 @@ def test_a_trial_is_read(fake: FakeServer, client: Client) -> None:
         epochs=7,
         final_metrics={"training_cost": float("nan")},
         failure=job_pb2.Failure(reason="R", message="M"),
+        arithmetics=ARITHMETICS,
     )
     trial.parameters["optimizer.sgd.learning_rate"].number_value = 0.5
     trial.parameters["network.hidden"].list_value.extend([30, 20])
@@ -188,6 +189,7 @@ def test_a_trial_is_read(fake: FakeServer, client: Client) -> None:
     assert isinstance(read.parameters["network.hidden"][0], int)
     assert np.isnan(read.final_metrics["training_cost"])
     assert read.failure == api.Failure(reason="R", message="M")
+    assert read.arithmetics == ARITHMETICS
     assert fake.requests["ListTrials"][0].parent == "jobs/j"
 
 
@@ -293,6 +295,7 @@ TENSORS = {
     "layers.2.biases": np.array([0.25], np.float32),
 }
 ACTIVATIONS = {"hidden_activation": "relu", "output_activation": "sigmoid"}
+ARITHMETICS = ("NumPy 2.4.6 X86_V3, OpenBLAS 0.3.31 Zen", "NumPy 2.4.6 X86_V4, OpenBLAS 0.3.31 Zen")
 
 
 def model_stream(content: bytes, **header: Any) -> Any:
@@ -303,13 +306,14 @@ def model_stream(content: bytes, **header: Any) -> Any:
 
 
 def test_a_model_is_downloaded_and_read(fake: FakeServer, client: Client, tmp_path: Any) -> None:
-    content = safetensors(TENSORS, ACTIVATIONS)
+    content = safetensors(TENSORS, ACTIVATIONS | {"arithmetics": json.dumps(ARITHMETICS)})
     fake.answers["DownloadModel"] = lambda request, context: model_stream(content)
     model = client.download_model("j", 3)
     assert fake.requests["DownloadModel"][0].name == "jobs/j/trials/3"
     np.testing.assert_array_equal(model.weights[0], TENSORS["layers.1.weights"])
     np.testing.assert_array_equal(model.biases[1], TENSORS["layers.2.biases"])
     assert (model.hidden_activation, model.output_activation) == ("relu", "sigmoid")
+    assert model.arithmetics == ARITHMETICS
     hidden = np.maximum(np.array([[1, 0, -1.0]]) @ TENSORS["layers.1.weights"] + [0.5, -0.5], 0)
     z = hidden @ TENSORS["layers.2.weights"] + 0.25
     np.testing.assert_allclose(model.predict([[1, 0, -1]]), 1 / (1 + np.exp(-z)), rtol=1e-6)
@@ -327,6 +331,7 @@ def test_a_model_is_downloaded_and_read(fake: FakeServer, client: Client, tmp_pa
         (b"\x05\0\0\0\0\0\0\0hello", {}, "not a safetensors file"),
         (safetensors(TENSORS, ACTIVATIONS)[:-4], {}, "not a safetensors file"),
         (safetensors({"layers.1.weights": np.eye(2)}, {}), {}, "lacks the tensor"),
+        (safetensors(TENSORS, {"arithmetics": "Zen"}), {}, "arithmetics are no JSON: 'Zen'"),
     ],
 )
 def test_a_damaged_model_is_refused(

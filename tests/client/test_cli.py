@@ -67,6 +67,7 @@ def trial(index: int, rate: float, **metrics: float) -> job_pb2.Trial:
         state=job_pb2.TRIAL_STATE_SUCCEEDED,
         epochs=3,
         final_metrics=metrics,
+        arithmetics=["NumPy 2.4.6 X86_V3, OpenBLAS 0.3.31 Zen"],
     )
     made.parameters["optimizer.sgd.learning_rate"].number_value = rate
     return made
@@ -188,6 +189,8 @@ def test_trials_are_sorted_best_first(packtrain: Packtrain, fake: FakeServer) ->
         return [t["index"] for t in packtrain.lines("trials", "j", "--json", *args)]
 
     assert order() == [0, 1, 2]
+    told = packtrain.lines("trials", "j", "--json")
+    assert told[0]["arithmetics"] == ["NumPy 2.4.6 X86_V3, OpenBLAS 0.3.31 Zen"]
     assert order("--sort", "validation_accuracy") == [2, 0, 1]
     assert order("--sort", "training_cost") == [2, 0, 1]  # NaN comes last
     assert order("--sort", "training_cost", "--top", "1") == [2]

@@ -37,6 +37,7 @@ from packtrain.service.store import Database, Store, schema
 
 NAMES = ("training_cost", "training_accuracy")
 ALL = 1 << 40
+CORES = ("NumPy 2 on one kind of core",)
 
 
 def ints(*values: int) -> NDArray[np.int32]:
@@ -82,7 +83,9 @@ async def record(
     store: Store, uid: str, pack: int, trials: NDArray[np.int32], start: int, end: int
 ) -> None:
     epochs = (end - start) * len(trials)
-    await store.record_segment(uid, pack, start, end, block(trials, start + 1, end), [], epochs)
+    await store.record_segment(
+        uid, pack, start, end, block(trials, start + 1, end), [], epochs, CORES
+    )
 
 
 class TestStore:
@@ -225,7 +228,7 @@ class TestStore:
         await store.start_pack(job.uid, 0)
         given = block(ints(0, 1, 2), 1, 2)
         over = ended(TrialState.DIVERGED, given, 1)
-        await store.record_segment(job.uid, 0, 0, 2, given, [over], 6)
+        await store.record_segment(job.uid, 0, 0, 2, given, [over], 6, CORES)
         await store.cancel_job("a", None)
         await store.finish_cancelling(job.uid)
         events = await store.read_events(job.uid, 0, ALL)
@@ -261,7 +264,7 @@ class TestStore:
         job = await create(store, "a", everyone)
         await store.start_pack(job.uid, 0)
         given = block(everyone, 1, epochs)
-        await store.record_segment(job.uid, 0, 0, epochs, given, [], trials * epochs)
+        await store.record_segment(job.uid, 0, 0, epochs, given, [], trials * epochs, CORES)
         seen = np.full((trials, epochs, 2), np.nan, np.float32)
         after, reads = 0, 0
         while events := await store.read_events(job.uid, after, 1 << 20, metrics_only=True):
@@ -275,6 +278,18 @@ class TestStore:
                 seen[body.trials, columns] = body.values
         assert reads > 1
         np.testing.assert_array_equal(seen, given.values)
+
+    async def test_a_pack_keeps_what_trained_it(self, store: Store) -> None:
+        job = await create(store, "a")
+        await store.start_pack(job.uid, 0)
+        await record(store, job.uid, 0, ints(0, 1, 2), 0, 2)
+        last = block(ints(0, 1, 2), 3, 4)
+        over = ended(TrialState.SUCCEEDED, last, 0, 2)
+        both = (*CORES, "another, with commas")
+        await store.record_segment(job.uid, 0, 2, 4, last, [over], 6, both)
+        assert [p.arithmetics for p in await store.list_packs(job.uid)] == [both, ()]
+        trials = await store.list_trials(job, 0, 10, [])
+        assert [t.arithmetics for t in trials] == [both, both, both, (), ()]
 
     async def test_cancels_a_queued_job_at_once(self, store: Store) -> None:
         job = await create(store, "a")
@@ -327,7 +342,7 @@ class TestStore:
         await store.start_pack(job.uid, 1)
         first = block(ints(0, 1, 2), 1, 2)
         over = ended(TrialState.DIVERGED, first, 0)
-        await store.record_segment(job.uid, 0, 0, 2, first, [over], 6)
+        await store.record_segment(job.uid, 0, 0, 2, first, [over], 6, CORES)
         await store.fail_pack(job.uid, 0, Failure("OUT_OF_MEMORY", "no room"))
         trials = await store.list_trials(job, 0, 10, [])
         assert [t.state.name for t in trials] == ["DIVERGED", "FAILED", "FAILED"] + ["RUNNING"] * 2
@@ -346,6 +361,7 @@ class TestStore:
             first,
             [ended(TrialState.DIVERGED, first, 1), ended(TrialState.SUCCEEDED, first, 0, 3)],
             20,
+            CORES,
         )
         expected = [
             "SUCCEEDED",

@@ -18,6 +18,7 @@ from packtrain.workers import (
     SupervisedEngine,
     read_model,
 )
+from packtrain.workers.arithmetic import describe_arithmetic
 from packtrain.workers.segment_runner import load_data
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -61,6 +62,7 @@ async def test_segments_continue_each_other(engine, segment, expected):
     values = np.concatenate([r.metrics.values for r in results], axis=1)
     np.testing.assert_array_equal(values, expected[1])
     assert all(r.seconds > 0 for r in results)
+    assert {r.arithmetic for r in results} == {describe_arithmetic()}
 
 
 async def test_rows_of_the_held_state_go_on(engine, segment, pack, expected):

@@ -23,7 +23,7 @@ def state(pack, source):
 def test_one_trial_of_many(tmp_path, pack, state):
     path = tmp_path / "model.safetensors"
     write_model(path, pack, state, np.array([9, 4, 7, 1, 0, 2], np.int32))
-    content = read_model(path, 7)
+    content = read_model(path, 7, {"more": "of it"})
     network = load(content)
     assert sorted(network) == [
         "layers.1.biases",
@@ -37,7 +37,11 @@ def test_one_trial_of_many(tmp_path, pack, state):
         np.testing.assert_array_equal(biases, state.biases[layer][2])
     (tmp_path / "one").write_bytes(content)
     with safe_open(tmp_path / "one", framework="numpy") as file:
-        assert file.metadata() == {"hidden_activation": "sigmoid", "output_activation": "sigmoid"}
+        assert file.metadata() == {
+            "hidden_activation": "sigmoid",
+            "output_activation": "sigmoid",
+            "more": "of it",
+        }
 
 
 def test_one_neuron_keeps_its_shape(tmp_path, pack, state):

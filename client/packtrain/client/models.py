@@ -26,13 +26,15 @@ _TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", 
 class Model:
     """The layers' arrays, first hidden layer first; ``bytes`` is the safetensors file.
 
-    ``weights[l]`` is (n_in, n_out), ``biases[l]`` is (n_out,), both read-only.
+    ``weights[l]`` is (n_in, n_out), ``biases[l]`` is (n_out,), both read-only. ``arithmetics`` are
+    those of its trial (see :class:`Trial`).
     """
 
     weights: tuple[NDArray[Any], ...]
     biases: tuple[NDArray[Any], ...]
     hidden_activation: str
     output_activation: str
+    arithmetics: tuple[str, ...] = ()
     bytes: FileContent
 
     def __repr__(self) -> str:
@@ -53,10 +55,14 @@ class Model:
                 biases=tuple(tensors[f"layers.{layer}.biases"] for layer in layers),
                 hidden_activation=metadata.get("hidden_activation", ""),
                 output_activation=metadata.get("output_activation", ""),
+                arithmetics=tuple(json.loads(metadata.get("arithmetics", "[]"))),
                 bytes=content,
             )
         except KeyError as missing:
             raise ProtocolError(f"the model lacks the tensor {missing}") from None
+        except ValueError:
+            told = metadata["arithmetics"]
+            raise ProtocolError(f"the model's arithmetics are no JSON: {told!r}") from None
 
     @classmethod
     def load(cls, path: str | Path) -> Model:

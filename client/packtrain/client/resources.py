@@ -110,7 +110,9 @@ class Trial:
     """One assignment of values to the search space, and what came of it.
 
     ``parameters`` are this trial's values by path; ``final_metrics`` those of its last epoch,
-    once it has ended.
+    once it has ended. ``arithmetics`` are what the workers that trained it computed with: trials of
+    one specification are the same bit for bit where both name the same one, and may differ in their
+    last bits elsewhere.
     """
 
     name: str
@@ -120,6 +122,7 @@ class Trial:
     epochs: int
     final_metrics: Mapping[str, float]
     failure: Failure | None
+    arithmetics: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -113,7 +113,7 @@ class Failure(_message.Message):
     def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class Trial(_message.Message):
-    __slots__ = ("name", "index", "state", "parameters", "epochs", "final_metrics", "failure")
+    __slots__ = ("name", "index", "state", "parameters", "epochs", "final_metrics", "failure", "arithmetics")
     class ParametersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -135,6 +135,7 @@ class Trial(_message.Message):
     EPOCHS_FIELD_NUMBER: _ClassVar[int]
     FINAL_METRICS_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
+    ARITHMETICS_FIELD_NUMBER: _ClassVar[int]
     name: str
     index: int
     state: TrialState
@@ -142,7 +143,8 @@ class Trial(_message.Message):
     epochs: int
     final_metrics: _containers.ScalarMap[str, float]
     failure: Failure
-    def __init__(self, name: _Optional[str] = ..., index: _Optional[int] = ..., state: _Optional[_Union[TrialState, str]] = ..., parameters: _Optional[_Mapping[str, _struct_pb2.Value]] = ..., epochs: _Optional[int] = ..., final_metrics: _Optional[_Mapping[str, float]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ...) -> None: ...
+    arithmetics: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., index: _Optional[int] = ..., state: _Optional[_Union[TrialState, str]] = ..., parameters: _Optional[_Mapping[str, _struct_pb2.Value]] = ..., epochs: _Optional[int] = ..., final_metrics: _Optional[_Mapping[str, float]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., arithmetics: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class JobPlan(_message.Message):
     __slots__ = ("trials", "packs", "memory_bytes", "operations")

@@ -228,6 +228,7 @@ class Coordinator:
                     recording.block,
                     list(recording.ended()),
                     recording.trial_epochs,
+                    recording.arithmetics,
                 )
             except StoreUnavailableError as error:
                 log.warning("store_unavailable", error=error.message)

@@ -40,6 +40,7 @@ class PackRun:
         self._model_path = model_path
         self._trials = _trials_left(record.trials, ended)
         self._can_end_early = _can_end_early(group)
+        self._arithmetics = record.arithmetics
         self._all_ended = False
         self._epoch = 0
         self._attempt = 0
@@ -86,6 +87,8 @@ class PackRun:
         self._epoch += segment.epochs
         self._epoch_seconds = max(result.seconds / segment.epochs, 1e-7)
         self._target_seconds = SEGMENT_SECONDS
+        if result.arithmetic not in self._arithmetics:
+            self._arithmetics += (result.arithmetic,)
         trials, metrics = self._trials, result.metrics
         # Trials that a rule stopped stay, at no cost: the model at the end holds them too.
         alive = metrics.diverged_at == 0
@@ -103,6 +106,7 @@ class PackRun:
             block=MetricsRecorded(trials[~known], metrics.first_epoch, metrics.names, values),
             diverged_at=metrics.diverged_at[~known],
             stopped_at=metrics.stopped_at[~known],
+            arithmetics=self._arithmetics,
             is_last=self._epoch >= self.total,
         )
         self.recorded = self._epoch
@@ -127,6 +131,7 @@ class Recording:
         block: MetricsRecorded,
         diverged_at: NDArray[np.int32],
         stopped_at: NDArray[np.int32],
+        arithmetics: tuple[str, ...],
         *,
         is_last: bool,
     ) -> None:
@@ -134,6 +139,7 @@ class Recording:
         self.from_epoch = from_epoch
         self.to_epoch = to_epoch
         self.block = block
+        self.arithmetics = arithmetics
         self._diverged_at = diverged_at
         self._stopped_at = stopped_at
         self._is_last = is_last

@@ -90,23 +90,26 @@ class NewJob:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PackRecord:
-    """A pack's position: ``epochs`` are recorded; ``started`` once a segment was handed out."""
+    """A pack's position: ``epochs`` are recorded; ``started`` once a segment was handed out;
+    ``arithmetics`` of the workers that trained it, in the order of their first part in it."""
 
     index: int
     trials: NDArray[np.int32]
     metrics: tuple[str, ...]
     epochs: int
     started: bool
+    arithmetics: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrialRecord:
-    """A trial as it stands. ``final_metrics`` once it has ended."""
+    """A trial as it stands. ``final_metrics`` once it has ended; ``arithmetics`` are its pack's."""
 
     index: int
     state: TrialState
     epochs: int
     pack_index: int
+    arithmetics: tuple[str, ...]
     failure: Failure | None = None
     final_metrics: dict[str, float] = field(default_factory=dict)
 

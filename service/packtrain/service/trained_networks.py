@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from safetensors.numpy import load
@@ -52,9 +54,10 @@ def locate_model(models_dir: Path, job: JobRecord, index: int, trial: TrialRecor
     return models_dir / job.uid / f"{trial.pack_index}.safetensors"
 
 
-def read_trial_model(path: Path, origin: Origin) -> bytes:
-    """One trial's slice of its pack's file. Raises NotFoundError (MODEL_MISSING)."""
+def read_trial_model(path: Path, origin: Origin, arithmetics: Sequence[str] = ()) -> bytes:
+    """One trial's slice of its pack's file; its metadata name the ``arithmetics`` that trained it.
+    Raises NotFoundError (MODEL_MISSING)."""
     try:
-        return read_model(path, origin.trial)
+        return read_model(path, origin.trial, {"arithmetics": json.dumps(arithmetics)})
     except (OSError, KeyError) as error:
         raise NotFoundError("MODEL_MISSING", f"the model of {origin} is gone") from error

@@ -61,10 +61,12 @@ class Segment:
 
 @dataclass(frozen=True, eq=False)
 class SegmentResult:
-    """What came of a segment: its metrics, and the seconds that the training itself took."""
+    """What came of a segment: its metrics, the seconds that the training itself took, and the
+    arithmetic of the worker that trained it (see :func:`describe_arithmetic`)."""
 
     metrics: SegmentMetrics
     seconds: float
+    arithmetic: str
 
 
 class EngineError(Exception):

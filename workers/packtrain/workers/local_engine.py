@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from packtrain.training import PackState, SegmentMetrics
 from packtrain.workers import segment_runner
+from packtrain.workers.arithmetic import describe_arithmetic
 from packtrain.workers.engine import (
     EngineError,
     Segment,
@@ -29,7 +30,8 @@ class LocalEngine:
 
     Faults come at named events: ``before_segment`` is awaited with each segment before it runs
     (a test holds it there, or raises), :meth:`lose_state` acts as the death of an engine
-    process, :meth:`fail_next` ends the next segment with an error of choice.
+    process, :meth:`fail_next` ends the next segment with an error of choice. ``arithmetic`` may
+    be changed, as if other machines ran the segments from then on.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class LocalEngine:
         *,
         before_segment: Callable[[Segment], Awaitable[None]] | None = None,
     ) -> None:
+        self.arithmetic = describe_arithmetic()
         self._limit = workers
         self._before_segment = before_segment
         self._states: StateTable[PackState] = StateTable()
@@ -76,6 +79,7 @@ class LocalEngine:
             await self._before_segment(segment)
         if self._next_errors:
             raise self._next_errors.pop(0)
+        arithmetic = self.arithmetic
         claim = self._states.claim(segment)
         held = None if claim.held is None else claim.held.state
         work = asyncio.get_running_loop().run_in_executor(self._threads, _train, segment, held)
@@ -90,7 +94,7 @@ class LocalEngine:
             self._states.store(claim, state, seconds)
         finally:
             self._states.release(claim)
-        return SegmentResult(metrics, seconds)
+        return SegmentResult(metrics, seconds, arithmetic)
 
     async def drop_state(self, pack_key: str) -> None:
         """Forget a pack's state. Unknown keys are no error."""

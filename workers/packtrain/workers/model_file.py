@@ -58,11 +58,13 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def read_model(path: Path, trial_index: int) -> bytes:
+def read_model(
+    path: Path, trial_index: int, more_metadata: Mapping[str, str] | None = None
+) -> bytes:
     """One trial's network as a safetensors file of its own, without reading the others.
 
     Tensors: ``layers.<l>.weights`` (n_in, n_out) and ``layers.<l>.biases`` (n_out,), with the
-    activations in the metadata. Raises :class:`KeyError` where the trial is not inside, because
+    activations in the metadata, and ``more_metadata`` beside them. Raises :class:`KeyError` where the trial is not inside, because
     it diverged or belongs to another pack, and :class:`FileNotFoundError` without the file.
     """
     with safe_open(path, framework="numpy") as file:
@@ -77,7 +79,7 @@ def read_model(path: Path, trial_index: int) -> bytes:
             for name in file.keys()  # noqa: SIM118 - not a mapping
             if name != TRIALS
         }
-        metadata = file.metadata()
+        metadata = {**file.metadata(), **(more_metadata or {})}
     return write_tensors(tensors, metadata)
 
 

@@ -22,7 +22,7 @@ from ray.exceptions import (
     WorkerCrashedError,
 )
 
-from packtrain.training import PackState, SegmentMetrics, TrainingData
+from packtrain.training import PackState, TrainingData
 from packtrain.workers.actor_pool import ActorPool, Worker
 from packtrain.workers.data_store import DataStore
 from packtrain.workers.engine import Segment, SegmentFailedError, SegmentResult, StateLostError
@@ -41,7 +41,7 @@ log = structlog.get_logger(__name__)
 
 StateRef: TypeAlias = "ray.ObjectRef[PackState]"
 DataRef: TypeAlias = "ray.ObjectRef[TrainingData]"
-Outcome: TypeAlias = "tuple[StateRef, SegmentMetrics, float]"
+Outcome: TypeAlias = "tuple[StateRef, SegmentResult]"
 
 
 class WorkerLostError(Exception):
@@ -76,13 +76,13 @@ class RayEngine:
         """
         claim = self._states.claim(segment)
         try:
-            state, metrics, seconds = await self._run_until_done(segment, claim)
-            if segment.wants_model(metrics):
+            state, result = await self._run_until_done(segment, claim)
+            if segment.wants_model(result.metrics):
                 await asyncio.to_thread(_write_model, segment, state)
-            self._states.store(claim, state, seconds)
+            self._states.store(claim, state, result.seconds)
         finally:
             self._states.release(claim)
-        return SegmentResult(metrics, seconds)
+        return result
 
     async def _run_until_done(self, segment: Segment, claim: Claim[StateRef]) -> Outcome:
         lost = ""
@@ -138,7 +138,7 @@ class RayEngine:
             )
         finally:
             self._pool.release(worker)
-        return state, metrics, seconds
+        return state, SegmentResult(metrics, seconds, worker.where.arithmetic)
 
     async def _await_answer(self, worker: Worker, told: ray.ObjectRef[Any], seconds: float) -> Any:
         answer = asyncio.wrap_future(told.future())

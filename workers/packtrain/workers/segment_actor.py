@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from packtrain.training import Pack, PackState, SegmentMetrics, TrainingData
 from packtrain.workers import segment_runner
+from packtrain.workers.arithmetic import describe_arithmetic
 
 CACHED_DATA = 2
 """Data sets that a worker keeps open: the one it trains on and the one before. They are mapped
@@ -22,10 +23,11 @@ from the node's object store, not copied, but they hold their place there."""
 
 @dataclass(frozen=True)
 class Whereabouts:
-    """Where a worker's process is."""
+    """Where a worker's process is, and what it computes with there."""
 
     node_id: str
     process_id: int
+    arithmetic: str
 
 
 class SegmentActor:
@@ -40,7 +42,8 @@ class SegmentActor:
 
     def locate(self) -> Whereabouts:
         """Where this process is."""
-        return Whereabouts(ray.get_runtime_context().get_node_id(), os.getpid())
+        node_id = ray.get_runtime_context().get_node_id()
+        return Whereabouts(node_id, os.getpid(), describe_arithmetic())
 
     def stay(self) -> None:
         """Never return: the call fails when the process dies, and tells the engine so."""

@@ -72,6 +72,7 @@ def read_trial(message: job_pb2.Trial) -> resources.Trial:
         epochs=message.epochs,
         final_metrics=dict(sorted(message.final_metrics.items())),
         failure=_failure(message),
+        arithmetics=tuple(message.arithmetics),
     )
 
 

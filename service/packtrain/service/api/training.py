@@ -157,7 +157,9 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
         job = await self._store.get_job(job_id)
         found = await self._store.list_trials(job, index, 1, [])
         path = locate_model(self._models_dir, job, index, found[0] if found else None)
-        content, digest = await asyncio.to_thread(_read_model, path, Origin(job_id, index))
+        content, digest = await asyncio.to_thread(
+            _read_model, path, Origin(job_id, index), found[0].arithmetics
+        )
         header = pb.ModelHeader(size_bytes=len(content), sha256=digest)
         yield pb.DownloadModelResponse(header=header)
         for start in range(0, len(content), _CHUNK_BYTES):
@@ -187,6 +189,6 @@ def _shown_trials(job: JobRecord, found: list[TrialRecord]) -> list[job_pb2.Tria
     return shown
 
 
-def _read_model(path: Path, origin: Origin) -> tuple[bytes, str]:
-    content = read_trial_model(path, origin)
+def _read_model(path: Path, origin: Origin, arithmetics: tuple[str, ...]) -> tuple[bytes, str]:
+    content = read_trial_model(path, origin, arithmetics)
     return content, hashlib.sha256(content).hexdigest()

@@ -133,6 +133,7 @@ def to_trial(job: JobRecord, trial: TrialRecord, parameters: dict[str, Value]) -
         epochs=trial.epochs,
         final_metrics=trial.final_metrics,
         failure=to_failure(trial.failure),
+        arithmetics=trial.arithmetics,
     )
 
 

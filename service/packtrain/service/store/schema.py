@@ -68,6 +68,7 @@ packs = Table(
     Column("metrics", Text, nullable=False),
     Column("epochs", Integer, nullable=False),
     Column("started", Boolean, nullable=False),
+    Column("arithmetics", Text),
 )
 
 # Trials that have ended. Those that have not are implied by their pack.

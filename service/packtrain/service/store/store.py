@@ -181,11 +181,13 @@ class Store:
         block: MetricsRecorded | None,
         ended: Sequence[EndedTrials],
         trial_epochs: int,
+        arithmetics: Sequence[str],
     ) -> None:
         """The pack's position goes from one epoch to another, with what was measured between.
 
-        ``trial_epochs`` are the epochs that this adds, summed over trials. Raises
-        IllegalTransitionError where the pack is not at ``from_epoch`` or the job has ended.
+        ``trial_epochs`` are the epochs that this adds, summed over trials; ``arithmetics`` all
+        that the pack was trained with so far. Raises IllegalTransitionError where the pack is not
+        at ``from_epoch`` or the job has ended.
         """
         await self._database.write(
             partial(
@@ -197,6 +199,7 @@ class Store:
                 block=block,
                 ended=tuple(ended),
                 trial_epochs=trial_epochs,
+                arithmetics=tuple(arithmetics),
             )
         )
         self._tell(uid)

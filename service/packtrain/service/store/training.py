@@ -164,6 +164,7 @@ def _to_pack(row: Row[Any]) -> PackRecord:
         metrics=tuple(row.metrics.split(",")),
         epochs=row.epochs,
         started=row.started,
+        arithmetics=tuple(json.loads(row.arithmetics or "[]")),
     )
 
 
@@ -204,13 +205,14 @@ def record_segment(
     block: MetricsRecorded | None,
     ended: tuple[EndedTrials, ...],
     trial_epochs: int,
+    arithmetics: tuple[str, ...],
 ) -> None:
     """See Store.record_segment."""
     _require_training(connection, uid)
     moved = connection.execute(
         update(schema.packs)
         .where(_P.job_uid == uid, _P.pack_index == pack_index, _P.epochs == from_epoch)
-        .values(epochs=to_epoch)
+        .values(epochs=to_epoch, arithmetics=json.dumps(arithmetics))
     )
     if moved.rowcount == 0:
         raise IllegalTransitionError(
@@ -303,6 +305,7 @@ def _ended_records(
             state=TrialState(row.state),
             epochs=row.epochs,
             pack_index=row.pack_index,
+            arithmetics=packs[row.pack_index].arithmetics,
             failure=to_failure(row.failure_reason, row.failure_message),
             final_metrics=dict(
                 zip(
@@ -325,6 +328,7 @@ def _running_records(
             state=TrialState.RUNNING if pack.started else TrialState.QUEUED,
             epochs=pack.epochs,
             pack_index=pack.index,
+            arithmetics=pack.arithmetics,
         )
         for pack in packs
         for trial in np.intersect1d(pack.trials, window).tolist()
