@@ -98,6 +98,9 @@ class FirstLayer:
         self._is_deferred = block.is_linear
         self._decays = self._is_deferred and bool(block.l2.any())
         self._scale = layout.across(np.ones(len(block)), 1, np.float64)
+        # 1 - eta lambda / n above each trial's columns, of the coefficients that it was made of.
+        self._keep = np.ones_like(self._scale)
+        self._columns: Coefficients | None = None
         self._windows: dict[int, Window] = {}
         self._window: Window | None = None
         self._stepper = Stepper(
@@ -190,8 +193,10 @@ class FirstLayer:
         self._stepper.step_biases(laid, self._biases, self._bias_moments, gradient, scratch)
         if self._is_deferred:
             if self._decays:
-                keep = self._layout.across(columns.keep, 1, np.float64)
-                np.multiply(self._scale, keep, out=self._scale)
+                if columns is not self._columns:
+                    self._keep = self._layout.across(columns.keep, 1, np.float64)
+                    self._columns = columns
+                np.multiply(self._scale, self._keep, out=self._scale)
                 np.multiply(errors, (1 / self._scale).astype(self._dtype), out=errors)
             self._note_biases(window)
         else:
