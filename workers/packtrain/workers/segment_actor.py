@@ -12,7 +12,7 @@ import ray
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from packtrain.training import Pack, PackState, SegmentMetrics, TrainingData
+from packtrain.training import Pack, PackState, SegmentMetrics, Speed, TrainingData, measure_speed
 from packtrain.workers import segment_runner
 
 CACHED_DATA = 2
@@ -41,6 +41,10 @@ class SegmentActor:
     def locate(self) -> Whereabouts:
         """Where this process is."""
         return Whereabouts(ray.get_runtime_context().get_node_id(), os.getpid())
+
+    def measure(self) -> Speed:
+        """The speed of this process."""
+        return measure_speed()
 
     def stay(self) -> None:
         """Never return: the call fails when the process dies, and tells the engine so."""

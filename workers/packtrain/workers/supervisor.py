@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from packtrain.training import Speed
 from packtrain.workers.engine import (
     EngineDiedError,
     EngineStartError,
@@ -64,6 +65,7 @@ class SupervisedEngine:
         self._on_change = on_change or (lambda: None)
         self._deadlines = deadlines
         self._child: EngineChild | None = None
+        self._speed = Speed()
         self._status = EngineStatus.STOPPED
         self._status_changed = asyncio.Event()
         self._supervision: asyncio.Task[None] | None = None
@@ -73,6 +75,14 @@ class SupervisedEngine:
     def workers(self) -> int:
         """Segments that run at a time; 0 while the engine is not ready."""
         return 0 if self._child is None else self._child.workers
+
+    @property
+    def speed(self) -> Speed:
+        """That of the slowest machine that trains, or was the last to; the usual one before any
+        was measured."""
+        if self._child is not None:
+            self._speed = self._child.speed
+        return self._speed
 
     @property
     def status(self) -> EngineStatus:
