@@ -129,6 +129,7 @@ def _print_plan(created: CreatedJob) -> None:
             "packs": plan.packs,
             "memory": shown_bytes(plan.memory_bytes),
             "operations": plan.operations,
+            "seconds": f"about {plan.worker_seconds:.2g} on one worker",
             "layers": created.job.layer_sizes,
             "metrics": created.job.metrics,
         }

@@ -62,7 +62,8 @@ class Planner:
         except InvalidSpecError as error:
             within = [Violation(f"spec.{v.field}", v.description) for v in error.violations]
             raise InvalidSpecError.of(within) from None
-        packs = plan_packs(expansion.groups, self._workers, self._speed())
+        speed = self._speed()
+        packs = plan_packs(expansion.groups, self._workers, speed)
         memory = sum(pack.memory_bytes for pack in packs)
         if memory > self._limits.max_job_memory_bytes:
             needed, limit = memory, self._limits.max_job_memory_bytes
@@ -82,6 +83,7 @@ class Planner:
             packs=len(packs),
             memory_bytes=memory,
             operations=sum(group.operations for group in expansion.groups),
+            worker_seconds=sum(g.seconds(speed, g.pack) for g in expansion.groups),
         )
         return NewJob(
             job_id=job_id,
