@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 
@@ -186,7 +187,7 @@ class SupervisedEngine:
             await child.wait_ready(self._start_timeout_seconds)
             self._child = child
             self._change(EngineStatus.READY)
-            log.info("engine.ready", workers=child.workers)
+            log.info("engine.ready", workers=child.workers, speed=asdict(child.speed))
             if not ready.done():
                 ready.set_result(None)
             await child.serve(self._on_change)
