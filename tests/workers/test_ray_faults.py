@@ -144,11 +144,12 @@ async def test_an_idle_worker_that_dies_is_replaced(engine, segment, expected):
 async def test_the_engine_comes_back_without_its_states(engine, segment, expected):
     await engine.run_segment(segment("lost", 0, 2))
     task, _ = await stop_worker_with(engine, segment("lost", 2, 4))
-    first_life = (await engine.describe()).process_id
+    first_life, speed = (await engine.describe()).process_id, engine.speed
     os.kill(first_life, signal.SIGKILL)
     with pytest.raises(StateLostError):
         await task
     assert (engine.workers, engine.status) == (0, EngineStatus.STARTING)
+    assert engine.speed == speed
     with pytest.raises(StateLostError):
         await engine.run_segment(segment("lost", 2, 4))
     result = await engine.run_segment(segment("lost", 0, 6))

@@ -81,9 +81,7 @@ class SupervisedEngine:
     def speed(self) -> Speed:
         """That of the slowest machine that trains, or was the last to; the usual one before any
         was measured."""
-        if self._child is not None:
-            self._speed = self._child.speed
-        return self._speed
+        return self._speed if self._child is None else self._child.speed
 
     @property
     def status(self) -> EngineStatus:
@@ -194,6 +192,7 @@ class SupervisedEngine:
         finally:
             was_ready, self._child = self._child is not None, None
             if was_ready:
+                self._speed = child.speed
                 self._change(EngineStatus.STARTING)
             last_words = await child.bury()
             if was_ready and not asyncio.current_task().cancelling():  # type: ignore[union-attr]
