@@ -44,7 +44,7 @@ from packtrain.client.converters.specs import spec_message
 from packtrain.service.contract.expansion import expand
 from packtrain.service.datasets import Catalog
 from packtrain.service.planner import pack_of, plan_packs
-from packtrain.training import train
+from packtrain.training import Speed, train
 from packtrain.v1 import spec_pb2
 from packtrain.workers.segment_runner import load_data
 
@@ -85,7 +85,7 @@ class Library:
     """The trainer alone: each of the job's packs in a process of its own."""
 
     def __init__(self, resolved: spec_pb2.JobSpec, catalog: Catalog, pool) -> None:
-        packs = plan_packs(expand(resolved, catalog, 1_000_000).groups, WORKERS)
+        packs = plan_packs(expand(resolved, catalog, 1_000_000).groups, WORKERS, Speed())
         self._work = [(pack_of(p.group, p.trials), p.group.data) for p in packs]
         self._pool = pool
 

@@ -20,7 +20,8 @@ from packtrain.v1 import dataset_service_pb2, job_pb2, server_service_pb2, train
 SPEC = {"dataset": {"name": "datasets/digits"}}
 DOWN = Refusal(grpc.StatusCode.UNAVAILABLE, "try again", reason="")
 CREATED = training_service_pb2.CreateJobResponse(
-    job=job("QUEUED"), plan=job_pb2.JobPlan(trials=3, packs=2, memory_bytes=5, operations=1e9)
+    job=job("QUEUED"),
+    plan=job_pb2.JobPlan(trials=3, packs=2, memory_bytes=5, operations=1e9, worker_seconds=2.5),
 )
 
 
@@ -102,7 +103,7 @@ def test_a_retry_bears_the_same_request_id(fake: FakeServer, client: Client) -> 
     assert requests[0].job_id == "mine"
     assert created.job.state is JobState.QUEUED
     assert created.plan == api.client.calls.JobPlan(
-        trials=3, packs=2, memory_bytes=5, operations=1e9
+        trials=3, packs=2, memory_bytes=5, operations=1e9, worker_seconds=2.5
     )
     client.create_job(SPEC)
     assert fake.requests["CreateJob"][3].request_id != requests[0].request_id

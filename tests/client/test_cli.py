@@ -54,7 +54,9 @@ COMMANDS = (
 
 
 def created(state: str = "QUEUED") -> training_service_pb2.CreateJobResponse:
-    plan = job_pb2.JobPlan(trials=3, packs=2, memory_bytes=3 * 2**20, operations=1.5e9)
+    plan = job_pb2.JobPlan(
+        trials=3, packs=2, memory_bytes=3 * 2**20, operations=1.5e9, worker_seconds=2.5
+    )
     progress = job_pb2.JobProgress(trials=1, trial_epochs_total=3)
     made = job(state, progress=progress, layer_sizes=[64, 30, 10], metrics=["m"])
     return training_service_pb2.CreateJobResponse(job=made, plan=plan)
@@ -105,6 +107,7 @@ def test_a_dry_run_prints_the_plan(packtrain: Packtrain, fake: FakeServer, spec:
     fake.script("CreateJob", created())
     told = packtrain("submit", spec, "--validate-only").stdout
     assert "memory      3.0 MiB" in told
+    assert "seconds     about 2.5 on one worker" in told
     assert "layers      64, 30, 10" in told
     assert fake.requests["CreateJob"][0].validate_only
 

@@ -250,6 +250,9 @@ def test_plans_tell_what_a_job_costs(plan: Callable[..., NewJob], tmp_path: Path
     assert sorted(np.concatenate([p.trials for p in job.packs]).tolist()) == list(range(7))
     # 2 weights, forward twice (once to measure) and backward once, 60 rows.
     assert cost.operations == pytest.approx(7 * 30 * 60 * 2 * 2 * 3, rel=0.5)
+    twice = job_pb2.JobPlan.FromString(plan(read(PLAIN | {"epochs": 60})).plan)
+    once = job_pb2.JobPlan.FromString(plan(read(PLAIN | {"epochs": 30})).plan)
+    assert once.worker_seconds < twice.worker_seconds < 2 * once.worker_seconds
 
 
 def test_the_number_of_a_class_is_a_number(plan: Callable[..., NewJob]) -> None:

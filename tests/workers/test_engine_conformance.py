@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
 import pytest_asyncio
 from safetensors.numpy import load
 
-from packtrain.training import train_segment
+from packtrain.training import Speed, train_segment
 from packtrain.workers import (
     LocalEngine,
     SegmentFailedError,
@@ -54,6 +54,15 @@ def expected(pack, source):
 
 async def test_workers(engine):
     assert engine.workers == 2
+
+
+async def test_the_speed_of_its_workers(engine):
+    measured = isinstance(engine, SupervisedEngine)
+    assert (engine.speed != Speed()) == measured
+    # Within what machines differ by, or a worker has measured something else.
+    found, usual = (np.array(astuple(speed)) for speed in (engine.speed, Speed()))
+    assert (found > usual / 50).all()
+    assert (found < usual * 50).all()
 
 
 async def test_segments_continue_each_other(engine, segment, expected):

@@ -130,10 +130,13 @@ async def test_a_segment_that_kills_every_worker_fails(engine, segment):
 
 async def test_an_idle_worker_that_dies_is_replaced(engine, segment, expected):
     await until(lambda: engine.workers == 1)
+    speed = engine.speed
     (worker,) = (await engine.describe()).worker_process_ids
     os.kill(worker, signal.SIGKILL)
     await until(lambda: engine.workers == 0)
     await until(lambda: engine.workers == 1)
+    # The node's speed is known: its replacement does not measure it again.
+    assert engine.speed == speed
     result = await engine.run_segment(segment("idle", 0, 6))
     np.testing.assert_array_equal(result.metrics.values, expected)
 
@@ -141,11 +144,12 @@ async def test_an_idle_worker_that_dies_is_replaced(engine, segment, expected):
 async def test_the_engine_comes_back_without_its_states(engine, segment, expected):
     await engine.run_segment(segment("lost", 0, 2))
     task, _ = await stop_worker_with(engine, segment("lost", 2, 4))
-    first_life = (await engine.describe()).process_id
+    first_life, speed = (await engine.describe()).process_id, engine.speed
     os.kill(first_life, signal.SIGKILL)
     with pytest.raises(StateLostError):
         await task
     assert (engine.workers, engine.status) == (0, EngineStatus.STARTING)
+    assert engine.speed == speed
     with pytest.raises(StateLostError):
         await engine.run_segment(segment("lost", 2, 4))
     result = await engine.run_segment(segment("lost", 0, 6))

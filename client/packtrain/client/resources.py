@@ -67,12 +67,14 @@ class JobProgress:
 
 @dataclass(frozen=True, kw_only=True)
 class JobPlan:
-    """What a job would cost: ``operations`` are multiplications and additions."""
+    """What a job would cost: ``operations`` are multiplications and additions;
+    ``worker_seconds`` is about how long a single worker would take."""
 
     trials: int
     packs: int
     memory_bytes: int
     operations: float
+    worker_seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)

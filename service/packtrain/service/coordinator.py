@@ -177,7 +177,7 @@ class Coordinator:
     ) -> None:
         uid = run.job.uid
         model_path = self._models_dir / uid / f"{record.index}.safetensors"
-        pack = PackRun(uid, record, group, ended, model_path)
+        pack = PackRun(uid, record, group, ended, model_path, self._engine.speed)
         recording: asyncio.Task[None] | None = None
         task = asyncio.current_task()
         assert task is not None

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from packtrain.service.planner import TrialGroup, pack_of, segment_epochs_limit
 from packtrain.service.records import EndedTrials, MetricsRecorded, PackRecord
 from packtrain.service.states import TrialState
-from packtrain.training import Plateau
+from packtrain.training import Plateau, Speed, initial_seconds
 from packtrain.workers import Segment, SegmentResult
 
 # Long enough that handing over costs a hundredth, short enough to follow, cancel and share.
@@ -30,6 +30,7 @@ class PackRun:
         group: TrialGroup,
         ended: Mapping[int, TrialState],
         model_path: Path,
+        speed: Speed,
     ) -> None:
         self.index = record.index
         self.recorded = record.epochs
@@ -45,7 +46,9 @@ class PackRun:
         self._epoch = 0
         self._attempt = 0
         self._rows: NDArray[np.intp] | None = None
-        self._epoch_seconds = group.epoch_seconds(len(self._trials))
+        begun = pack_of(group, self._trials, begins=False)
+        self._initial_seconds = initial_seconds(speed, begun)
+        self._epoch_seconds = group.epoch_seconds(speed, begun)
         self._target_seconds = _FIRST_SEGMENT_SECONDS
 
     @property
@@ -70,7 +73,7 @@ class PackRun:
             epochs=epochs,
             record_after=self.recorded,
             rows=self._rows,
-            expected_seconds=epochs * self._epoch_seconds,
+            expected_seconds=self._initial_seconds + epochs * self._epoch_seconds,
             model_path=self._model_path if last or self._can_end_early else None,
             model_if_ended=not last,
             trial_indices=self._trials if last or self._can_end_early else None,
@@ -85,7 +88,7 @@ class PackRun:
     def advance(self, segment: Segment, result: SegmentResult) -> Recording | None:
         """Take a segment's result in; what is to be recorded of it, if anything."""
         self._epoch += segment.epochs
-        self._epoch_seconds = max(result.seconds / segment.epochs, 1e-7)
+        self._learn_seconds(segment, result)
         self._target_seconds = SEGMENT_SECONDS
         if result.arithmetic not in self._arithmetics:
             self._arithmetics += (result.arithmetic,)
@@ -111,6 +114,12 @@ class PackRun:
         )
         self.recorded = self._epoch
         return recording
+
+    def _learn_seconds(self, segment: Segment, result: SegmentResult) -> None:
+        """From now on go by what was measured, where that was mostly epochs."""
+        initial = self._initial_seconds if segment.start_epoch == 0 else 0.0
+        if result.seconds > 2 * initial:
+            self._epoch_seconds = max((result.seconds - initial) / segment.epochs, 1e-7)
 
     def _next_epochs(self) -> int:
         left = self.total - self._epoch

@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 from packtrain.training import (
     Pack,
     ScaledGaussian,
+    Speed,
     epoch_operations,
+    epoch_seconds,
+    initial_seconds,
     metric_names,
     most_moments,
     segment_memory_bytes,
@@ -21,17 +24,11 @@ from packtrain.workers import DataSource
 
 # A job of less than this is not worth a second worker: two segments and their records cost more.
 _WORTH_A_WORKER_SECONDS = 0.2
-# Rough speeds of one core, for cutting packs and for the length of a first segment; what follows
-# goes by what was measured. Seconds to initialize a trial; for a trial's step beside its
-# products; for a pack's step, whatever the number of trials.
-_OPERATIONS_PER_SECOND = 1.5e10
-_SECONDS_PER_TRIAL = 3e-5
-_SECONDS_PER_TRIAL_STEP = 1.5e-7
-_SECONDS_PER_PACK_STEP = 5e-5
 # More trials in a pack gain nothing (the trainer sweeps them in blocks) and lose more at a fault.
 _MAX_PACK_TRIALS = 16_384
 _MAX_PACK_BYTES = 1 << 30
 _MAX_SEGMENT_METRIC_BYTES = 32 << 20
+_FIRST = np.zeros(1, np.intp)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,18 +54,14 @@ class TrialGroup:
         """Operations of one trial's epoch."""
         return epoch_operations(self.pack.signature, self.rows, self.validation_rows)
 
-    def epoch_seconds(self, trials: int) -> float:
-        """About how long a worker takes for an epoch of so many of its trials."""
-        steps = -(-self.rows // self.pack.signature.batch_size)
-        a_trial = self.epoch_operations / _OPERATIONS_PER_SECOND + steps * _SECONDS_PER_TRIAL_STEP
-        return trials * a_trial + steps * _SECONDS_PER_PACK_STEP
+    def epoch_seconds(self, speed: Speed, pack: Pack) -> float:
+        """About how long a worker takes for an epoch of a pack of its trials."""
+        return epoch_seconds(speed, pack, self.rows, self.validation_rows)
 
-    @property
-    def seconds(self) -> float:
-        """About how long one worker takes for all of it."""
-        trials = len(self.indices)
-        epochs = self.pack.signature.epochs
-        return trials * _SECONDS_PER_TRIAL + epochs * self.epoch_seconds(trials)
+    def seconds(self, speed: Speed, pack: Pack) -> float:
+        """About how long a worker takes for all epochs of a pack of its trials."""
+        epochs = pack.signature.epochs
+        return initial_seconds(speed, pack) + epochs * self.epoch_seconds(speed, pack)
 
     @property
     def operations(self) -> float:
@@ -116,15 +109,27 @@ def segment_epochs_limit(group: TrialGroup, trials: int) -> int:
     return max(1, min(group.pack.signature.epochs, _MAX_SEGMENT_METRIC_BYTES // bytes_an_epoch))
 
 
-def plan_packs(groups: Sequence[TrialGroup], workers: int) -> list[PlannedPack]:
+def plan_packs(groups: Sequence[TrialGroup], workers: int, speed: Speed) -> list[PlannedPack]:
     """Cut each group into packs: as few as keep every worker busy and memory in bounds."""
-    worth = max(1, math.floor(sum(g.seconds for g in groups) / _WORTH_A_WORKER_SECONDS))
     packs: list[PlannedPack] = []
-    for group in groups:
-        count = min(len(group.indices), max(1, min(max(1, workers), worth) // len(groups)))
+    for group, count in zip(groups, _share_workers(groups, workers, speed), strict=True):
         size = min(math.ceil(len(group.indices) / count), _MAX_PACK_TRIALS)
         while size > 1 and memory_bytes(group, size) > _MAX_PACK_BYTES:
             size = math.ceil(size / 2)
         parts = np.array_split(group.indices, math.ceil(len(group.indices) / size))
         packs += [PlannedPack(group, part, memory_bytes(group, len(part))) for part in parts]
     return packs
+
+
+def _share_workers(groups: Sequence[TrialGroup], workers: int, speed: Speed) -> list[int]:
+    """Into how many packs to cut each group: one, or as many workers as its part of the job's
+    seconds is worth."""
+    seconds = [group.seconds(speed, group.pack) for group in groups]
+    # A pack of one trial has all the overhead of a larger one: only the rest can be shared.
+    alone = [group.seconds(speed, group.pack.select(_FIRST)) for group in groups]
+    shared = sum(seconds) - sum(alone)
+    busy = min(max(1, workers), math.floor(shared / _WORTH_A_WORKER_SECONDS))
+    return [
+        min(len(group.indices), max(1, round(busy * part / sum(seconds))))
+        for group, part in zip(groups, seconds, strict=True)
+    ]

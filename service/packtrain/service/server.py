@@ -154,8 +154,10 @@ async def _start(
     networks = await asyncio.to_thread(NetworkStore, settings.data_dir / "networks")
     await _sweep(store, catalog, networks, models_dir)
     trained = TrainedNetworks(store, models_dir)
-    planner = Planner(catalog, settings.workers, settings.limits, trained, networks)
     engine = make_engine(settings, lambda: coordinator.wake())
+    planner = Planner(
+        catalog, settings.workers, settings.limits, trained, networks, lambda: engine.speed
+    )
     coordinator = Coordinator(store, engine, planner, models_dir)
     health = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, grpc_server)

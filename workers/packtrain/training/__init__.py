@@ -1,6 +1,7 @@
 """Trains packs of small neural networks as stacked arrays. Needs NumPy and SciPy only."""
 
 from packtrain.training.blocks import most_moments
+from packtrain.training.calibration import measure_speed
 from packtrain.training.checks import check_pack
 from packtrain.training.choice import block_trials
 from packtrain.training.costs import ALLOWED_OUTPUTS
@@ -53,6 +54,7 @@ from packtrain.training.spec import (
     UnitGaussian,
     Xavier,
 )
+from packtrain.training.speed import Speed, epoch_seconds, initial_seconds
 from packtrain.training.state import PackState, SegmentMetrics, stack_states
 from packtrain.training.targets import TargetKind, find_target_kind
 from packtrain.training.trials import make_trials
@@ -96,6 +98,7 @@ __all__ = [
     "SegmentMetrics",
     "Selection",
     "Signature",
+    "Speed",
     "Split",
     "StepDecay",
     "Target",
@@ -107,9 +110,12 @@ __all__ = [
     "block_trials",
     "check_pack",
     "epoch_operations",
+    "epoch_seconds",
     "find_target_kind",
+    "initial_seconds",
     "initial_state",
     "make_trials",
+    "measure_speed",
     "metric_names",
     "most_moments",
     "prepare_data",

@@ -154,8 +154,26 @@ def divide_trials(
     trials: Trials, rows: NDArray[np.intp], most_trials: int, training_rows: int
 ) -> Iterator[Block]:
     """Blocks of at most ``most_trials`` that together hold the trials at ``rows`` once each."""
+    for part in _divide(trials, rows, most_trials, training_rows):
+        yield _make_block(trials, part, training_rows)
+
+
+def sample_blocks(
+    trials: Trials, most_trials: int, training_rows: int, count: int
+) -> tuple[list[Block], float]:
+    """``count`` or fewer of the blocks that all trials are divided into, evenly spread, and what
+    share of the trials they hold."""
+    parts = _divide(trials, np.arange(len(trials)), most_trials, training_rows)
+    shown = parts[:: max(1, -(-len(parts) // count))]
+    share = sum(map(len, shown)) / max(1, len(trials))
+    return [_make_block(trials, part, training_rows) for part in shown], share
+
+
+def _divide(
+    trials: Trials, rows: NDArray[np.intp], most_trials: int, training_rows: int
+) -> list[NDArray[np.intp]]:
     if not len(rows):
-        return
+        return []
     numbers = {name: getattr(trials, name)[rows] for name in NUMBERS}
     choices = [
         trials.cost[rows],
@@ -175,10 +193,12 @@ def divide_trials(
         _, group = np.unique(group * (codes.max() + 1) + codes, return_inverse=True)
     in_groups = np.argsort(group, kind="stable")
     ends = np.cumsum(np.bincount(group))
-    for places in np.split(in_groups, ends[:-1]):
+    parts: list[NDArray[np.intp]] = []
+    for places in np.split(rows[in_groups], ends[:-1]):
         # Of even size: a small last block would pay as much overhead as a full one.
-        for part in np.array_split(places, -(-len(places) // most_trials)):
-            yield _make_block(trials, rows[part], training_rows)
+        needed = -(-len(places) // most_trials)
+        parts += np.array_split(places, needed) if needed > 1 else [places]
+    return parts
 
 
 def _is_gentle(

@@ -22,15 +22,21 @@ def epoch_operations(signature: Signature, training_rows: int, validation_rows: 
     and its share of evaluations (``measure_every``)."""
     products = [2.0 * a * b for a, b in zip(signature.sizes, signature.sizes[1:], strict=False)]
     forward, backward = sum(products), sum(products) + sum(products[1:])
-    measured = {name.split("_", maxsplit=1)[0] for name in signature.metrics} - {"weight"}
-    evaluated = 0.0
-    if measured - {"validation"}:
-        evaluated += forward * training_rows
-    if "validation" in measured:
-        evaluated += forward * validation_rows
-    if "gradient" in measured:
+    evaluated = forward * sum(measured_rows(signature, training_rows, validation_rows))
+    if "gradient_norm" in signature.metrics:
         evaluated += backward * training_rows
     return (forward + backward) * training_rows + evaluated / signature.measure_every
+
+
+def measured_rows(
+    signature: Signature, training_rows: int, validation_rows: int
+) -> tuple[int, int]:
+    """Of the training and of the validation rows, how many each measurement passes through."""
+    splits = {name.split("_", maxsplit=1)[0] for name in signature.metrics} - {"weight"}
+    return (
+        training_rows if splits - {"validation"} else 0,
+        validation_rows if "validation" in splits else 0,
+    )
 
 
 def segment_memory_bytes(

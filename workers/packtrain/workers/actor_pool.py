@@ -13,6 +13,7 @@ from typing import Any
 import ray
 import structlog
 
+from packtrain.training import Speed
 from packtrain.workers.engine import EngineStartError
 from packtrain.workers.segment_actor import SegmentActor, Whereabouts
 
@@ -37,10 +38,14 @@ class Worker:
 
 
 class ActorPool:
-    """Hands out idle workers. ``on_change`` is told the number of workers that are up, for the
-    first time when :meth:`start` returns."""
+    """Hands out idle workers. ``on_change`` is told the number of workers that are up and their
+    speed, for the first time when :meth:`start` returns.
 
-    def __init__(self, limit: int | None, on_change: Callable[[int], None]) -> None:
+    The first worker of each node measures its speed before it takes segments; the slowest node's
+    counts, because a job is done when its last pack is.
+    """
+
+    def __init__(self, limit: int | None, on_change: Callable[[int, Speed], None]) -> None:
         self._limit = limit
         self._on_change = on_change
         make_actor: Any = ray.remote  # its annotations lack max_concurrency
@@ -53,6 +58,8 @@ class ActorPool:
         )(SegmentActor)
         self._idle: asyncio.Queue[Worker] = asyncio.Queue()
         self._workers: set[Worker] = set()
+        # By node; None while one of its workers measures.
+        self._speeds: dict[str, Speed | None] = {}
         self._wanted = 0
         self._is_started = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -131,6 +138,7 @@ class ActorPool:
         handle = self._actor.remote()
         try:
             worker = Worker(handle, await handle.locate.remote())
+            await self._measure(worker)
         except asyncio.CancelledError:
             ray.kill(handle)
             raise
@@ -144,6 +152,26 @@ class ActorPool:
         self._tell()
         if self._first is not None and not self._first.done():
             self._first.set_result(None)
+
+    async def _measure(self, worker: Worker) -> None:
+        """Measure the node's speed, unless that is known or being measured."""
+        node = worker.where.node_id
+        if node in self._speeds:
+            return
+        self._speeds[node] = None
+        try:
+            self._speeds[node] = await worker.handle.measure.remote()
+        except ray.exceptions.RayTaskError as error:
+            # It trains all the same.
+            log.warning("worker.not_measured", node=node, error=str(error))
+        finally:
+            if self._speeds[node] is None:
+                del self._speeds[node]
+
+    def _slowest(self) -> Speed:
+        nodes = {worker.where.node_id for worker in self._workers}
+        speeds = [speed for node in nodes if (speed := self._speeds.get(node)) is not None]
+        return Speed.slowest(speeds) if speeds else Speed()
 
     async def _give_up(self, error: Exception) -> None:
         log.error("worker.start_failed", error=str(error))
@@ -172,7 +200,7 @@ class ActorPool:
 
     def _tell(self) -> None:
         if self._is_started:
-            self._on_change(len(self._workers))
+            self._on_change(len(self._workers), self._slowest())
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)

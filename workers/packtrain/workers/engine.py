@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from packtrain.training import DataType, Pack, SegmentMetrics, Selection
+from packtrain.training import DataType, Pack, SegmentMetrics, Selection, Speed
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,10 @@ class Engine(Protocol):
     @property
     def workers(self) -> int:
         """Segments that run at a time; 0 while the engine is not ready."""
+
+    @property
+    def speed(self) -> Speed:
+        """That of the slowest machine that trains; the usual one before any was measured."""
 
     async def start(self) -> None:
         """Return when segments can run. Raises :class:`EngineStartError`."""

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from packtrain.training import Speed
 from packtrain.workers.channel import Channel
 from packtrain.workers.engine import (
     EngineDiedError,
@@ -56,6 +57,7 @@ class EngineChild:
         place: str,
     ) -> None:
         self.workers = 0
+        self.speed = Speed()
         self._process = process
         self._channel = channel
         self._scratch = scratch
@@ -116,7 +118,7 @@ class EngineChild:
             ) from None
         if isinstance(message, StartFailed):
             raise EngineStartError(message.message)
-        self.workers = message.workers
+        self.workers, self.speed = message.workers, message.speed
         self._was_ready = True
 
     async def serve(self, on_change: Callable[[], None]) -> None:
@@ -127,8 +129,8 @@ class EngineChild:
 
     def _take(self, message: object, on_change: Callable[[], None]) -> None:
         match message:
-            case WorkersChanged(workers):
-                self.workers = workers
+            case WorkersChanged(workers, speed):
+                self.workers, self.speed = workers, speed
                 on_change()
             case Answered(request_id, answer):
                 waiting = self._waiting.get(request_id)

@@ -127,7 +127,7 @@ def _connect(options: EngineOptions, channel: Channel) -> RayEngine:
             "Ray is not installed: run `pip install 'packtrain[server]'`"
         ) from error
     ray_cluster.connect(options)
-    return RayEngine(options, lambda workers: channel.post(WorkersChanged(workers)))
+    return RayEngine(options, lambda *change: channel.post(WorkersChanged(*change)))
 
 
 async def _serve(descriptor: int) -> Path | None:

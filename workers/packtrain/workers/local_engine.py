@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import structlog
 from threadpoolctl import threadpool_limits
 
-from packtrain.training import PackState, SegmentMetrics
+from packtrain.training import PackState, SegmentMetrics, Speed
 from packtrain.workers import segment_runner
 from packtrain.workers.arithmetic import describe_arithmetic
 from packtrain.workers.engine import (
@@ -31,7 +31,8 @@ class LocalEngine:
     Faults come at named events: ``before_segment`` is awaited with each segment before it runs
     (a test holds it there, or raises), :meth:`lose_state` acts as the death of an engine
     process, :meth:`fail_next` ends the next segment with an error of choice. ``arithmetic`` may
-    be changed, as if other machines ran the segments from then on.
+    be changed, as if other machines ran the segments from then on; ``speed`` is what the engine
+    tells of itself: it measures nothing.
     """
 
     def __init__(
@@ -39,8 +40,10 @@ class LocalEngine:
         workers: int = 1,
         *,
         before_segment: Callable[[Segment], Awaitable[None]] | None = None,
+        speed: Speed | None = None,
     ) -> None:
         self.arithmetic = describe_arithmetic()
+        self.speed = speed or Speed()
         self._limit = workers
         self._before_segment = before_segment
         self._states: StateTable[PackState] = StateTable()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from packtrain.training import Speed
 from packtrain.workers.engine import (
     EngineError,
     Segment,
@@ -77,9 +78,11 @@ class EngineReport:
 
 @dataclass(frozen=True)
 class WorkersChanged:
-    """Segments can run, so many at a time. The first one says that the engine is ready."""
+    """Segments can run, so many at a time, at the speed of the slowest machine. The first one
+    says that the engine is ready."""
 
     workers: int
+    speed: Speed
 
 
 @dataclass(frozen=True)

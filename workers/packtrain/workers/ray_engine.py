@@ -22,7 +22,7 @@ from ray.exceptions import (
     WorkerCrashedError,
 )
 
-from packtrain.training import PackState, TrainingData
+from packtrain.training import PackState, Speed, TrainingData
 from packtrain.workers.actor_pool import ActorPool, Worker
 from packtrain.workers.data_store import DataStore
 from packtrain.workers.engine import Segment, SegmentFailedError, SegmentResult, StateLostError
@@ -55,7 +55,7 @@ class RayEngine:
     reference is given up only once its successor is there.
     """
 
-    def __init__(self, options: EngineOptions, on_change: Callable[[int], None]) -> None:
+    def __init__(self, options: EngineOptions, on_change: Callable[[int, Speed], None]) -> None:
         self._options = options
         self._pool = ActorPool(options.workers, on_change)
         self._states: StateTable[StateRef] = StateTable()

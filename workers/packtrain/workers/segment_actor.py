@@ -12,7 +12,7 @@ import ray
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from packtrain.training import Pack, PackState, SegmentMetrics, TrainingData
+from packtrain.training import Pack, PackState, SegmentMetrics, Speed, TrainingData, measure_speed
 from packtrain.workers import segment_runner
 from packtrain.workers.arithmetic import describe_arithmetic
 
@@ -44,6 +44,10 @@ class SegmentActor:
         """Where this process is."""
         node_id = ray.get_runtime_context().get_node_id()
         return Whereabouts(node_id, os.getpid(), describe_arithmetic())
+
+    def measure(self) -> Speed:
+        """The speed of this process."""
+        return measure_speed()
 
     def stay(self) -> None:
         """Never return: the call fails when the process dies, and tells the engine so."""

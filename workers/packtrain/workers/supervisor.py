@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 
 import structlog
 
+from packtrain.training import Speed
 from packtrain.workers.engine import (
     EngineDiedError,
     EngineStartError,
@@ -64,6 +66,7 @@ class SupervisedEngine:
         self._on_change = on_change or (lambda: None)
         self._deadlines = deadlines
         self._child: EngineChild | None = None
+        self._speed = Speed()
         self._status = EngineStatus.STOPPED
         self._status_changed = asyncio.Event()
         self._supervision: asyncio.Task[None] | None = None
@@ -73,6 +76,12 @@ class SupervisedEngine:
     def workers(self) -> int:
         """Segments that run at a time; 0 while the engine is not ready."""
         return 0 if self._child is None else self._child.workers
+
+    @property
+    def speed(self) -> Speed:
+        """That of the slowest machine that trains, or was the last to; the usual one before any
+        was measured."""
+        return self._speed if self._child is None else self._child.speed
 
     @property
     def status(self) -> EngineStatus:
@@ -176,13 +185,14 @@ class SupervisedEngine:
             await child.wait_ready(self._start_timeout_seconds)
             self._child = child
             self._change(EngineStatus.READY)
-            log.info("engine.ready", workers=child.workers)
+            log.info("engine.ready", workers=child.workers, speed=asdict(child.speed))
             if not ready.done():
                 ready.set_result(None)
             await child.serve(self._on_change)
         finally:
             was_ready, self._child = self._child is not None, None
             if was_ready:
+                self._speed = child.speed
                 self._change(EngineStatus.STARTING)
             last_words = await child.bury()
             if was_ready and not asyncio.current_task().cancelling():  # type: ignore[union-attr]

@@ -110,6 +110,11 @@ def shown_bytes(count: float) -> str:
     raise AssertionError("the last unit takes any size")
 
 
+def shown_seconds(seconds: float) -> str:
+    """Two digits, or all before the point: 0.053, 2.5, 1,250."""
+    return f"{seconds:.2g}" if seconds < 99.5 else f"{seconds:,.0f}"
+
+
 def write_output(path: Path | None, text: str) -> None:
     """Write to the file, or to stdout where there is none."""
     if path is None:

@@ -11,7 +11,13 @@ from packtrain.client.calls import CreatedJob
 from packtrain.client.commands.connection import connect, parse_indices
 from packtrain.client.commands.failures import EXIT_FAILED
 from packtrain.client.commands.follow import follow, tell_interruption
-from packtrain.client.commands.output import JsonOption, print_fields, print_json, shown_bytes
+from packtrain.client.commands.output import (
+    JsonOption,
+    print_fields,
+    print_json,
+    shown_bytes,
+    shown_seconds,
+)
 from packtrain.client.names import job_id
 from packtrain.client.spec_files import read_spec
 
@@ -129,6 +135,7 @@ def _print_plan(created: CreatedJob) -> None:
             "packs": plan.packs,
             "memory": shown_bytes(plan.memory_bytes),
             "operations": plan.operations,
+            "seconds": f"about {shown_seconds(plan.worker_seconds)} on one worker",
             "layers": created.job.layer_sizes,
             "metrics": created.job.metrics,
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 from packtrain.service.contract.expansion import Expansion, expand
 from packtrain.service.contract.models import Origins
@@ -13,6 +14,7 @@ from packtrain.service.planner import plan_packs
 from packtrain.service.records import JobRecord, NewJob, NewPack
 from packtrain.service.settings import Limits
 from packtrain.service.trained_networks import TrainedNetworks
+from packtrain.training import Speed
 from packtrain.v1 import job_pb2, spec_pb2
 
 
@@ -20,7 +22,7 @@ class Planner:
     """Plans jobs for a catalog, a number of workers and the server's limits.
 
     Jobs may begin from networks of ``trained``, which are then ``kept``; without the two, none
-    may.
+    may. ``speed`` tells that of the workers.
     """
 
     def __init__(
@@ -30,12 +32,14 @@ class Planner:
         limits: Limits,
         trained: TrainedNetworks | None = None,
         kept: NetworkStore | None = None,
+        speed: Callable[[], Speed] = Speed,
     ) -> None:
         self._catalog = catalog
         self._workers = workers
         self._limits = limits
         self._trained = trained
         self._kept = kept
+        self._speed = speed
 
     def expand_stored(self, job: JobRecord) -> Expansion:
         """A stored job's specification expanded anew, over the data and the networks that it was
@@ -58,7 +62,8 @@ class Planner:
         except InvalidSpecError as error:
             within = [Violation(f"spec.{v.field}", v.description) for v in error.violations]
             raise InvalidSpecError.of(within) from None
-        packs = plan_packs(expansion.groups, self._workers)
+        speed = self._speed()
+        packs = plan_packs(expansion.groups, self._workers, speed)
         memory = sum(pack.memory_bytes for pack in packs)
         if memory > self._limits.max_job_memory_bytes:
             needed, limit = memory, self._limits.max_job_memory_bytes
@@ -78,6 +83,7 @@ class Planner:
             packs=len(packs),
             memory_bytes=memory,
             operations=sum(group.operations for group in expansion.groups),
+            worker_seconds=sum(g.seconds(speed, g.pack) for g in expansion.groups),
         )
         return NewJob(
             job_id=job_id,
