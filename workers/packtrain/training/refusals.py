@@ -1,4 +1,4 @@
-"""How a pack is refused: one sentence, and the path of the field that it is about."""
+"""How a pack or its data are refused: one sentence, and the path of the field it is about."""
 
 from __future__ import annotations
 
@@ -15,6 +15,22 @@ class PackError(ValueError):
     def __reduce__(self) -> tuple[type[PackError], tuple[str, str]]:
         # From one process to another: an exception is otherwise made anew from its text.
         return type(self), (self.field, self._message)
+
+
+class DataError(ValueError):
+    """A selection that does not fit its data.
+
+    ``field`` is the path of what is wrong, relative to the selection ("training.first"), or
+    "inputs" or "targets" where the stored arrays are; ``row`` is then the row of their split, or
+    None where it is no single one.
+    """
+
+    def __init__(self, field: str, message: str, row: int | None = None) -> None:
+        super().__init__(message)
+        self.field, self.row = field, row
+
+    def __reduce__(self) -> tuple[type[DataError], tuple[str, str, int | None]]:
+        return type(self), (self.field, str(self), self.row)
 
 
 def require_number(
