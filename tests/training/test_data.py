@@ -103,6 +103,12 @@ def test_share_is_drawn_from_the_training_range_by_the_seed():
         (Selection(validation=1.0), "validation_share"),
         (Selection(validation=float("nan")), "validation_share"),
         (Selection(training=RowRange(count=1), validation=0.5), "validation_share"),
+        (Selection(validation="a fifth"), "validation_share"),
+        (Selection(training=RowRange(first=1.0)), "training.first"),
+        (Selection(training=RowRange(count=2.5)), "training.count"),
+        (Selection(validation=0.5, seed=-1), "seed"),
+        (Selection(validation=0.5, seed=2**64), "seed"),
+        (Selection(validation=0.5, seed=1.5), "seed"),
     ],
 )
 def test_wrong_selection_names_the_field(selection: Selection, field: str):
@@ -281,3 +287,10 @@ def test_figures_that_overflow_are_no_zeros():
         data = {"train": Split(inputs, LABELS[:3])}
         with pytest.raises(DataError, match="input 0 over the training rows can't be told"):
             prepare_data(data, Selection(scaling=scaling), "float64")
+
+
+@pytest.mark.parametrize("data_type", ["float16", "double", np.float32])
+def test_another_data_type_is_refused(data_type: object):
+    with pytest.raises(DataError, match="expected 'float32' or 'float64', got ") as caught:
+        prepare_data({"train": labelled(4)}, Selection(), data_type)
+    assert caught.value.field == "data_type"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from packtrain.training.refusals import DataError
+from packtrain.training.refusals import DataError, is_number, is_whole, show
 from packtrain.training.scaling import (
     Rows,
     Scale,
@@ -121,6 +121,10 @@ def _rows_of(wanted: RowRange, field: str, rows: Mapping[str, int]) -> Rows:
         known = ", ".join(repr(name) for name in rows)
         raise DataError(f"{field}.split", f"no split {wanted.split!r}; the dataset has {known}")
     held = rows[wanted.split]
+    for name in ("first", "count"):
+        value = getattr(wanted, name)
+        if value is not None and not is_whole(value):
+            raise DataError(f"{field}.{name}", f"expected a whole number, got {show(value)}")
     if not 0 <= wanted.first < held:
         raise DataError(
             f"{field}.first",
@@ -138,14 +142,16 @@ def _rows_of(wanted: RowRange, field: str, rows: Mapping[str, int]) -> Rows:
 
 
 def _draw_share(rows: Rows, share: float, seed: int) -> tuple[Rows, Rows]:
-    if not 0 < share < 1:
-        raise DataError("validation_share", f"{share} is not above 0 and below 1")
+    if not is_number(share) or not 0 < share < 1:
+        raise DataError("validation_share", f"{show(share)} is not above 0 and below 1")
+    if not is_whole(seed) or not 0 <= seed < 2**64:
+        raise DataError("seed", f"expected a whole number of 0 to 2^64 - 1, got {show(seed)}")
     if len(rows) < 2:
         raise DataError(
             "validation_share", "1 training row can't be shared: expected at least 2 rows"
         )
     count = min(max(round(share * len(rows)), 1), len(rows) - 1)
-    key = np.array([seed & 0xFFFF_FFFF_FFFF_FFFF, _PURPOSE_HELD_OUT], dtype=np.uint64)
+    key = np.array([seed, _PURPOSE_HELD_OUT], dtype=np.uint64)
     order = np.random.Generator(np.random.Philox(key=key)).permutation(len(rows))
     return rows[np.sort(order[count:])], rows[np.sort(order[:count])]
 
@@ -166,7 +172,7 @@ def prepare_data(splits: Mapping[str, Split], selection: Selection, data_type: s
     are computed in float64 from the training rows; a constant input becomes 0. Raises
     :class:`DataError`, also where a number is not finite in ``data_type``.
     """
-    parts, scale = _select_parts(splits, selection)
+    parts, scale = _select_parts(splits, selection, data_type)
     x = [_joined(_scaled(part, scale, data_type), part, data_type) for part in parts]
     y = [_encoded(part, selection.one_hot_outputs, data_type) for part in parts]
     stored = [splits[name].targets for name in dict.fromkeys(part.name for part in parts)]
@@ -185,7 +191,7 @@ def find_unfit_numbers(
     """What :func:`prepare_data` would refuse in the selected numbers, told without holding them:
     the first of the inputs, and the first of the targets."""
     try:
-        parts, scale = _select_parts(splits, selection)
+        parts, scale = _select_parts(splits, selection, data_type)
     except DataError as error:
         return [error]
 
@@ -208,8 +214,12 @@ def find_unfit_numbers(
     return found
 
 
-def _select_parts(splits: Mapping[str, Split], selection: Selection) -> tuple[list[_Part], Scale]:
+def _select_parts(
+    splits: Mapping[str, Split], selection: Selection, data_type: str
+) -> tuple[list[_Part], Scale]:
     """What is trained on and then what is validated on, if anything, and how it is scaled."""
+    if data_type not in ("float32", "float64"):
+        raise DataError("data_type", f"expected 'float32' or 'float64', got {show(data_type)}")
     for name, split in splits.items():
         _check_split(name, split)
     chosen = select_rows(selection, {name: len(split.inputs) for name, split in splits.items()})
