@@ -75,6 +75,18 @@ def test_json_and_the_standard_input_are_read_too(
         ("s.yaml", "epochs: yes", "epochs: expected a whole number, not 'yes'"),
         ("s.yaml", "epoch: 1", "did you mean epochs?"),
         ("s.yaml", "\0", "expected YAML"),
+        ("s.yaml", "epochs: ' 7'", "epochs: expected a whole number, not ' 7'"),
+        ("s.yaml", "epochs: '1_0'", "epochs: expected a whole number, not '1_0'"),
+        (
+            "s.yaml",
+            "search: {parameters: [{choice: {values: [1, !!binary aGk=]}}]}",
+            r"search.parameters\[0\].choice.values\[1\]: expected a number, a text, .* not b'hi'",
+        ),
+        (
+            "s.yaml",
+            "search: {parameters: [{choice: {values: [{adam: {beta1: [.nan]}}]}}]}",
+            r"choice.values\[0\].adam.beta1\[0\]: expected a finite number, not nan",
+        ),
     ],
 )
 def test_what_is_no_specification_is_told(tmp_path: Path, name: str, text: str, told: str) -> None:

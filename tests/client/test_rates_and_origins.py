@@ -18,6 +18,7 @@ from packtrain.client import (
     JobHandle,
     JobSpec,
     LearningRateFinding,
+    LearningRateOutcome,
     LearningRateRange,
     ScaledGaussian,
     SpecError,
@@ -31,7 +32,17 @@ from packtrain.client.spec_files import read_spec
 from packtrain.v1 import job_pb2, training_service_pb2
 
 RATE = "optimizer.sgd.learning_rate"
-FOUND = job_pb2.LearningRateFinding(threshold=4, best=3, suggestion=2)
+FOUND = job_pb2.LearningRateFinding(
+    threshold=4,
+    best=3,
+    suggestion=2,
+    initial_cost=0.7,
+    outcome="LEARNING_RATE_OUTCOME_FOUND",
+    explanation="Start from 2: it falls.",
+)
+NONE = job_pb2.LearningRateFinding(
+    outcome="LEARNING_RATE_OUTCOME_TOO_HIGH", explanation="No advice: try lower rates."
+)
 
 
 @pytest.fixture
@@ -118,13 +129,31 @@ def test_a_range_beside_a_domain_is_refused() -> None:
 def test_a_finding_is_read() -> None:
     assert read_job(job()).learning_rate_finding is None
     found = read_job(job(learning_rate_finding=FOUND)).learning_rate_finding
-    assert found == LearningRateFinding(threshold=4, best=3, suggestion=2)
-    assert str(found).startswith("Start from 2: the training cost falls up to a rate of 4,")
-    none = read_job(job(learning_rate_finding=job_pb2.LearningRateFinding(best=3)))
-    assert none.learning_rate_finding == LearningRateFinding(
-        threshold=None, best=3, suggestion=None
+    assert found == LearningRateFinding(
+        threshold=4,
+        best=3,
+        suggestion=2,
+        initial_cost=0.7,
+        outcome=LearningRateOutcome.FOUND,
+        explanation="Start from 2: it falls.",
     )
-    assert "look at smaller ones" in str(none.learning_rate_finding)
+    assert str(found) == "Start from 2: it falls."
+    none = read_job(job(learning_rate_finding=NONE)).learning_rate_finding
+    assert none == LearningRateFinding(
+        threshold=None,
+        best=None,
+        suggestion=None,
+        outcome=LearningRateOutcome.TOO_HIGH,
+        explanation="No advice: try lower rates.",
+    )
+
+
+def test_every_outcome_is_known() -> None:
+    for number in job_pb2.LearningRateOutcome.values():
+        found = job_pb2.LearningRateFinding(outcome=number)
+        finding = read_job(job(learning_rate_finding=found)).learning_rate_finding
+        assert finding is not None
+        assert (finding.outcome is None) == (number == 0)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +250,7 @@ def test_find_rate_tells_where_to_start(
     script_range(fake)
     plot = tmp_path / "rates.png"
     told = packtrain("find-rate", spec, "--low", "0.01", "--plot", str(plot)).stdout.splitlines()
-    assert told[0].startswith("Start from 2: the training cost falls up to a rate of 4,")
+    assert told[0] == "Start from 2: it falls."
     assert told[2].split() == ["learning", "rate", "training", "cost", "state"]
     rows = told[3:15]
     assert rows[0].split() == ["1", "0.5", "succeeded"]
@@ -237,7 +266,14 @@ def test_find_rate_is_for_programs_too(packtrain: Packtrain, fake: FakeServer, s
     script_range(fake)
     (told,) = packtrain.lines("find-rate", spec, "--json", "--epochs", "5")
     assert told["job"] == "jobs/j"
-    assert told["learning_rate_finding"] == {"threshold": 4, "best": 3, "suggestion": 2}
+    assert told["learning_rate_finding"] == {
+        "threshold": 4,
+        "best": 3,
+        "suggestion": 2,
+        "initial_cost": 0.7,
+        "outcome": "found",
+        "explanation": "Start from 2: it falls.",
+    }
     assert len(told["rates"]) == 30
     assert told["rates"][1] == {"learning_rate": 2, "training_cost": 0.5, "state": "succeeded"}
     assert told["rates"][-1]["training_cost"] is None
@@ -247,8 +283,12 @@ def test_find_rate_is_for_programs_too(packtrain: Packtrain, fake: FakeServer, s
 def test_find_rate_says_when_there_is_none(
     packtrain: Packtrain, fake: FakeServer, spec: str
 ) -> None:
-    script_range(fake, job_pb2.LearningRateFinding(best=3))
-    assert "look at smaller ones" in packtrain("find-rate", spec).stdout
+    script_range(fake, NONE)
+    assert packtrain("find-rate", spec).stdout.startswith("No advice: try lower rates.\n")
+    (told,) = packtrain.lines("find-rate", spec, "--json")
+    found = told["learning_rate_finding"]
+    assert (found["suggestion"], found["outcome"]) == (None, "too_high")
+    assert found["explanation"] == "No advice: try lower rates."
 
 
 def test_find_rate_ends_as_its_job_does(packtrain: Packtrain, fake: FakeServer, spec: str) -> None:
@@ -271,7 +311,7 @@ def test_find_rate_refuses_what_it_can_not_do(
 
 def test_show_tells_the_finding(packtrain: Packtrain, fake: FakeServer) -> None:
     script_range(fake)
-    assert "finding       Start from 2: the training cost" in packtrain("show", "j").stdout
+    assert "finding       Start from 2: it falls." in packtrain("show", "j").stdout
 
 
 @pytest.mark.parametrize(

@@ -263,3 +263,21 @@ def test_the_number_of_a_class_is_a_number(plan: Callable[..., NewJob]) -> None:
     with pytest.raises(InvalidSpecError) as error:
         plan(read(digits | measurement))
     assert "spec.measurement.metrics[0]" in [v.field for v in error.value.violations]
+
+
+@pytest.mark.parametrize(
+    ("document", "meant"),
+    [
+        ({"dataset": {"name": "digits"}}, "'datasets/digits'"),
+        (PLAIN | {"initialization": {"model": {"job": "first"}}}, "'jobs/first'"),
+        ({"dataset": {"name": "data/digits"}}, None),
+    ],
+)
+def test_a_name_without_its_collection_gets_a_hint(
+    plan: Callable[..., NewJob], document: dict[str, object], meant: str | None
+) -> None:
+    with pytest.raises(InvalidSpecError) as caught:
+        plan(read(document))
+    (violation,) = caught.value.violations
+    assert ("did you mean" in violation.description) == (meant is not None)
+    assert meant is None or violation.description.endswith(f": did you mean {meant}?")

@@ -10,6 +10,8 @@ from tests.service.specifications import PLAIN, RATE, choice, read, require_refu
 from packtrain.service.errors import InvalidSpecError
 from packtrain.service.records import NewJob
 
+VALUES = "search.parameters[0].choice.values"
+
 WRONG: list[tuple[str, dict[str, object], list[str]]] = [
     ("nothing searched", {"search": {"grid": {}}}, ["search.parameters"]),
     (
@@ -50,7 +52,7 @@ WRONG: list[tuple[str, dict[str, object], list[str]]] = [
     (
         "a truth that is none",
         search(choice("optimizer.sgd.nesterov", True, "perhaps")),
-        ["optimizer.sgd.nesterov"],
+        [f"{VALUES}[1]"],
     ),
     (
         "paths that overlap",
@@ -112,10 +114,10 @@ WRONG: list[tuple[str, dict[str, object], list[str]]] = [
     ),
     ("no trials", search(choice(RATE, 1), trials=0), ["search.random.trials"]),
     ("values out of range", search(choice(RATE, 1, -1)), [RATE]),
-    ("values of another type", search(choice(RATE, 1, "fast")), [RATE]),
-    ("values that are no numbers", search(choice(RATE, 1, True)), [RATE]),
-    ("no widths", search(choice("network.hidden", [3], 4)), ["network.hidden"]),
-    ("an unknown cost", search(choice("cost", {"regret": {}})), ["cost"]),
+    ("values of another type", search(choice(RATE, 1, "fast")), [f"{VALUES}[1]"]),
+    ("values that are no numbers", search(choice(RATE, 1, True)), [f"{VALUES}[1]"]),
+    ("no widths", search(choice("network.hidden", [3], 4)), [f"{VALUES}[1]"]),
+    ("an unknown cost", search(choice("cost", {"regret": {}})), [f"{VALUES}[0].regret"]),
     (
         "seeds that are none",
         search(choice("seed", 1, "x", None, -1, 1.5, True)),
@@ -164,3 +166,84 @@ def test_a_wrong_parameter_hides_no_other(plan: Callable[..., NewJob]) -> None:
         "spec.batch_size",
         "spec.epochs",
     }
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "place", "said"),
+    [
+        (RATE, "a", "", "must be a number for learning_rate, not 'a'"),
+        (RATE, None, "", "must be a number for learning_rate, not null"),
+        (RATE, [1], "", "must be a number for learning_rate, not [1.0]"),
+        ("batch_size", "a", "", "must be a whole number for batch_size, not 'a'"),
+        ("batch_size", 2.5, "", "must be a whole number for batch_size, not 2.5"),
+        (
+            "batch_size",
+            3e9,
+            "",
+            "must be -2147483648 to 2147483647 for batch_size, not 3000000000",
+        ),
+        ("network.hidden", 30, "", "must be a list for hidden, not 30"),
+        ("network.hidden", [30, "x"], "[1]", "must be a whole number for hidden, not 'x'"),
+        (
+            "optimizer.sgd.nesterov",
+            "perhaps",
+            "",
+            "must be true or false for nesterov, not 'perhaps'",
+        ),
+        (
+            "network.hidden_activation",
+            "tanh",
+            "",
+            "must be one of ACTIVATION_SIGMOID, ACTIVATION_TANH, ",
+        ),
+        ("initialization.model.job", 3, "", "must be a text for job, not 3"),
+        ("cost", "quadratic", "", "must be a mapping with fields of Cost (quadratic, "),
+        ("cost", {"regret": {}}, ".regret", "is no field of Cost: expected one of quadratic, "),
+        (
+            "cost",
+            {"quadratic": {}, "hinge": {}},
+            ".quadratic",
+            "can't stand beside hinge: give one of the two",
+        ),
+        (
+            "optimizer",
+            {"adam": {"learningRate": "fast"}},
+            ".adam.learningRate",
+            "must be a number for learning_rate, not 'fast'",
+        ),
+    ],
+)
+def test_a_value_of_another_type_is_told_in_our_words(
+    plan: Callable[..., NewJob], path: str, value: object, place: str, said: str
+) -> None:
+    with pytest.raises(InvalidSpecError) as caught:
+        plan(read(PLAIN | search(choice(path, value))))
+    (violation,) = caught.value.violations
+    assert violation.field == f"spec.{VALUES}[0]{place}"
+    assert violation.description.startswith(said)
+    if not said.endswith(" "):
+        assert violation.description == said
+
+
+def test_every_wrong_value_of_a_choice_is_named(plan: Callable[..., NewJob]) -> None:
+    two = choice("optimizer", {"sgd": {"learningRate": "a", "momentum": []}}, {"newton": {}}, 3)
+    places = ["[0].sgd.learningRate", "[0].sgd.momentum", "[1].newton", "[2]"]
+    require_refusal(plan, PLAIN | search(two), [f"{VALUES}{place}" for place in places])
+
+
+def test_numbers_beyond_a_field_are_told_of_other_domains_too(plan: Callable[..., NewJob]) -> None:
+    domain = {"integer": {"low": 3_000_000_000, "high": 3_000_000_001}}
+    with pytest.raises(InvalidSpecError) as caught:
+        plan(read(PLAIN | search(("epochs", domain))))
+    said = {v.description for v in caught.value.violations if v.field == "spec.epochs"}
+    assert "must be -2147483648 to 2147483647 for epochs, not 3000000000" in said
+
+
+def test_what_json_takes_is_taken(plan: Callable[..., NewJob]) -> None:
+    for path, value in (
+        ("network.hidden_activation", 2),
+        ("batch_size", "8"),
+        ("optimizer", {"adam": {"beta1": None}}),
+        ("seed", "12"),
+    ):
+        assert plan(read(PLAIN | search(choice(path, value)))).trials == 1

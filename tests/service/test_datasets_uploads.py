@@ -208,6 +208,7 @@ def test_number_that_is_not_finite_names_array_and_row(
     ) as caught:
         upload(catalog, {"train": (x, y)}, chunk=chunk)
     assert caught.value.reason == "NOT_FINITE"
+    assert caught.value.field == f"header.splits[0].{part}"
     assert tree(tmp_path) == before
 
 

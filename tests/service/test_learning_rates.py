@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from tests.service.test_server import fields_of, refused
 
+from packtrain.service.contract.messages import to_finding
 from packtrain.service.learning_rates import CostCourses, RateFinding, find_rates
 from packtrain.v1 import job_pb2, spec_pb2, training_service_pb2
+from packtrain.workers import Segment, SegmentFailedError
 
 pb = training_service_pb2
 MakeSpec = Callable[..., spec_pb2.JobSpec]
@@ -21,37 +23,108 @@ RATES = [0.001, 0.01, 0.1, 1.0, 10.0]
 FALLS, FAST, RISES = [1.0, 0.9, 0.8], [1.0, 0.5, 0.1], [1.0, 1.5, 2.0]
 
 
+STILL, HARDLY = [1.0] * 3, [0.9999, 0.9995, 0.999]
+
+
 @pytest.mark.parametrize(
-    ("costs", "threshold", "best", "suggestion"),
+    ("costs", "threshold", "best", "suggestion", "outcome"),
     [
-        ([FALLS, FALLS, FAST, RISES, RISES], 0.1, 0.1, 0.05),
+        ([FALLS, FALLS, FAST, RISES, RISES], 0.1, 0.1, 0.05, "found"),
         # The best lies below half the threshold.
-        ([FALLS, FAST, FALLS, FALLS, RISES], 1.0, 0.01, 0.01),
+        ([FALLS, FAST, FALLS, FALLS, RISES], 1.0, 0.01, 0.01, "found"),
         # The best lies beyond the threshold.
-        ([FALLS, FALLS, RISES, FAST, RISES], 0.01, 1.0, 0.005),
-        ([FALLS, FALLS, FALLS, FALLS, FAST], 10.0, 10.0, 5.0),
-        ([RISES, FALLS, FALLS, FAST, RISES], None, 1.0, None),
+        ([FALLS, FALLS, RISES, FAST, RISES], 0.01, 1.0, 0.005, "found"),
+        ([FALLS, FALLS, FALLS, FALLS, FAST], 10.0, 10.0, 5.0, "all_lowered"),
+        ([RISES, FALLS, FALLS, FAST, RISES], None, 1.0, None, "unclear"),
         # Neither one that diverged nor one that exceeds its start on the way falls.
-        ([FALLS, FALLS, [1.0, NAN, NAN], FAST, FAST], 0.01, 1.0, 0.005),
-        ([FALLS, FALLS, [1.0, INF, 0.1], FAST, FAST], 0.01, 1.0, 0.005),
-        ([FALLS, FALLS, [1.0, 1.1, 0.1], FALLS, RISES], 0.01, 0.1, 0.005),
-        ([[NAN] * 3] * 5, None, None, None),
+        ([FALLS, FALLS, [1.0, NAN, NAN], FAST, FAST], 0.01, 1.0, 0.005, "found"),
+        ([FALLS, FALLS, [1.0, INF, 0.1], FAST, FAST], 0.01, 1.0, 0.005, "found"),
+        ([FALLS, FALLS, [1.0, 1.1, 0.1], FALLS, RISES], 0.01, 0.1, 0.005, "found"),
+        ([[NAN] * 3] * 5, None, None, None, "too_high"),
+        ([RISES] * 5, None, None, None, "too_high"),
+        # It fell from its first measured epoch on, but not below the cost before training.
+        ([[50.0, 40.0, 30.0], [60.0, 50.0, 5.0], RISES, RISES, RISES], *[None] * 3, "too_high"),
         # No change that float32 shows: too small a rate, or, after one that fell, too large.
-        ([[1.0] * 3, FALLS, FAST, RISES, RISES], 0.1, 0.1, 0.05),
-        ([FALLS, FAST, [1.0] * 3, RISES, RISES], 0.01, 0.01, 0.005),
-        ([[1.0] * 3] * 5, None, 0.001, None),
+        ([STILL, FALLS, FAST, RISES, RISES], 0.1, 0.1, 0.05, "found"),
+        ([FALLS, FAST, STILL, RISES, RISES], 0.01, 0.01, 0.005, "found"),
+        ([STILL] * 5, None, None, None, "too_low"),
+        ([STILL, STILL, RISES, RISES, [NAN] * 3], None, None, None, "unclear"),
+        # A fall of less than a hundredth is none to go by, if no rate does more.
+        ([STILL, HARDLY, HARDLY, HARDLY, HARDLY], None, 0.01, None, "too_low"),
+        ([STILL, HARDLY, HARDLY, FAST, RISES], 1.0, 1.0, 0.5, "found"),
     ],
 )
 def test_what_costs_tell(
-    costs: list[list[float]], threshold: float | None, best: float | None, suggestion: float | None
+    costs: list[list[float]],
+    threshold: float | None,
+    best: float | None,
+    suggestion: float | None,
+    outcome: str,
 ) -> None:
-    found = find_rates(np.array(RATES), np.array(costs, np.float32))
-    assert found == RateFinding(threshold, best, suggestion)
+    found = find_rates(np.array(RATES), np.array(costs, np.float32), 1.0)
+    assert (found.threshold, found.best, found.suggestion) == (threshold, best, suggestion)
+    assert (found.initial_cost, found.outcome) == (1.0, outcome)
+    assert found.explanation.startswith("No advice: " if suggestion is None else "Start from ")
+    assert found.explanation.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("costs", "said"),
+    [
+        (
+            [FALLS, FALLS, FAST, RISES, RISES],
+            "Start from 0.05: the training cost falls up to a rate of 0.1, and ended least at 0.1.",
+        ),
+        (
+            [FALLS] * 4 + [FAST],
+            "Start from 5, or try rates above 10: the training cost falls at every rate of the "
+            "range, and ended least at 10.",
+        ),
+        (
+            [RISES] * 5,
+            "No advice: no rate from 0.001 to 10 lowered the initial training cost of 1: try lower "
+            "rates.",
+        ),
+        (
+            [STILL] * 5,
+            "No advice: no rate from 0.001 to 10 changed the initial training cost of 1 by as much "
+            "as 1%: try higher rates.",
+        ),
+        (
+            [RISES] + [FALLS] * 4,
+            "No advice: of the rates from 0.001 to 10 the smallest did not lower the initial "
+            "training cost of 1, although larger ones did: try lower rates, or more epochs.",
+        ),
+        (
+            [STILL] * 2 + [RISES] * 3,
+            "No advice: no rate from 0.001 to 10 lowered the initial training cost of 1: the "
+            "smallest left it as it was, and all larger ones raised it: try more points, or rates "
+            "in between.",
+        ),
+    ],
+)
+def test_the_advice_is_a_sentence(costs: list[list[float]], said: str) -> None:
+    assert find_rates(np.array(RATES), np.array(costs, np.float32), 1.0).explanation == said
+
+
+def test_without_an_initial_cost_each_trial_is_held_to_its_first() -> None:
+    costs = np.array([[2.0, 1.9, 1.8], [2.0, 1.0, 0.1], [9.0, 5.0, 4.0], RISES, RISES], np.float32)
+    found = find_rates(np.array(RATES), costs, None)
+    assert (found.threshold, found.initial_cost) == (0.1, None)
+    none = find_rates(np.array(RATES), np.array([RISES] * 5, np.float32), None)
+    assert "lowered the initial training cost: try lower rates." in none.explanation
+
+
+def test_a_finding_of_an_older_server_is_told_as_it_is() -> None:
+    message = to_finding(RateFinding(threshold=1.0, best=0.4, suggestion=0.4))
+    assert message is not None
+    assert message.outcome == job_pb2.LEARNING_RATE_OUTCOME_UNSPECIFIED
+    assert not message.HasField("initial_cost")
 
 
 def test_costs_without_a_row_for_each_rate_are_refused() -> None:
     with pytest.raises(ValueError, match=r"shape \(5, epochs\), got \(4, 3\)"):
-        find_rates(np.array(RATES), np.zeros((4, 3), np.float32))
+        find_rates(np.array(RATES), np.zeros((4, 3), np.float32), 1.0)
 
 
 def test_the_course_of_a_cost_is_told_from_blocks() -> None:
@@ -87,13 +160,11 @@ async def test_a_range_tells_a_rate_to_start_from(
     blocks = await api.metrics(job.name, metrics=["training_cost"])
     values = by_trial_and_epoch(blocks)
     costs = np.array([[values[t, e][0] for e in (1, 2, 3)] for t in range(13)])
-    expected = find_rates(rates, costs)
     found = job.learning_rate_finding
-    assert (found.threshold, found.best, found.suggestion) == (
-        expected.threshold,
-        expected.best,
-        expected.suggestion,
-    )
+    assert found == to_finding(find_rates(rates, costs, found.initial_cost))
+    assert found.outcome == job_pb2.LEARNING_RATE_OUTCOME_FOUND
+    # The smallest rate hardly moves the cost from where all begin.
+    assert costs[0, 0] < found.initial_cost < costs[0, 0] * 1.01
     assert 1e-2 < found.suggestion <= found.threshold / 2 < 1e3 / 2
     listed = (await api.training.ListJobs(pb.ListJobsRequest())).jobs
     assert listed[0].learning_rate_finding == found
@@ -103,6 +174,52 @@ async def test_a_range_tells_a_rate_to_start_from(
         await api.metrics((await api.train(alone)).name, metrics=["training_cost"])
     )
     np.testing.assert_array_equal([other[0, e][0] for e in (1, 2, 3)], costs[4])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "outcome", "words"),
+    [
+        (1e3, 1e6, job_pb2.LEARNING_RATE_OUTCOME_TOO_HIGH, "from 1e+03 to 1e+06 lowered"),
+        (1e-12, 1e-10, job_pb2.LEARNING_RATE_OUTCOME_TOO_LOW, "from 1e-12 to 1e-10 changed"),
+        (1e-7, 1e-5, job_pb2.LEARNING_RATE_OUTCOME_TOO_LOW, "try higher rates"),
+    ],
+)
+async def test_an_absurd_range_gives_no_advice(
+    api: Any, moons: MakeSpec, low: float, high: float, outcome: int, words: str
+) -> None:
+    job = await api.train(ranged(moons, low=low, high=high, points=9))
+    found = job.learning_rate_finding
+    assert found.outcome == outcome
+    assert not found.HasField("suggestion")
+    assert not found.HasField("threshold")
+    assert found.explanation.startswith("No advice: ")
+    assert words in found.explanation
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adam", "lion", "adagrad", "nadam"])
+@pytest.mark.parametrize("data_type", [spec_pb2.DATA_TYPE_FLOAT32, spec_pb2.DATA_TYPE_FLOAT64])
+async def test_the_initial_cost_is_that_before_any_step(
+    api: Any, moons: MakeSpec, kind: str, data_type: int, by_trial_and_epoch: Any
+) -> None:
+    spec = ranged(moons, low=1e-14, high=1e-12, points=3)
+    spec.data_type = data_type
+    getattr(spec.optimizer, kind).SetInParent()
+    spec.regularization.l2 = 0.3
+    job = await api.train(spec)
+    values = by_trial_and_epoch(await api.metrics(job.name, metrics=["training_cost"]))
+    assert job.learning_rate_finding.initial_cost == pytest.approx(values[0, 1][0], rel=1e-6)
+
+
+async def test_a_range_ends_without_the_initial_cost(start_api: Any, moons: MakeSpec) -> None:
+    async def fail(segment: Segment) -> None:
+        if segment.pack_key.endswith("/initial"):
+            raise SegmentFailedError("TRAINING_ERROR", "the cost can't be had")
+
+    async with start_api(before_segment=fail) as api:
+        job = await api.train(ranged(moons, low=1e-3, high=1e3, points=13))
+    assert job.state == job_pb2.JOB_STATE_SUCCEEDED
+    assert not job.learning_rate_finding.HasField("initial_cost")
+    assert job.learning_rate_finding.HasField("suggestion")
 
 
 async def test_a_range_without_values_takes_its_defaults(api: Any, moons: MakeSpec) -> None:

@@ -34,6 +34,7 @@ from packtrain.training import (
     check_pack,
     initial_state,
     make_trials,
+    train,
     train_segment,
 )
 
@@ -203,7 +204,7 @@ def test_warmup_is_in_range():
         ({"target": Target("output", 1)}, "signature.target.metric"),
         ({"target": Target("training_cost", np.nan)}, "signature.target.value"),
         ({"augmentation": Augmentation(2, 2)}, "signature.augmentation"),
-        ({"augmentation": Augmentation(-1, -2)}, "signature.augmentation"),
+        ({"augmentation": Augmentation(-1, -2)}, "signature.augmentation.height"),
         ({"augmentation": Augmentation(1, 2, shift=-1)}, "signature.augmentation.shift"),
         ({"augmentation": Augmentation(1, 2, rotation=181)}, "signature.augmentation.rotation"),
         ({"hidden_activation": Activation.EXPONENTIAL}, "signature.hidden_activation"),
@@ -283,3 +284,166 @@ def test_a_refusal_comes_whole_from_another_process():
     error = PackError("trials.cost", "is wrong.")
     again = pickle.loads(pickle.dumps(error))
     assert (again.field, str(again)) == ("trials.cost", "trials.cost: is wrong.")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"batch_size": 5},
+            "signature.batch_size: expected at most the 4 rows to train on, got 5.",
+        ),
+        ({"batch_size": 4.0}, "signature.batch_size: expected a whole number, got 4.0."),
+        ({"batch_size": True}, "signature.batch_size: expected a whole number, got True."),
+        ({"batch_size": "4"}, "signature.batch_size: expected a whole number, got '4'."),
+        ({"epochs": 2.5}, "signature.epochs: expected a whole number, got 2.5."),
+        ({"epochs": np.float64(3)}, "signature.epochs: expected a whole number, got 3.0."),
+        ({"epochs": 0}, "signature.epochs: expected at least 1, got 0."),
+        ({"measure_every": None}, "signature.measure_every: expected a whole number, got None."),
+        (
+            {"sizes": (2, 3.0, 1)},
+            "signature.sizes: expected two or more whole numbers from 1, got (2, 3.0, 1).",
+        ),
+        (
+            {"sizes": [2, 3, 1]},
+            "signature.sizes: expected a tuple of the layers' widths, got [2, 3, 1].",
+        ),
+        ({"sizes": 3}, "signature.sizes: expected a tuple of the layers' widths, got 3."),
+        (
+            {"data_type": "float16"},
+            "signature.data_type: expected 'float32' or 'float64', got 'float16'.",
+        ),
+        (
+            {"data_type": np.float32},
+            "signature.data_type: expected 'float32' or 'float64', got <class 'numpy.float32'>.",
+        ),
+        (
+            {"data_type": ["float32"]},
+            "signature.data_type: expected 'float32' or 'float64', got ['float32'].",
+        ),
+        (
+            {"output_activation": "softmax"},
+            "signature.output_activation: expected an Activation, such as Activation.SIGMOID, got "
+            "'softmax'.",
+        ),
+        (
+            {"metrics": "training_cost"},
+            "signature.metrics: expected a tuple of names, got 'training_cost'.",
+        ),
+        (
+            {"patience": Patience("training_cost", 2.5)},
+            "signature.patience.epochs: expected a whole number, got 2.5.",
+        ),
+        (
+            {"patience": Patience(["training_cost"], 2)},
+            "signature.patience.metric: expected one of ",
+        ),
+        (
+            {"target": Target("training_cost", "low")},
+            "signature.target.value: expected a number, got 'low'.",
+        ),
+        (
+            {"augmentation": Augmentation(1.0, 2)},
+            "signature.augmentation.height: expected a whole number, got 1.0.",
+        ),
+    ],
+)
+def test_what_is_no_such_number_is_refused_in_one_sentence(changes, said):
+    with pytest.raises(PackError) as caught:
+        train(Pack(replace(SIGNATURE, **changes), TRIALS), DATA)
+    assert str(caught.value).startswith(said)
+
+
+def test_whole_numbers_of_numpy_are_whole_numbers():
+    changes = {"batch_size": np.int64(2), "epochs": np.int32(1), "sizes": (2, np.int64(3), 1)}
+    train(Pack(replace(SIGNATURE, **changes), TRIALS), DATA)
+
+
+@pytest.mark.parametrize("name", ["seeds", "order_seeds"])
+@pytest.mark.parametrize(
+    ("seeds", "place", "found"),
+    [
+        (-1, "", "expected 0 to 18446744073709551615, got -1."),
+        ([3, -1], "[1]", "expected 0 to 18446744073709551615, got -1."),
+        (np.array([3, -1]), "[1]", "expected 0 to 18446744073709551615, got -1."),
+        (2**64, "", "expected 0 to 18446744073709551615, got 18446744073709551616."),
+        ([2**64, 1], "[0]", "expected 0 to 18446744073709551615, got 18446744073709551616."),
+        (2.5, "", "expected a whole number, got 2.5."),
+        (np.array([1.0, 2.0]), "[0]", "expected a whole number, got 1.0."),
+        ([1, None], "[1]", "expected a whole number, got None."),
+        ("7", "", "expected a whole number, got '7'."),
+        ([True, False], "[0]", "expected a whole number, got True."),
+        ([1, 2, 3], "", "expected one value or 2, got shape (3,)."),
+    ],
+)
+def test_seeds_are_whole_numbers_of_64_bits(name, seeds, place, found):
+    with pytest.raises(PackError) as caught:
+        make_trials(2, **{name: seeds})
+    assert str(caught.value) == f"{name}{place}: {found}"
+
+
+def test_the_largest_seeds_are_kept():
+    assert make_trials(2, seeds=[2**64 - 1, 1]).seeds.tolist() == [2**64 - 1, 1]
+    assert make_trials(2, order_seeds=2**64 - 1).order_seeds.tolist() == [2**64 - 1] * 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"seeds": np.array([1, -1])}, "trials.seeds[1]: expected at least 0, got -1."),
+        (
+            {"seeds": np.array([1.0, 2.0])},
+            "trials.seeds: expected an array of whole numbers, got float64.",
+        ),
+        ({"seeds": 3}, "trials.seeds: expected an array of whole numbers, got 3."),
+        (
+            {"order_seeds": [1, 2]},
+            "trials.order_seeds: expected an array of whole numbers, got [1, 2].",
+        ),
+        (
+            {"learning_rate": np.array(["a", "b"])},
+            "trials.learning_rate: expected an array of numbers, got <U1.",
+        ),
+        ({"cost": np.zeros(2)}, "trials.cost: expected an array of whole numbers, got float64."),
+        (
+            {"costs": ("quadratic",)},
+            "trials.costs[0]: expected a cost of packtrain.training, got 'quadratic'.",
+        ),
+        ({"rules": ("sgd",)}, "trials.rules[0]: expected a rule of packtrain.training, got 'sgd'."),
+    ],
+)
+def test_columns_and_tables_are_of_their_kinds(changes, said):
+    with pytest.raises(PackError) as caught:
+        train(Pack(SIGNATURE, replace(TRIALS, **changes)), DATA)
+    assert str(caught.value) == said
+
+
+@pytest.mark.parametrize(
+    ("count", "numbers", "said"),
+    [
+        (2.0, {}, "count: expected a whole number, got 2.0."),
+        (0, {}, "count: expected at least 1, got 0."),
+        (2, {"learning_rate": "0.5"}, "learning_rate: expected numbers, got '0.5'."),
+        (2, {"l2": [0.1, None]}, "l2: expected numbers, got [0.1, None]."),
+        (2, {"l2": [[0.1], [1, 2]]}, "l2: expected numbers, got [[0.1], [1, 2]]."),
+        (2, {"l2": [0.1] * 3}, "l2: expected one value or 2, got shape (3,)."),
+        (2, {"cost": [Cost.QUADRATIC] * 3}, "cost: expected one value or 2, got 3."),
+    ],
+)
+def test_what_makes_no_columns_is_refused(count, numbers, said):
+    with pytest.raises(PackError) as caught:
+        make_trials(count, **numbers)
+    assert str(caught.value) == said
+
+
+@pytest.mark.parametrize(
+    ("shape", "name"),
+    [
+        (StepDecay(2.5), "every"),
+        (CosineDecay(period=1.5), "period"),
+        (Plateau("training_cost", patience=2.0), "patience"),
+    ],
+)
+def test_epochs_of_schedules_are_whole(shape, name):
+    pack = Pack(SIGNATURE, make_trials(1, schedule=Schedule(shape)))
+    assert refused_field(pack, DATA) == f"trials.schedules[0].shape.{name}"

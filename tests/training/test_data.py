@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from packtrain.training import (
     Selection,
     Split,
     TargetKind,
+    find_unfit_numbers,
     prepare_data,
     select_rows,
 )
@@ -101,6 +103,12 @@ def test_share_is_drawn_from_the_training_range_by_the_seed():
         (Selection(validation=1.0), "validation_share"),
         (Selection(validation=float("nan")), "validation_share"),
         (Selection(training=RowRange(count=1), validation=0.5), "validation_share"),
+        (Selection(validation="a fifth"), "validation_share"),
+        (Selection(training=RowRange(first=1.0)), "training.first"),
+        (Selection(training=RowRange(count=2.5)), "training.count"),
+        (Selection(validation=0.5, seed=-1), "seed"),
+        (Selection(validation=0.5, seed=2**64), "seed"),
+        (Selection(validation=0.5, seed=1.5), "seed"),
     ],
 )
 def test_wrong_selection_names_the_field(selection: Selection, field: str):
@@ -218,3 +226,71 @@ def test_wrong_data_names_the_field(splits: dict[str, Split], selection: Selecti
     with pytest.raises(DataError) as caught:
         prepare_data(splits, selection, "float32")
     assert caught.value.field == field
+
+
+SPREAD = np.array([[0.0, 1e200], [0.0, -1e200], [0.0, 1.0], [1e300, 2.0]])
+
+
+@pytest.mark.parametrize(
+    ("scaling", "training", "data_type", "wrong"),
+    [
+        (Scaling.NONE, RowRange(), "float64", []),
+        (Scaling.NONE, RowRange(first=2, count=1), "float32", []),
+        (Scaling.NONE, RowRange(first=2), "float32", [("inputs", 3, "1e+300 (row 3, column 0)")]),
+        (Scaling.STANDARDIZE, RowRange(first=2), "float32", [("scaling", None, "input 0 ")]),
+        (Scaling.STANDARDIZE, RowRange(count=3), "float64", [("scaling", None, "input 1 ")]),
+        (Scaling.MIN_MAX, RowRange(count=3), "float32", []),
+    ],
+)
+def test_numbers_that_do_not_fit_are_told_without_being_held(
+    scaling: Scaling,
+    training: RowRange,
+    data_type: str,
+    wrong: list[tuple[str, int | None, str]],
+):
+    splits = {"train": Split(SPREAD, LABELS)}
+    selection = Selection(training=training, scaling=scaling)
+    found = find_unfit_numbers(splits, selection, data_type)
+    assert [(error.field, error.row) for error in found] == [(w[0], w[1]) for w in wrong]
+    for error, (_, _, words) in zip(found, wrong, strict=True):
+        assert words in str(error)
+    if wrong:
+        with pytest.raises(DataError) as caught:
+            prepare_data(splits, selection, data_type)
+        assert str(caught.value) == str(found[0])
+    else:
+        assert np.isfinite(prepare_data(splits, selection, data_type).x).all()
+
+
+def test_unfit_inputs_and_targets_are_both_told():
+    splits = {"train": Split(SPREAD, SPREAD)}
+    found = find_unfit_numbers(splits, Selection(validation=RowRange(first=2)), "float32")
+    assert [(error.field, error.row) for error in found] == [("inputs", 0), ("targets", 0)]
+    assert "which is beyond the numbers of float32" in str(found[0])
+
+
+def test_a_row_that_scaling_puts_out_of_range_is_told():
+    inputs = np.array([[0.0], [1e-30], [1e20]])
+    selection = Selection(validation=RowRange(first=2), scaling=Scaling.MIN_MAX)
+    (error,) = find_unfit_numbers({"train": Split(inputs, LABELS[:3])}, selection, "float32")
+    assert str(error) == (
+        "inputs of split 'train' hold 1e+20 (row 2, column 0), which is beyond the numbers of "
+        "float32, once scaled"
+    )
+    assert pickle.loads(pickle.dumps(error)).row == 2
+
+
+def test_figures_that_overflow_are_no_zeros():
+    # 1e308 / infinity would be 0: training on nothing, without a word.
+    inputs = np.array([[1.7e308], [-1.7e308], [0.0]])
+    for scaling in (Scaling.STANDARDIZE, Scaling.MIN_MAX):
+        data = {"train": Split(inputs, LABELS[:3])}
+        with pytest.raises(DataError, match="input 0 over the training rows can't be told"):
+            prepare_data(data, Selection(scaling=scaling), "float64")
+
+
+@pytest.mark.parametrize("data_type", ["float16", "double", np.float32])
+def test_another_data_type_is_refused(data_type: object):
+    with pytest.raises(DataError, match="expected 'float32' or 'float64', got ") as caught:
+        prepare_data({"train": labelled(4)}, Selection(), data_type)
+    assert caught.value.field == "data_type"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.training.kernels import kernel_of
 
 from packtrain.training import (
     METRICS,
@@ -36,13 +37,14 @@ def measured(data: TrainingData, output: Activation, cost: Cost, lanes: bool):
         sizes=(data.x.shape[1], data.y.shape[1]),
         hidden_activation=Activation.SIGMOID,
         output_activation=output,
-        batch_size=4 if lanes else 4000,
+        batch_size=4,
         epochs=1,
         data_type="float64",
         metrics=tuple(names),
     )
     trials = make_trials(3, learning_rate=1e-300, cost=cost)
-    state, metrics = train_segment(Pack(signature, trials), data, None, 1)
+    with kernel_of(lanes=lanes):
+        state, metrics = train_segment(Pack(signature, trials), data, None, 1)
     z = [x @ state.weights[0] + state.biases[0][:, np.newaxis] for x in (data.x, data.x_validation)]
     if output is Activation.SIGMOID:
         z = [1 / (1 + np.exp(-part)) for part in z]

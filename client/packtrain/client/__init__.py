@@ -53,7 +53,11 @@ from packtrain.client.initializations import (
     UnitGaussian,
     Xavier,
 )
-from packtrain.client.learning_rates import LearningRateFinding, LearningRateRange
+from packtrain.client.learning_rates import (
+    LearningRateFinding,
+    LearningRateOutcome,
+    LearningRateRange,
+)
 from packtrain.client.models import Model
 from packtrain.client.optimizers import SGD, AdaGrad, Adam, AdamW, Lion, NAdam, RMSProp
 from packtrain.client.origins import FromModel
@@ -144,6 +148,7 @@ __all__ = [
     "JobState",
     "LeCun",
     "LearningRateFinding",
+    "LearningRateOutcome",
     "LearningRateRange",
     "Lion",
     "LogLikelihood",

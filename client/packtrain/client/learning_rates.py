@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,25 +21,33 @@ class LearningRateRange:
     points: int | None = None
 
 
+class LearningRateOutcome(StrEnum):
+    """What a learning-rate range came to; only FOUND and ALL_LOWERED give advice."""
+
+    FOUND = "found"
+    ALL_LOWERED = "all_lowered"
+    TOO_LOW = "too_low"
+    TOO_HIGH = "too_high"
+    UNCLEAR = "unclear"
+
+
 @dataclass(frozen=True, kw_only=True)
 class LearningRateFinding:
     """What a learning-rate range found; None where there is none.
 
-    ``threshold`` is the largest rate of the range below which the training cost of every trial
-    fell; ``best`` the rate whose training cost was the least at the end; ``suggestion`` half the
-    threshold, or ``best`` where that is smaller: where to start from.
+    ``threshold`` is the largest rate of the range up to which the training cost of every trial
+    fell below ``initial_cost``, that before training; ``best`` the rate whose training cost was
+    the least at the end; ``suggestion`` half the threshold, or ``best`` where that is smaller:
+    where to start from, None where the range gives no advice. ``explanation`` is the advice in a
+    sentence, or why there is none and what to try; ``outcome`` tells programs.
     """
 
     threshold: float | None
     best: float | None
     suggestion: float | None
+    initial_cost: float | None = None
+    outcome: LearningRateOutcome | None = None
+    explanation: str = ""
 
     def __str__(self) -> str:
-        if self.suggestion is None:
-            return "The training cost fell at none of the smallest rates: look at smaller ones."
-        assert self.threshold is not None
-        assert self.best is not None
-        return (
-            f"Start from {self.suggestion:.2g}: the training cost falls up to a rate of "
-            f"{self.threshold:.2g}, and ended least at {self.best:.2g}."
-        )
+        return self.explanation

@@ -12,6 +12,15 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class LearningRateOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LEARNING_RATE_OUTCOME_UNSPECIFIED: _ClassVar[LearningRateOutcome]
+    LEARNING_RATE_OUTCOME_FOUND: _ClassVar[LearningRateOutcome]
+    LEARNING_RATE_OUTCOME_ALL_LOWERED: _ClassVar[LearningRateOutcome]
+    LEARNING_RATE_OUTCOME_TOO_LOW: _ClassVar[LearningRateOutcome]
+    LEARNING_RATE_OUTCOME_TOO_HIGH: _ClassVar[LearningRateOutcome]
+    LEARNING_RATE_OUTCOME_UNCLEAR: _ClassVar[LearningRateOutcome]
+
 class JobState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     JOB_STATE_UNSPECIFIED: _ClassVar[JobState]
@@ -31,6 +40,12 @@ class TrialState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TRIAL_STATE_DIVERGED: _ClassVar[TrialState]
     TRIAL_STATE_FAILED: _ClassVar[TrialState]
     TRIAL_STATE_CANCELLED: _ClassVar[TrialState]
+LEARNING_RATE_OUTCOME_UNSPECIFIED: LearningRateOutcome
+LEARNING_RATE_OUTCOME_FOUND: LearningRateOutcome
+LEARNING_RATE_OUTCOME_ALL_LOWERED: LearningRateOutcome
+LEARNING_RATE_OUTCOME_TOO_LOW: LearningRateOutcome
+LEARNING_RATE_OUTCOME_TOO_HIGH: LearningRateOutcome
+LEARNING_RATE_OUTCOME_UNCLEAR: LearningRateOutcome
 JOB_STATE_UNSPECIFIED: JobState
 JOB_STATE_QUEUED: JobState
 JOB_STATE_RUNNING: JobState
@@ -77,14 +92,20 @@ class Job(_message.Message):
     def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., spec: _Optional[_Union[_spec_pb2.JobSpec, _Mapping]] = ..., state: _Optional[_Union[JobState, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., progress: _Optional[_Union[JobProgress, _Mapping]] = ..., metrics: _Optional[_Iterable[str]] = ..., layer_sizes: _Optional[_Iterable[int]] = ..., etag: _Optional[str] = ..., learning_rate_finding: _Optional[_Union[LearningRateFinding, _Mapping]] = ...) -> None: ...
 
 class LearningRateFinding(_message.Message):
-    __slots__ = ("threshold", "best", "suggestion")
+    __slots__ = ("threshold", "best", "suggestion", "initial_cost", "outcome", "explanation")
     THRESHOLD_FIELD_NUMBER: _ClassVar[int]
     BEST_FIELD_NUMBER: _ClassVar[int]
     SUGGESTION_FIELD_NUMBER: _ClassVar[int]
+    INITIAL_COST_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    EXPLANATION_FIELD_NUMBER: _ClassVar[int]
     threshold: float
     best: float
     suggestion: float
-    def __init__(self, threshold: _Optional[float] = ..., best: _Optional[float] = ..., suggestion: _Optional[float] = ...) -> None: ...
+    initial_cost: float
+    outcome: LearningRateOutcome
+    explanation: str
+    def __init__(self, threshold: _Optional[float] = ..., best: _Optional[float] = ..., suggestion: _Optional[float] = ..., initial_cost: _Optional[float] = ..., outcome: _Optional[_Union[LearningRateOutcome, str]] = ..., explanation: _Optional[str] = ...) -> None: ...
 
 class JobProgress(_message.Message):
     __slots__ = ("trials", "succeeded", "diverged", "failed", "cancelled", "trial_epochs", "trial_epochs_total")

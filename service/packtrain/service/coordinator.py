@@ -10,21 +10,20 @@ import asyncio
 import contextlib
 from pathlib import Path
 
-import numpy as np
 import structlog
-from numpy.typing import NDArray
 
-from packtrain.service.contract import Planner
+from packtrain.service.contract import Expansion, Planner
 from packtrain.service.errors import (
     IllegalTransitionError,
     NotFoundError,
     ServiceError,
     StoreUnavailableError,
 )
-from packtrain.service.findings import find_learning_rates
+from packtrain.service.findings import find_learning_rates, measure_initial_cost
+from packtrain.service.learning_rates import RateFinding
 from packtrain.service.pack_run import PackRun, Recording
 from packtrain.service.planner import TrialGroup
-from packtrain.service.records import ActiveJob, Failure, PackRecord
+from packtrain.service.records import ActiveJob, Failure, JobRecord, PackRecord
 from packtrain.service.slots import FairSlots
 from packtrain.service.states import JobState, TrialState
 from packtrain.service.store import Store
@@ -131,7 +130,7 @@ class Coordinator:
 
     async def _train_job(self, run: _JobRun) -> None:
         uid = run.job.uid
-        rates = None
+        expansion = None
         if not run.cancelling:
             record = await self._store.get_job(run.job.job_id)
             try:
@@ -139,7 +138,6 @@ class Coordinator:
             except ServiceError as error:
                 await self._fail_job(uid, Failure("DATA_UNREADABLE", error.message))
                 return
-            rates = expansion.range_rates
             ended = await self._store.ended_trials(uid)
             packs = await self._store.list_packs(uid)
             try:
@@ -152,21 +150,29 @@ class Coordinator:
         if run.cancelling:
             await self._store.finish_cancelling(uid)
         else:
-            await self._finish_job(run.job, rates)
+            await self._finish_job(run.job, expansion)
 
-    async def _finish_job(self, job: ActiveJob, rates: NDArray[np.float64] | None) -> None:
+    async def _finish_job(self, job: ActiveJob, expansion: Expansion | None) -> None:
         now = await self._store.get_job(job.job_id)
         state, failure = JobState.SUCCEEDED, None
         if now.counts[TrialState.FAILED] == now.trials:
             failed = await self._store.list_trials(now, 0, 1, [TrialState.FAILED])
             state, failure = JobState.FAILED, failed[0].failure
         finding = None
-        if rates is not None and failure is None:
-            finding = await find_learning_rates(self._store, now, rates)
+        if expansion is not None and failure is None:
+            finding = await self._find_rates(now, expansion)
         try:
             await self._store.finish_job(job.uid, state, failure, finding)
         except IllegalTransitionError:
             await self._store.finish_cancelling(job.uid)
+
+    async def _find_rates(self, job: JobRecord, expansion: Expansion) -> RateFinding | None:
+        rates = expansion.range_rates
+        if rates is None:
+            return None
+        async with self._slots.turn(job.uid):
+            initial = await measure_initial_cost(self._engine, job.uid, expansion.groups[0])
+        return await find_learning_rates(self._store, job, rates, initial)
 
     async def _train_pack(
         self,

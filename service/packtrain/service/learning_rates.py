@@ -3,51 +3,152 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 # Costs are recorded in float32: what differs by less than some of its steps is the same.
 _ROUNDING = 1e-6
+# A change of less, at every rate, is no ground for advice.
+_LEAST_CHANGE = 0.01
+
+
+class RateOutcome(StrEnum):
+    """What a range came to: see ``LearningRateOutcome`` of the contract."""
+
+    FOUND = "found"
+    ALL_LOWERED = "all_lowered"
+    TOO_LOW = "too_low"
+    TOO_HIGH = "too_high"
+    UNCLEAR = "unclear"
 
 
 @dataclass(frozen=True)
 class RateFinding:
     """The largest rate at which the cost still fell, the rate that ended with the least cost, and
-    one to start from; None where there is none."""
+    one to start from; None where there is none. ``explanation`` is the advice in words, or why
+    there is none; ``outcome`` "unspecified" is of findings from before there was one."""
 
     threshold: float | None
     best: float | None
     suggestion: float | None
+    initial_cost: float | None = None
+    outcome: str = "unspecified"
+    explanation: str = ""
 
 
-def find_rates(rates: NDArray[np.float64], costs: NDArray[np.float32]) -> RateFinding:
+def find_rates(
+    rates: NDArray[np.float64], costs: NDArray[np.float32], initial_cost: float | None
+) -> RateFinding:
     """What the costs tell (Nielsen, chapter 3, "How to choose a neural network's
     hyper-parameters?"; Smith, 2017).
 
     ``rates`` (points,) ascend; ``costs`` is (points, epochs), after each epoch that was measured,
-    and holds NaN or infinity where a trial diverged. The threshold ends the run of rates, from
-    the smallest, whose cost fell from the first epoch to the last and never exceeded the first;
-    rates so small that no change shows in float32 may lead that run. The suggestion is half the
-    threshold, or the best rate where that is smaller.
+    and holds NaN or infinity where a trial diverged; ``initial_cost`` is the cost before training,
+    or None: the first of each trial then stands for it. The threshold ends the run of rates, from
+    the smallest, whose cost fell: it ended below the initial and the first, and exceeded neither;
+    rates so small that no change shows in float32 may lead that run. The suggestion is half the threshold, or the
+    best rate where that is smaller; there is none where the costs give no reason for one.
     """
     if costs.shape[:1] != rates.shape or costs.ndim != 2 or costs.shape[1] < 1:
         raise ValueError(f"costs: expected shape ({len(rates)}, epochs), got {costs.shape}.")
-    costs = costs.astype(np.float64)
-    finite = np.asarray(np.isfinite(costs).all(axis=1))
-    # Compared as though it had diverged, without arithmetic on infinities.
-    costs = np.where(finite[:, None], costs, np.nan)
-    first, last = costs[:, 0], costs[:, -1]
-    step = _ROUNDING * np.abs(first)
-    fell = (last < first - step) & np.all(costs <= (first + step)[:, None], axis=1)
-    still = np.all(np.abs(costs - first[:, None]) <= step[:, None], axis=1)
-    works = fell | (still & ~np.logical_or.accumulate(fell))
+    courses = _compare(costs, initial_cost)
+    works = courses.fell | (courses.still & ~np.logical_or.accumulate(courses.fell))
     run = len(rates) if works.all() else int(np.argmin(works))
-    threshold = float(rates[run - 1]) if fell[:run].any() else None
-    best = float(rates[np.nanargmin(last)]) if finite.any() else None
-    if threshold is None or best is None:
-        return RateFinding(threshold, best, None)
-    return RateFinding(threshold, best, min(threshold / 2, best))
+    best = float(rates[np.nanargmin(courses.ends)]) if courses.ended_lower.any() else None
+    outcome = _judge(courses, run)
+    if outcome not in (RateOutcome.FOUND, RateOutcome.ALL_LOWERED):
+        said = _explain_silence(outcome, courses, rates, initial_cost)
+        return RateFinding(None, best, None, initial_cost, outcome, said)
+    assert best is not None
+    threshold = float(rates[run - 1])
+    suggestion = min(threshold / 2, best)
+    said = _explain_advice(outcome, threshold, best, suggestion)
+    return RateFinding(threshold, best, suggestion, initial_cost, outcome, said)
+
+
+@dataclass(frozen=True, eq=False)
+class _Courses:
+    """How the cost of each rate went: each (points,). ``ends`` is NaN where the trial diverged;
+    ``still``: float32 tells no change; ``hardly``: no change of a part that matters."""
+
+    ends: NDArray[np.float64]
+    ended_lower: NDArray[np.bool_]
+    fell: NDArray[np.bool_]
+    still: NDArray[np.bool_]
+    hardly: NDArray[np.bool_]
+
+
+def _compare(costs: NDArray[np.float32], initial_cost: float | None) -> _Courses:
+    wide = costs.astype(np.float64)
+    # Compared as though it had diverged, without arithmetic on infinities.
+    finite = np.asarray(np.isfinite(wide).all(axis=1))
+    wide = np.where(finite[:, None], wide, np.nan)
+    first, ends = wide[:, 0], wide[:, -1]
+    start = first if initial_cost is None else np.full(len(wide), initial_cost)
+    step, changes = _ROUNDING * np.abs(start), np.abs(wide - start[:, None])
+    greatest = wide.max(axis=1)
+    ended_lower = np.asarray(ends < start - step)
+    keeps_falling = (ends < first - step) & (greatest <= first + step)
+    return _Courses(
+        ends=ends,
+        ended_lower=ended_lower,
+        fell=ended_lower & keeps_falling & (greatest <= start + step),
+        still=np.all(changes <= step[:, None], axis=1),
+        hardly=np.all(changes <= _LEAST_CHANGE * np.abs(start)[:, None], axis=1),
+    )
+
+
+def _judge(courses: _Courses, run: int) -> RateOutcome:
+    """What it came to; the first ``run`` rates lowered the cost or left it as it was."""
+    if courses.hardly.all():
+        return RateOutcome.TOO_LOW
+    if courses.fell[:run].any():
+        return RateOutcome.ALL_LOWERED if run == len(courses.fell) else RateOutcome.FOUND
+    if run or courses.ended_lower.any():
+        return RateOutcome.UNCLEAR
+    return RateOutcome.TOO_HIGH
+
+
+def _explain_advice(outcome: RateOutcome, threshold: float, best: float, suggestion: float) -> str:
+    if outcome is RateOutcome.FOUND:
+        return (
+            f"Start from {suggestion:.2g}: the training cost falls up to a rate of "
+            f"{threshold:.2g}, and ended least at {best:.2g}."
+        )
+    return (
+        f"Start from {suggestion:.2g}, or try rates above {threshold:.2g}: the training cost falls "
+        f"at every rate of the range, and ended least at {best:.2g}."
+    )
+
+
+def _explain_silence(
+    outcome: RateOutcome,
+    courses: _Courses,
+    rates: NDArray[np.float64],
+    initial_cost: float | None,
+) -> str:
+    tried = f"from {rates[0]:.2g} to {rates[-1]:.2g}"
+    start = "" if initial_cost is None else f" of {initial_cost:.4g}"
+    if outcome is RateOutcome.TOO_LOW:
+        return (
+            f"No advice: no rate {tried} changed the initial training cost{start} by as much as "
+            f"{_LEAST_CHANGE:.0%}: try higher rates."
+        )
+    if outcome is RateOutcome.TOO_HIGH:
+        return (
+            f"No advice: no rate {tried} lowered the initial training cost{start}: try lower rates."
+        )
+    if courses.ended_lower.any():
+        return (
+            f"No advice: of the rates {tried} the smallest did not lower the initial training "
+            f"cost{start}, although larger ones did: try lower rates, or more epochs."
+        )
+    return (
+        f"No advice: no rate {tried} lowered the initial training cost{start}: the smallest left it "
+        "as it was, and all larger ones raised it: try more points, or rates in between."
+    )
 
 
 class CostCourses:

@@ -31,8 +31,17 @@ def dataset_name(dataset_id: str) -> str:
 def _parse(pattern: re.Pattern[str], name: str, field: str, form: str) -> tuple[str, ...]:
     match = pattern.fullmatch(name)
     if match is None:
-        raise InvalidSpecError.of([Violation(field, f"must have the form {form}, not {name!r}")])
+        hint = _hint(pattern, name, form)
+        raise InvalidSpecError.of(
+            [Violation(field, f"must have the form {form}, not {name!r}{hint}")]
+        )
     return match.groups()
+
+
+def _hint(pattern: re.Pattern[str], name: str, form: str) -> str:
+    """What was meant, where a name only lacks what stands before its id."""
+    meant = f"{form.partition('/')[0]}/{name}"
+    return f": did you mean {meant!r}?" if pattern.fullmatch(meant) else ""
 
 
 def parse_job_name(name: str, field: str = "name") -> str:

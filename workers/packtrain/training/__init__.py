@@ -6,18 +6,18 @@ from packtrain.training.checks import check_pack
 from packtrain.training.choice import block_trials
 from packtrain.training.costs import ALLOWED_OUTPUTS
 from packtrain.training.data import (
-    DataError,
     RowRange,
-    Scaling,
     Selection,
     Split,
     TrainingData,
+    find_unfit_numbers,
     prepare_data,
     select_rows,
 )
 from packtrain.training.footprint import epoch_operations, segment_memory_bytes
 from packtrain.training.metrics import METRICS, Metric, metric_names
-from packtrain.training.refusals import PackError
+from packtrain.training.refusals import DataError, PackError
+from packtrain.training.scaling import Scaling
 from packtrain.training.segment import initial_state, train, train_segment
 from packtrain.training.spec import (
     NUMBERS,
@@ -112,6 +112,7 @@ __all__ = [
     "epoch_operations",
     "epoch_seconds",
     "find_target_kind",
+    "find_unfit_numbers",
     "initial_seconds",
     "initial_state",
     "make_trials",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from packtrain.training.metrics import METRICS
-from packtrain.training.refusals import PackError, require_number
+from packtrain.training.refusals import PackError, require_known, require_number, require_whole
 from packtrain.training.spec import (
     Augmentation,
     CosineDecay,
@@ -22,7 +22,7 @@ def check_course(signature: Signature) -> None:
     stop and what they are shown."""
     if (patience := signature.patience) is not None:
         _check_followed("signature.patience.metric", patience.metric, signature)
-        require_number("signature.patience.epochs", patience.epochs, at_least=1)
+        require_whole("signature.patience.epochs", patience.epochs, at_least=1)
         require_number("signature.patience.min_delta", patience.min_delta, at_least=0)
     if (target := signature.target) is not None:
         _check_followed("signature.target.metric", target.metric, signature)
@@ -37,7 +37,7 @@ def check_schedule(schedule: Schedule, field: str, signature: Signature) -> None
     field = f"{field}.shape"
     match schedule.shape:
         case StepDecay(every, factor):
-            require_number(f"{field}.every", every, at_least=1)
+            require_whole(f"{field}.every", every, at_least=1)
             require_number(f"{field}.factor", factor, above=0, at_most=1)
         case ExponentialDecay(factor):
             require_number(f"{field}.factor", factor, above=0, at_most=1)
@@ -45,7 +45,7 @@ def check_schedule(schedule: Schedule, field: str, signature: Signature) -> None
             require_number(f"{field}.power", power, above=0)
             require_number(f"{field}.final", final, at_least=0, at_most=1)
         case CosineDecay(period, growth, final):
-            require_number(f"{field}.period", period, at_least=0)
+            require_whole(f"{field}.period", period, at_least=0)
             require_number(f"{field}.growth", growth, at_least=1, at_most=1000)
             require_number(f"{field}.final", final, at_least=0, at_most=1)
         case OneCycle(peak_at, start, final):
@@ -54,15 +54,14 @@ def check_schedule(schedule: Schedule, field: str, signature: Signature) -> None
             require_number(f"{field}.final", final, at_least=0, at_most=1)
         case Plateau(metric, patience, factor, least):
             _check_followed(f"{field}.metric", metric, signature)
-            require_number(f"{field}.patience", patience, at_least=1)
+            require_whole(f"{field}.patience", patience, at_least=1)
             require_number(f"{field}.factor", factor, above=0, below=1)
             require_number(f"{field}.least", least, at_least=0, below=1)
 
 
 def _check_followed(field: str, name: str, signature: Signature) -> None:
     """A rule can go by one number a trial, which is measured."""
-    if name not in METRICS:
-        raise PackError(field, f"expected one of {', '.join(METRICS)}, got {name!r}.")
+    require_known(field, name, METRICS, f"one of {', '.join(METRICS)}")
     if METRICS[name].per_layer:
         raise PackError(field, f"expected one number a trial, but {name} is one a layer.")
     if name not in signature.metrics:
@@ -72,7 +71,9 @@ def _check_followed(field: str, name: str, signature: Signature) -> None:
 def _check_augmentation(augmentation: Augmentation, inputs: int) -> None:
     field = "signature.augmentation"
     height, width = augmentation.height, augmentation.width
-    if min(height, width) < 1 or height * width != inputs:
+    require_whole(f"{field}.height", height, at_least=1)
+    require_whole(f"{field}.width", width, at_least=1)
+    if height * width != inputs:
         raise PackError(
             field, f"expected height times width to be the {inputs} inputs, got {height} x {width}."
         )

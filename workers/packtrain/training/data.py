@@ -3,44 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from packtrain.training.refusals import DataError, is_number, is_whole, show
+from packtrain.training.scaling import (
+    Rows,
+    Scale,
+    Scaling,
+    blocks_of,
+    count_rows,
+    measure_scale,
+)
 from packtrain.training.state import Array
 from packtrain.training.targets import TargetKind, are_labels, find_target_kind
 
 # Keeps this stream apart from those of initial weights, dropout and mini-batch order, which
 # may be keyed by the same seed. The number has no meaning: the ASCII bytes of "HELD OUT".
 _PURPOSE_HELD_OUT = 0x48454C44204F5554
-
-# Rows that are converted at a time: a block of 784 float64 inputs is 13 MB.
-_BLOCK_ROWS = 2048
-
-Rows = NDArray[np.int64]
-
-
-class DataError(ValueError):
-    """A selection that does not fit its data.
-
-    ``field`` is the path of what is wrong, relative to the selection ("training.first"), or
-    "inputs" or "targets" where the stored arrays are.
-    """
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
-
-
-class Scaling(StrEnum):
-    """What is done to the inputs; the figures come from the training rows alone."""
-
-    NONE = "none"
-    STANDARDIZE = "standardize"
-    MIN_MAX = "min_max"
 
 
 @dataclass(frozen=True)
@@ -138,6 +121,10 @@ def _rows_of(wanted: RowRange, field: str, rows: Mapping[str, int]) -> Rows:
         known = ", ".join(repr(name) for name in rows)
         raise DataError(f"{field}.split", f"no split {wanted.split!r}; the dataset has {known}")
     held = rows[wanted.split]
+    for name in ("first", "count"):
+        value = getattr(wanted, name)
+        if value is not None and not is_whole(value):
+            raise DataError(f"{field}.{name}", f"expected a whole number, got {show(value)}")
     if not 0 <= wanted.first < held:
         raise DataError(
             f"{field}.first",
@@ -155,16 +142,27 @@ def _rows_of(wanted: RowRange, field: str, rows: Mapping[str, int]) -> Rows:
 
 
 def _draw_share(rows: Rows, share: float, seed: int) -> tuple[Rows, Rows]:
-    if not 0 < share < 1:
-        raise DataError("validation_share", f"{share} is not above 0 and below 1")
+    if not is_number(share) or not 0 < share < 1:
+        raise DataError("validation_share", f"{show(share)} is not above 0 and below 1")
+    if not is_whole(seed) or not 0 <= seed < 2**64:
+        raise DataError("seed", f"expected a whole number of 0 to 2^64 - 1, got {show(seed)}")
     if len(rows) < 2:
         raise DataError(
             "validation_share", "1 training row can't be shared: expected at least 2 rows"
         )
     count = min(max(round(share * len(rows)), 1), len(rows) - 1)
-    key = np.array([seed & 0xFFFF_FFFF_FFFF_FFFF, _PURPOSE_HELD_OUT], dtype=np.uint64)
+    key = np.array([seed, _PURPOSE_HELD_OUT], dtype=np.uint64)
     order = np.random.Generator(np.random.Philox(key=key)).permutation(len(rows))
     return rows[np.sort(order[count:])], rows[np.sort(order[:count])]
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """The rows of one split that are selected."""
+
+    name: str
+    split: Split
+    rows: Rows | slice
 
 
 def prepare_data(splits: Mapping[str, Split], selection: Selection, data_type: str) -> TrainingData:
@@ -172,39 +170,70 @@ def prepare_data(splits: Mapping[str, Split], selection: Selection, data_type: s
 
     Reads the selected rows alone, so that a split may be a memory map. The figures of a scaling
     are computed in float64 from the training rows; a constant input becomes 0. Raises
-    :class:`DataError`.
+    :class:`DataError`, also where a number is not finite in ``data_type``.
     """
-    for name, split in splits.items():
-        _check_split(name, split)
-    training, validation = select_rows(selection, {k: len(s.inputs) for k, s in splits.items()})
-    split, rows = splits[training[0]], _as_index(training[1])
-    offset, divisor = _scaling_figures(split.inputs, rows, selection.scaling)
-
-    def prepared(name: str, rows: Rows | slice) -> tuple[Array, Array]:
-        source = splits[name]
-        if source.inputs.shape[1] != len(offset):
-            raise DataError(
-                "inputs",
-                f"split {name!r} has {source.inputs.shape[1]} inputs a row, split "
-                f"{training[0]!r} has {len(offset)}",
-            )
-        x = _scaled(source.inputs, rows, selection.scaling, offset, divisor, data_type)
-        return x, _encoded(source.targets, rows, selection.one_hot_outputs, data_type)
-
-    x, y = prepared(training[0], rows)
-    x_held_out, y_held_out = None, None
-    if validation is not None:
-        x_held_out, y_held_out = prepared(validation[0], _as_index(validation[1]))
-    stored = [splits[name].targets for name in _names(training, validation)]
+    parts, scale = _select_parts(splits, selection, data_type)
+    x = [_joined(_scaled(part, scale, data_type), part, data_type) for part in parts]
+    y = [_encoded(part, selection.one_hot_outputs, data_type) for part in parts]
+    stored = [splits[name].targets for name in dict.fromkeys(part.name for part in parts)]
     kind = find_target_kind(*stored)
     if selection.one_hot_outputs is None and any(are_labels(t) and t.max() > 1 for t in stored):
         # One output that is to be the number of a class is a number.
         kind = TargetKind.NUMBERS
-    return TrainingData(x, y, x_held_out, y_held_out, kind)
+    if len(parts) == 1:
+        return TrainingData(x[0], y[0], None, None, kind)
+    return TrainingData(x[0], y[0], x[1], y[1], kind)
 
 
-def _names(*selected: tuple[str, Rows] | None) -> list[str]:
-    return list(dict.fromkeys(part[0] for part in selected if part is not None))
+def find_unfit_numbers(
+    splits: Mapping[str, Split], selection: Selection, data_type: str
+) -> list[DataError]:
+    """What :func:`prepare_data` would refuse in the selected numbers, told without holding them:
+    the first of the inputs, and the first of the targets."""
+    try:
+        parts, scale = _select_parts(splits, selection, data_type)
+    except DataError as error:
+        return [error]
+
+    def read_inputs() -> None:
+        for part in parts:
+            for _ in _scaled(part, scale, data_type):
+                pass
+
+    def read_targets() -> None:
+        for part in parts:
+            for block in blocks_of(part.rows):
+                _encoded(replace(part, rows=block), selection.one_hot_outputs, data_type)
+
+    found = []
+    for read in (read_inputs, read_targets):
+        try:
+            read()
+        except DataError as error:
+            found.append(error)
+    return found
+
+
+def _select_parts(
+    splits: Mapping[str, Split], selection: Selection, data_type: str
+) -> tuple[list[_Part], Scale]:
+    """What is trained on and then what is validated on, if anything, and how it is scaled."""
+    if data_type not in ("float32", "float64"):
+        raise DataError("data_type", f"expected 'float32' or 'float64', got {show(data_type)}")
+    for name, split in splits.items():
+        _check_split(name, split)
+    chosen = select_rows(selection, {name: len(split.inputs) for name, split in splits.items()})
+    parts = [_Part(c[0], splits[c[0]], _as_index(c[1])) for c in chosen if c is not None]
+    first = parts[0]
+    features = first.split.inputs.shape[1]
+    for part in parts:
+        if part.split.inputs.shape[1] != features:
+            raise DataError(
+                "inputs",
+                f"split {part.name!r} has {part.split.inputs.shape[1]} inputs a row, split "
+                f"{first.name!r} has {features}",
+            )
+    return parts, measure_scale(first.split.inputs, first.rows, selection.scaling)
 
 
 def _check_split(name: str, split: Split) -> None:
@@ -227,90 +256,65 @@ def _as_index(rows: Rows) -> Rows | slice:
     return rows
 
 
-def _blocks(rows: Rows | slice) -> Iterator[Rows | slice]:
-    if isinstance(rows, slice):
-        for first in range(rows.start, rows.stop, _BLOCK_ROWS):
-            yield slice(first, min(first + _BLOCK_ROWS, rows.stop))
-    else:
-        for first in range(0, len(rows), _BLOCK_ROWS):
-            yield rows[first : first + _BLOCK_ROWS]
-
-
-def _count(rows: Rows | slice) -> int:
-    return rows.stop - rows.start if isinstance(rows, slice) else len(rows)
-
-
-def _scaling_figures(
-    inputs: NDArray[Any], rows: Rows | slice, scaling: Scaling
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """What is taken away from each input, and what the difference is then divided by."""
-    features = inputs.shape[1]
-    if scaling is Scaling.NONE:
-        return np.zeros(features), np.ones(features)
-    low, high = np.full(features, np.inf), np.full(features, -np.inf)
-    total = np.zeros(features)
-    for block in _blocks(rows):
-        part = inputs[block]
-        np.minimum(low, part.min(axis=0), out=low)
-        np.maximum(high, part.max(axis=0), out=high)
-        total += part.sum(axis=0, dtype=np.float64)
-    # By its extremes, because the rounded variance of a constant need not be 0.
-    constant = low == high
-    if scaling is Scaling.MIN_MAX:
-        with np.errstate(over="ignore"):
-            return low, np.where(constant, np.inf, high - low)
-    mean = total / _count(rows)
-    squares = np.zeros(features)
-    with np.errstate(over="ignore"):
-        for block in _blocks(rows):
-            squares += np.square(inputs[block] - mean).sum(axis=0)
-    deviation = np.sqrt(squares / _count(rows))
-    return mean, np.where(constant | (deviation == 0), np.inf, deviation)
-
-
-def _scaled(
-    inputs: NDArray[Any],
-    rows: Rows | slice,
-    scaling: Scaling,
-    offset: NDArray[np.float64],
-    divisor: NDArray[np.float64],
-    data_type: str,
-) -> Array:
-    x = np.empty((_count(rows), inputs.shape[1]), dtype=data_type)
+def _joined(blocks: Iterator[Array], part: _Part, data_type: str) -> Array:
+    shape = count_rows(part.rows), part.split.inputs.shape[1]
+    x: Array = np.empty(shape, dtype=data_type)
     first = 0
-    with np.errstate(over="ignore", invalid="ignore"):
-        for block in _blocks(rows):
-            part = inputs[block]
-            if scaling is not Scaling.NONE:
-                part = (part - offset) / divisor
-            out = x[first : first + len(part)]
-            out[...] = part
-            if not np.isfinite(out).all():
-                raise DataError("inputs", f"inputs hold numbers that are not finite in {data_type}")
-            first += len(part)
+    for block in blocks:
+        x[first : first + len(block)] = block
+        first += len(block)
     return x
 
 
-def _encoded(
-    targets: NDArray[Any], rows: Rows | slice, one_hot_outputs: int | None, data_type: str
-) -> Array:
-    part = targets[rows]
+def _scaled(part: _Part, scale: Scale, data_type: str) -> Iterator[Array]:
+    """The inputs, some rows at a time."""
+    for rows in blocks_of(part.rows):
+        with np.errstate(over="ignore", invalid="ignore"):
+            block = scale.apply(part.split.inputs[rows]).astype(data_type, copy=False)
+        kind = data_type if scale.scaling is Scaling.NONE else f"{data_type}, once scaled"
+        _check_finite(block, "inputs", replace(part, rows=rows), part.split.inputs, kind)
+        yield block
+
+
+def _encoded(part: _Part, one_hot_outputs: int | None, data_type: str) -> Array:
+    targets = part.split.targets
+    chosen = targets[part.rows]
     if one_hot_outputs is None:
         with np.errstate(over="ignore"):
-            y = np.ascontiguousarray(part.reshape(len(part), -1), dtype=data_type)
-        if not np.isfinite(y).all():
-            raise DataError("targets", f"targets hold numbers that are not finite in {data_type}")
+            y = np.ascontiguousarray(chosen.reshape(len(chosen), -1), dtype=data_type)
+        _check_finite(y, "targets", part, targets, data_type)
         return y.copy() if np.shares_memory(y, targets) else y
     if not are_labels(targets):
         raise DataError(
             "target_encoding", "real targets can't be one-hot: expected class labels or AS_IS"
         )
-    if part.min() < 0 or part.max() >= one_hot_outputs:
+    if chosen.min() < 0 or chosen.max() >= one_hot_outputs:
         raise DataError(
             "targets",
-            f"labels run from {part.min()} to {part.max()}; {one_hot_outputs} outputs hold "
+            f"labels run from {chosen.min()} to {chosen.max()}; {one_hot_outputs} outputs hold "
             f"classes 0 to {one_hot_outputs - 1}",
         )
-    one_hot = np.zeros((len(part), one_hot_outputs), dtype=data_type)
-    one_hot[np.arange(len(part)), part.astype(np.intp)] = 1
+    one_hot = np.zeros((len(chosen), one_hot_outputs), dtype=data_type)
+    one_hot[np.arange(len(chosen)), chosen.astype(np.intp)] = 1
     return one_hot
+
+
+def _check_finite(numbers: Array, field: str, part: _Part, stored: NDArray[Any], kind: str) -> None:
+    """Refuse the first of ``numbers`` that is not finite; they are ``stored`` in these rows."""
+    # A sum needs no memory of the array's size; one of finite numbers may overflow, though.
+    with np.errstate(all="ignore"):
+        if np.isfinite(np.add.reduce(numbers, axis=None)):
+            return
+    wrong = np.flatnonzero(~np.isfinite(numbers))
+    if not len(wrong):
+        return
+    at, column = divmod(int(wrong[0]), numbers.shape[1])
+    row = part.rows.start + at if isinstance(part.rows, slice) else int(part.rows[at])
+    value = stored.reshape(len(stored), -1)[row, column]
+    reason = f"beyond the numbers of {kind}" if np.isfinite(value) else "not a finite number"
+    raise DataError(
+        field,
+        f"{field} of split {part.name!r} hold {value:g} (row {row}, column {column}), which is "
+        f"{reason}",
+        row,
+    )

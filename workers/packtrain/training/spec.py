@@ -274,6 +274,7 @@ class Signature:
     """What the trials of a pack share.
 
     ``sizes`` are the widths of the layers, inputs first, outputs last (at least two).
+    ``batch_size`` is at most the training rows; the last mini-batch of an epoch may be smaller.
     ``metrics`` are names from :data:`packtrain.training.METRICS`, not yet expanded per layer;
     what ``patience``, ``target`` and a plateau go by must be among them.
     """

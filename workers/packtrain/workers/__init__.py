@@ -12,6 +12,7 @@ from packtrain.workers.engine import (
 )
 from packtrain.workers.local_engine import LocalEngine
 from packtrain.workers.model_file import read_model, write_tensors
+from packtrain.workers.segment_runner import open_splits
 from packtrain.workers.supervisor import SupervisedEngine
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "SegmentResult",
     "StateLostError",
     "SupervisedEngine",
+    "open_splits",
     "read_model",
     "write_tensors",
 ]

@@ -31,11 +31,15 @@ def load_data(source: DataSource) -> TrainingData:
     Raises :class:`OSError` where a file can't be read and :class:`ValueError` where it is no
     ``.npy`` file of numbers or the selection does not fit it.
     """
-    splits: Mapping[str, Split] = {
+    return prepare_data(open_splits(source), source.selection, source.data_type)
+
+
+def open_splits(source: DataSource) -> Mapping[str, Split]:
+    """The splits of a source as memory maps. Raises as :func:`load_data` does of files."""
+    return {
         name: Split(_open_array(inputs), _open_array(targets))
         for name, inputs, targets in source.splits
     }
-    return prepare_data(splits, source.selection, source.data_type)
 
 
 def _open_array(path: Path) -> NDArray[np.generic]:

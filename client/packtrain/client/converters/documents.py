@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, cast
 
@@ -51,7 +52,8 @@ def enum_words(enum: EnumDescriptor) -> dict[str, int]:
 def check_document(value: Any, descriptor: Descriptor, path: str) -> Iterator[Violation]:
     """What is wrong with ``value`` as the JSON form of a message."""
     if descriptor.full_name == "google.protobuf.Value":
-        return  # anything goes: the server knows what the parameter's path takes
+        yield from _check_json(value, path)  # the server knows what the parameter's path takes
+        return
     if not isinstance(value, Mapping):
         yield Violation(path or WHOLE, f"expected a mapping of fields, not {_shown(value)}")
         return
@@ -65,6 +67,21 @@ def check_document(value: Any, descriptor: Descriptor, path: str) -> Iterator[Vi
         elif part is not None:
             yield from _check_oneof(field, str(name), part_path, chosen)
             yield from _check_field(part, field, part_path)
+
+
+def _check_json(value: Any, path: str) -> Iterator[Violation]:
+    """Any value that JSON can write."""
+    if isinstance(value, Mapping):
+        for name, part in value.items():
+            yield from _check_json(part, f"{path}.{name}")
+    elif isinstance(value, list | tuple):
+        for index, part in enumerate(value):
+            yield from _check_json(part, f"{path}[{index}]")
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield Violation(path, f"expected a finite number, not {_shown(value)}")
+    elif value is not None and not isinstance(value, bool | int | float | str):
+        expected = "expected a number, a text, true, false, a list or a mapping"
+        yield Violation(path, f"{expected}, not {_shown(value)}")
 
 
 def _check_oneof(
@@ -112,6 +129,7 @@ def _check_item(value: Any, field: FieldDescriptor, path: str) -> Iterator[Viola
         yield Violation(path, f"expected {_whole(field)}, not {_shown(value)}")
 
 
+_NUMBER_CHARACTERS = re.compile(r"[^\s_]+")
 _BITS = {
     FieldDescriptor.CPPTYPE_INT32: (-(2**31), 2**31),
     FieldDescriptor.CPPTYPE_INT64: (-(2**63), 2**63),
@@ -133,6 +151,8 @@ def _is_number(value: Any, kind: type[int] | type[float]) -> bool:
     """Whether JSON's number, or the text of one, is of this kind."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return False
+    if isinstance(value, str) and not _NUMBER_CHARACTERS.fullmatch(value):
+        return False  # Python reads " 7" and "1_0" too, JSON's readers don't
     try:
         number = kind(value)
     except (ValueError, OverflowError):

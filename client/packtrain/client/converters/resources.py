@@ -16,7 +16,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from packtrain.client import events, resources
 from packtrain.client.converters.documents import enum_words
 from packtrain.client.errors import ProtocolError
-from packtrain.client.learning_rates import LearningRateFinding
+from packtrain.client.learning_rates import LearningRateFinding, LearningRateOutcome
 from packtrain.client.models import Model
 from packtrain.client.results import Block, Results
 from packtrain.v1 import dataset_service_pb2, job_pb2, server_service_pb2, training_service_pb2
@@ -220,8 +220,14 @@ def _finding(message: job_pb2.Job) -> LearningRateFinding | None:
     if not message.HasField("learning_rate_finding"):
         return None
     found = message.learning_rate_finding
-    values = {n: getattr(found, n) if found.HasField(n) else None for n in _names(found)}
-    return LearningRateFinding(**values)
+    numbers = ("threshold", "best", "suggestion", "initial_cost")
+    return LearningRateFinding(
+        **{name: getattr(found, name) if found.HasField(name) else None for name in numbers},
+        outcome=LearningRateOutcome(_word(job_pb2.LearningRateOutcome, found.outcome))
+        if found.outcome
+        else None,
+        explanation=found.explanation,
+    )
 
 
 def _plain(value: Any) -> Any:

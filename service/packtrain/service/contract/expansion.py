@@ -28,7 +28,7 @@ from packtrain.service.contract.models import (
 )
 from packtrain.service.contract.search import ParameterSpace, read_search
 from packtrain.service.contract.selections import Sources
-from packtrain.service.contract.structures import Structure, check_inline, read_structure
+from packtrain.service.contract.structures import Structure, read_structure
 from packtrain.service.datasets import Catalog
 from packtrain.service.networks import Network, Origin
 from packtrain.service.planner import TrialGroup
@@ -94,7 +94,6 @@ def expand(
     fill_range(spec)
     origins = origins or Origins()
     violations = Violations()
-    check_inline(spec, violations)
     parameters = read_search(spec, violations)
     trials = parameters.space.trials if parameters else 1
     if trials > max_trials:

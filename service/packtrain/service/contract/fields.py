@@ -11,6 +11,7 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from packtrain.service.contract.json_values import find_wrong_values, show
 from packtrain.service.errors import InvalidSpecError, Violation
 
 _FLOATS = (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT)
@@ -193,8 +194,10 @@ def set_json(message: Message, path: str, value: Any) -> str | None:
     node.ClearField(leaf)
     try:
         json_format.ParseDict({leaf: _whole(value)}, node)
-    except (json_format.ParseError, ValueError) as error:
-        return f"{value!r} is no value of {leaf}: {_first_sentence(error)}"
+    except (json_format.ParseError, ValueError):
+        field: Any = node.DESCRIPTOR.fields_by_name[leaf]
+        wrong = next(find_wrong_values(value, field, leaf), None)
+        return wrong.description if wrong else f"can't be {show(value)}"
     return None
 
 
@@ -207,7 +210,3 @@ def _whole(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _whole(v) for k, v in value.items()}
     return value
-
-
-def _first_sentence(error: Exception) -> str:
-    return str(error).splitlines()[0].rstrip(".")

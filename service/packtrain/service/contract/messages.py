@@ -119,7 +119,14 @@ def to_finding(finding: RateFinding | None) -> job_pb2.LearningRateFinding | Non
     if finding is None:
         return None
     return job_pb2.LearningRateFinding(
-        threshold=finding.threshold, best=finding.best, suggestion=finding.suggestion
+        threshold=finding.threshold,
+        best=finding.best,
+        suggestion=finding.suggestion,
+        initial_cost=finding.initial_cost,
+        outcome=enum_value(
+            job_pb2.LearningRateOutcome, f"LEARNING_RATE_OUTCOME_{finding.outcome.upper()}"
+        ),
+        explanation=finding.explanation,
     )
 
 

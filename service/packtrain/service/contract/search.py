@@ -10,6 +10,7 @@ import numpy as np
 from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Value
 
+from packtrain.service.contract.catalogue import COLUMNS
 from packtrain.service.contract.fields import (
     Violations,
     choose,
@@ -18,8 +19,8 @@ from packtrain.service.contract.fields import (
     is_given,
     is_integer,
     oneof_conflict,
-    set_json,
 )
+from packtrain.service.contract.json_values import find_wrong_values
 from packtrain.service.contract.learning_rates import is_range, read_range
 from packtrain.service.search import (
     Choice,
@@ -178,12 +179,14 @@ def _read_values(parameter: spec_pb2.Parameter, where: str, violations: Violatio
     except json_format.SerializeToJsonError:
         violations.add(f"{where}.choice.values", "must be JSON values: no NaN, no infinity")
         return []
-    for i, value in enumerate(values):
-        # Seeds become a column without ever being set in a message.
-        wrong = set_json(spec_pb2.JobSpec(), "seed", value) if parameter.path == "seed" else None
-        if wrong or (parameter.path == "seed" and value is None):
-            expected = f"must be a whole number from 0 to 2^53, not {value!r}"
-            violations.add(f"{where}.choice.values[{i}]", expected)
+    field = find_field(spec_pb2.JobSpec, parameter.path)
+    if not isinstance(field, str):
+        must_be_set = parameter.path == "seed" or parameter.path in COLUMNS
+        for i, value in enumerate(values):
+            place = f"{where}.choice.values[{i}]"
+            if value is None and must_be_set:
+                violations.add(place, f"must be a number for {field.name}, not null")
+            violations.add_all(tuple(find_wrong_values(value, field, place)))
     return list(values)
 
 

@@ -5,19 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from packtrain.service.contract.fields import Violations
 from packtrain.service.contract.numbers import NumberField, NumberFields, whole
 from packtrain.service.contract.targets import StoredTargets, measure_targets
 from packtrain.service.datasets import Catalog, DatasetError, StoredDataset, SyntheticKind
 from packtrain.service.errors import InvalidSpecError
 from packtrain.service.resources import parse_dataset_name
-from packtrain.training import DataError, DataType, RowRange, Scaling, Selection, select_rows
+from packtrain.training import (
+    DataError,
+    DataType,
+    RowRange,
+    Scaling,
+    Selection,
+    find_unfit_numbers,
+    select_rows,
+)
 from packtrain.v1 import spec_pb2
-from packtrain.workers import DataSource
+from packtrain.workers import DataSource, open_splits
 
 MAX_SYNTHETIC_ROWS = 1_000_000
 MAX_SYNTHETIC_FEATURES = 1_000
 _MAX_INLINE_BYTES = 1 << 20
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 _SYNTHETIC = "dataset.synthetic"
 NUMBERS: NumberFields = {
@@ -51,6 +62,7 @@ class Sources:
         self._stored = stored
         self._found: dict[bytes, StoredDataset | None] = {}
         self._targets: dict[tuple[str, tuple[str, ...]], StoredTargets] = {}
+        self._unfit: dict[DataSource, tuple[DataError, ...]] = {}
 
     @property
     def digests(self) -> tuple[str, ...]:
@@ -86,6 +98,28 @@ class Sources:
                 return None
         return self._targets[key]
 
+    def check_numbers(
+        self,
+        dataset: StoredDataset,
+        data: DataSource,
+        selection: spec_pb2.DatasetSelection,
+        violations: Violations,
+    ) -> None:
+        """A violation for each kind of numbers that the job's data type can't hold. The selected
+        rows are read only where the dataset's largest number leaves room for one."""
+        if dataset.largest <= _FLOAT32_MAX:
+            return
+        if data not in self._unfit:
+            try:
+                splits = open_splits(data)
+            except (OSError, ValueError) as error:
+                violations.add("dataset", f"its numbers can't be read: {error}")
+                return
+            found = find_unfit_numbers(splits, data.selection, data.data_type)
+            self._unfit[data] = tuple(found)
+        for wrong in self._unfit[data]:
+            violations.add(_field_of(wrong, selection), _advise(wrong, data))
+
     def _resolve(
         self, selection: spec_pb2.DatasetSelection, violations: Violations
     ) -> StoredDataset | None:
@@ -96,6 +130,20 @@ class Sources:
         except (DatasetError, IndexError):
             violations.add("dataset", "its content has gone from the server's data directory")
             return None
+
+
+def _field_of(wrong: DataError, selection: spec_pb2.DatasetSelection) -> str:
+    """Where a specification says what is wrong with the numbers of its data."""
+    if wrong.row is None:
+        return f"dataset.{wrong.field}"
+    source = f"dataset.{selection.WhichOneof('source')}"
+    return f"{source}.{wrong.field}[{wrong.row}]" if source.endswith("inline") else source
+
+
+def _advise(wrong: DataError, data: DataSource) -> str:
+    if wrong.row is None or data.data_type == "float64":
+        return str(wrong)
+    return f"{wrong}: ask for the data_type FLOAT64"
 
 
 def resolve_dataset(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from packtrain.service.contract import (
     costs,
     initializations,
@@ -66,6 +64,7 @@ def read_structure(
     if chosen is None:
         check_without_data(spec, epochs, violations)
         return None
+    sources.check_numbers(dataset, chosen.data, spec.dataset, violations)
     stored = sources.targets(dataset, chosen.splits, violations)
     if stored is None:
         return None
@@ -99,21 +98,6 @@ def read_structure(
         target=stopping.read_target(spec.stopping, measured, violations),
     )
     return Structure(dataset, chosen, targets, measured, plan)
-
-
-def check_inline(spec: spec_pb2.JobSpec, violations: Violations) -> None:
-    """The first inline row of each kind that the job's data type can't hold."""
-    if spec.data_type == spec_pb2.DATA_TYPE_FLOAT64:
-        return
-    most = float(np.finfo(np.float32).max)
-    for name in ("inputs", "targets"):
-        for index, row in enumerate(getattr(spec.dataset.inline, name)):
-            if any(abs(value) > most for value in row.values):
-                violations.add(
-                    f"dataset.inline.{name}[{index}]",
-                    f"holds a number beyond those of float32, {most:.1e}: ask for FLOAT64",
-                )
-                break
 
 
 def _read_batch_size(spec: spec_pb2.JobSpec, rows: int, violations: Violations) -> int:

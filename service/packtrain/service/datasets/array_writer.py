@@ -14,22 +14,25 @@ from packtrain.service.datasets.errors import InvalidDatasetError
 
 
 class ArrayWriter:
-    """An array under way. ``what`` names it in errors: "inputs of split 'train'".
+    """An array under way. ``what`` names it in errors: "inputs of split 'train'"; ``field`` is the
+    path of its header in an upload.
 
     Floats must be finite, one-dimensional integers be class labels. ``classes`` is then one
-    more than the largest label so far, and 0 for anything else.
+    more than the largest label so far, and 0 for anything else. ``largest`` is the largest
+    magnitude of a float so far.
     """
 
-    def __init__(self, path: Path, header: ArrayHeader, what: str) -> None:
+    def __init__(self, path: Path, header: ArrayHeader, what: str, field: str) -> None:
         assert header.element_type is not None
         self._dtype = header.element_type.dtype
         self._columns = math.prod(header.shape[1:])
         self._are_labels = len(header.shape) == 1
-        self._what = what
+        self._what, self._field = what, field
         self._carry = b""
         self._items = 0
         self.missing_bytes = math.prod(header.shape) * self._dtype.itemsize
         self.classes = 0
+        self.largest = 0.0
         self._file = path.open("wb")
         np.lib.format.write_array_header_1_0(
             self._file,
@@ -60,10 +63,17 @@ class ArrayWriter:
         if self._are_labels:
             self._check_labels(numbers)
         elif self._dtype.kind == "f":
-            wrong = ~np.isfinite(numbers)
-            if wrong.any():
-                self._refuse(int(wrong.argmax()), "NOT_FINITE", "a number that is not finite")
+            self._check_floats(numbers)
         self._items += len(numbers)
+
+    def _check_floats(self, numbers: NDArray[Any]) -> None:
+        if not len(numbers):
+            return
+        largest = max(float(numbers.max()), -float(numbers.min()))  # NaN goes through both
+        if not math.isfinite(largest):
+            at = int((~np.isfinite(numbers)).argmax())
+            self._refuse(at, "NOT_FINITE", "a number that is not finite")
+        self.largest = max(self.largest, largest)
 
     def _check_labels(self, labels: NDArray[Any]) -> None:
         if not len(labels):
@@ -80,4 +90,4 @@ class ArrayWriter:
 
     def _refuse(self, item: int, reason: str, found: str) -> None:
         row = (self._items + item) // self._columns
-        raise InvalidDatasetError(f"{self._what} hold {found} (row {row})", reason)
+        raise InvalidDatasetError(f"{self._what} hold {found} (row {row})", reason, self._field)

@@ -15,7 +15,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -111,13 +111,19 @@ class ContentWriter:
         self.received_bytes = 0
         self._directory = Path(mkdtemp(dir=incoming))
         self._pending = [
-            (f"{part} of split {split.name!r}", f"{split.name}.{part}.npy", header)
-            for split in self._splits
+            (
+                f"{part} of split {split.name!r}",
+                f"header.splits[{i}].{part}",
+                f"{split.name}.{part}.npy",
+                header,
+            )
+            for i, split in enumerate(self._splits)
             for part, header in (("inputs", split.inputs), ("targets", split.targets))
         ]
         self._pending.reverse()
         self._array: ArrayWriter | None = None
         self._classes = 0
+        self._largest = 0.0
 
     def write(self, chunk: bytes) -> None:
         """Take the next bytes. Raises InvalidDatasetError, DatasetTooLargeError (disk full)."""
@@ -136,13 +142,14 @@ class ContentWriter:
 
     def _open_array(self) -> ArrayWriter:
         if self._array is None:
-            what, file_name, header = self._pending.pop()
-            self._array = ArrayWriter(self._directory / file_name, header, what)
+            what, field, file_name, header = self._pending.pop()
+            self._array = ArrayWriter(self._directory / file_name, header, what, field)
         return self._array
 
     def _close_full_array(self) -> None:
         if self._array is not None and self._array.missing_bytes == 0:
             self._classes = max(self._classes, self._array.classes)
+            self._largest = max(self._largest, self._array.largest)
             self._array.close()
             self._array = None
 
@@ -158,7 +165,8 @@ class ContentWriter:
         digest = self._digest.hexdigest()
         if not self._sealed and not (self._content / digest).exists():
             with disk_errors():
-                manifest = _write_manifest(self._splits, self._classes)
+                told = {"classes": self._classes, "largest": self._largest}
+                manifest = _write_manifest(self._splits, told)
                 (self._directory / _MANIFEST).write_bytes(manifest)
                 for path in (*self._directory.iterdir(), self._directory):
                     sync_file(path)
@@ -195,18 +203,17 @@ def count_bytes(splits: Iterable[SplitHeader]) -> int:
     )
 
 
-def _write_manifest(splits: Sequence[SplitHeader], classes: int | None = None) -> bytes:
-    """Canonical JSON of a header: the digest covers it without ``classes``, which the bytes
-    tell."""
+def _write_manifest(
+    splits: Sequence[SplitHeader], told: Mapping[str, int | float] | None = None
+) -> bytes:
+    """Canonical JSON of a header: the digest covers it without what is ``told`` by the bytes."""
     document: dict[str, object] = {
         "splits": [
             {"name": s.name, "inputs": _array_json(s.inputs), "targets": _array_json(s.targets)}
             for s in splits
         ]
     }
-    if classes is not None:
-        document["classes"] = classes
-    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+    return json.dumps(document | dict(told or {}), sort_keys=True, separators=(",", ":")).encode()
 
 
 def _array_json(header: ArrayHeader) -> list[object]:
@@ -241,4 +248,5 @@ def _describe(directory: Path) -> StoredDataset:
         targets=math.prod(splits[0].targets.shape[1:]),
         digest=directory.name,
         size_bytes=count_bytes(splits),
+        largest=document.get("largest", math.inf),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -93,6 +94,7 @@ class StoredDataset:
     sets). ``classes`` is 0 for real targets; ``targets`` is the number of target columns, 1 for
     labels. ``digest`` is the SHA-256 of the content, hexadecimal; it is "" and ``splits`` empty
     for a file that :meth:`Catalog.list` has not read. ``size_bytes`` counts the arrays' bytes.
+    ``largest`` is the largest magnitude of its floats: infinity where it was not told.
     """
 
     dataset_id: str
@@ -105,6 +107,7 @@ class StoredDataset:
     size_bytes: int
     created: datetime | None = None
     description: str = ""
+    largest: float = math.inf
 
     def rows_by_split(self) -> dict[str, int]:
         """{split: rows}, as :func:`packtrain.training.select_rows` takes them."""

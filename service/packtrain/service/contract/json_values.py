@@ -1,0 +1,108 @@
+"""Values of a choice in their JSON form: whether the field that they are for takes them.
+
+protobuf's parser words what is wrong for its own developers, and stops at the first of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from google.protobuf.descriptor import FieldDescriptor
+
+from packtrain.service.errors import Violation
+
+_MOST_SHOWN = 40
+_BITS = {
+    FieldDescriptor.CPPTYPE_INT32: (-(2**31), 2**31 - 1),
+    FieldDescriptor.CPPTYPE_INT64: (-(2**63), 2**63 - 1),
+    FieldDescriptor.CPPTYPE_UINT32: (0, 2**32 - 1),
+    FieldDescriptor.CPPTYPE_UINT64: (0, 2**64 - 1),
+}
+
+
+def find_wrong_values(value: Any, field: FieldDescriptor, path: str) -> Iterator[Violation]:
+    """Everything in ``value``, which is at ``path``, that can't be the field's; None leaves a
+    field unset."""
+    if value is None:
+        return
+    if not field.is_repeated:
+        yield from _find_wrong(value, field, path)
+    elif not isinstance(value, list):
+        yield Violation(path, f"must be a list for {field.name}, not {show(value)}")
+    else:
+        for i, item in enumerate(value):
+            yield from _find_wrong(item, field, f"{path}[{i}]")
+
+
+def show(value: Any) -> str:
+    """A value as it was given, but not all of a long one."""
+    text = "null" if value is None else repr(_as_given(value))
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}..."
+
+
+def _as_given(value: Any) -> Any:
+    # A google.protobuf.Value has no integers: 30 arrives as 30.0.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _find_wrong(value: Any, field: FieldDescriptor, path: str) -> Iterator[Violation]:
+    if field.message_type is not None:
+        yield from _find_wrong_fields(value, field, path)
+        return
+    expected = _scalar(value, field)
+    if expected is not None:
+        yield Violation(path, f"must be {expected} for {field.name}, not {show(value)}")
+
+
+def _scalar(value: Any, field: FieldDescriptor) -> str | None:
+    """What was expected of a value that is no message, or None where it is that."""
+    if field.enum_type is not None:
+        names = [v.name for v in field.enum_type.values if v.number]
+        good = value in names if isinstance(value, str) else _is_number(value)
+        return None if good else f"one of {', '.join(names)}"
+    if field.cpp_type in _BITS:
+        low, high = _BITS[field.cpp_type]
+        if not _is_whole(value):
+            return "a whole number"
+        return None if low <= int(value) <= high else f"{low} to {high}"
+    if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
+        return None if isinstance(value, str) else "a text"
+    if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
+        return None if isinstance(value, bool) else "true or false"
+    return None if _is_number(value) and math.isfinite(value) else "a number"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_whole(value: Any) -> bool:
+    if isinstance(value, str):  # as JSON writes those of 64 bits
+        return value.removeprefix("-").isdecimal() and value.isascii() and len(value) <= 20
+    return _is_number(value) and math.isfinite(value) and value == int(value)
+
+
+def _find_wrong_fields(value: Any, field: FieldDescriptor, path: str) -> Iterator[Violation]:
+    assert field.message_type is not None
+    descriptor = field.message_type
+    names = ", ".join(part.name for part in descriptor.fields) or "none"
+    if not isinstance(value, Mapping):
+        expected = f"must be a mapping with fields of {descriptor.name} ({names})"
+        yield Violation(path, f"{expected} for {field.name}, not {show(value)}")
+        return
+    known = {name: part for part in descriptor.fields for name in (part.json_name, part.name)}
+    given: dict[str, str] = {}
+    for name, item in sorted(value.items()):  # a message's map has no order of its own
+        part, where = known.get(name), f"{path}.{name}"
+        if part is None:
+            yield Violation(where, f"is no field of {descriptor.name}: expected one of {names}")
+            continue
+        if item is None:
+            continue
+        # An optional number is a oneof of its own: no other member can meet it.
+        group = part.containing_oneof.name if part.containing_oneof else part.name
+        if given.setdefault(group, name) != name:
+            yield Violation(where, f"can't stand beside {given[group]}: give one of the two")
+        yield from find_wrong_values(item, part, where)
