@@ -47,13 +47,14 @@ async def find_learning_rates(
 async def measure_initial_cost(engine: Engine, uid: str, group: TrialGroup) -> float | None:
     """The training cost before training of a range's trials, which begin alike; None where it
     is not finite or can't be measured."""
+    pack = _unmoved(group.pack)
     segment = Segment(
         pack_key=f"{uid}/initial",
-        pack=_unmoved(group.pack),
+        pack=pack,
         data=group.data,
         start_epoch=0,
         epochs=1,
-        expected_seconds=group.epoch_seconds(1),
+        expected_seconds=group.seconds(engine.speed, pack),
     )
     try:
         metrics = (await engine.run_segment(segment)).metrics

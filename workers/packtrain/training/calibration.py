@@ -67,7 +67,7 @@ class ReferencePack:
 
 # In the order of the kinds of work: overhead, values, tiny products, BLAS's, passes over weights.
 REFERENCE_PACKS = (
-    ReferencePack(sizes=(2, 3, 1), batch_size=4, trials=1, rows=4, epochs=200),
+    ReferencePack(sizes=(2, 3, 1), batch_size=2, trials=1, rows=4, epochs=100),
     ReferencePack(sizes=(2, 3, 1), batch_size=4, trials=1000, rows=4, epochs=80),
     ReferencePack(sizes=(8, 12, 10), batch_size=4, trials=500, rows=40),
     ReferencePack(sizes=(64, 30, 10), batch_size=10, trials=32, rows=400),

@@ -36,11 +36,13 @@ _PASSES = {
 _DRAWING, _MASKING = 2, 1
 # What making an input anew takes, in values: noise is drawn, images are interpolated.
 _NOISE, _AUGMENTATION = 2, 3
+# What is left of a pass of tiny layers where epochs are played from a tape (training/tape.py).
+_PLAYED = 0.5
 # Blocks that are counted, where a pack has more: a million trials with rows of their own would
 # take half a minute.
 _SAMPLE = 64
-# A figure of an epoch goes to memory that is touched for the first time, by way of some arrays.
-_FIGURE = 2
+# A figure of an epoch goes to memory that is touched for the first time.
+_FIGURE = 1
 # Operations of tiny layers' products that take as long as a value.
 _LANE_OPERATIONS = 8
 
@@ -122,10 +124,16 @@ def _lane_work(signature: Signature, block: Block, epoch: _Epoch) -> Work:
     values = (epoch.rows + epoch.measured) * neurons + _FIGURE * epoch.figures
     values += epoch.steps * (sum(_weights(signature)) + neurons) * _rule_passes(block)
     values += epoch.operations / _LANE_OPERATIONS
+    passes = _layer_passes(signature, block, epoch, epoch.passes)
     return Work(
-        layer_passes=_layer_passes(signature, block, epoch, epoch.passes),
+        layer_passes=passes * (_PLAYED if _do_repeat(signature, block, epoch) else 1),
         lane_values=trials * values + _shown_values(signature, block, epoch),
     )
+
+
+def _do_repeat(signature: Signature, block: Block, epoch: _Epoch) -> bool:
+    drawn = block.has_dropout or block.input_noise > 0 or signature.augmentation is not None
+    return epoch.steps == 1 and not (drawn or block.has_clip_norm or block.has_timed_steps)
 
 
 def _stacked_work(signature: Signature, block: Block, epoch: _Epoch) -> Work:
