@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -245,6 +247,20 @@ class TestTape:
         tape = Tape()
         use(tape.watch(np.ones((2, 2))))
         assert not tape.is_whole
+
+    def test_a_tape_that_nobody_plays_any_more_is_gone_at_once(self):
+        gc.disable()
+        try:
+            tape = Tape()
+            seen = tape.watch(np.ones(3))
+            found = np.add(seen[1:], 1).copy().view(np.ndarray)
+            tape.finish()
+            last = weakref.ref(tape)
+            del tape, seen
+            assert last() is None
+        finally:
+            gc.enable()
+        np.testing.assert_array_equal(found, [2, 2])
 
     def test_numbers_keep_the_type_that_numpy_gives_them(self):
         a = np.array([0.1, 0.7], np.float32)

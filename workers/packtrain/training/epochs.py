@@ -61,4 +61,5 @@ class Epochs:
         tape = Tape()
         seen = self._kernel.on(tape)
         columns = self._run(seen, epoch, rate_share)
+        tape.finish()
         return _Recording(tape, columns, seen.is_passed)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from functools import partial
 from typing import Any, TypeVar
+from weakref import ref
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,11 @@ class Tape:
         self._watched: list[Array] = []
         self._views: dict[int, Watched] = {}
 
+    def finish(self) -> None:
+        """Nothing more is recorded: let go of what watches."""
+        self._watched.clear()
+        self._views.clear()
+
     def play(self) -> None:
         """Make all calls again."""
         for call in self._calls:
@@ -42,7 +48,7 @@ class Tape:
     def watch(self, array: Array) -> Watched:
         """A view of ``array`` whose calls are recorded."""
         watched = array.view(Watched)
-        watched.tape = self
+        watched.recorder = ref(self)
         self._watched.append(array)
         return watched
 
@@ -87,11 +93,20 @@ def strip(array: Array) -> Array:
 class Watched(np.ndarray):
     """An array of which a tape takes note: all that is done with it, and with what comes of it."""
 
-    tape: Tape
+    # Weak, since a tape knows its arrays: a circle would keep a block's memory until Python looks
+    # for circles.
+    recorder: ref[Tape]
+
+    @property
+    def tape(self) -> Tape:
+        """The tape that takes note; it lives as long as the recording."""
+        tape = self.recorder()
+        assert tape is not None, "an array is watched beyond its recording"
+        return tape
 
     def __array_finalize__(self, parent: Any) -> None:
         if isinstance(parent, Watched):
-            self.tape = parent.tape
+            self.recorder = parent.recorder
 
     def __array_ufunc__(
         self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any
