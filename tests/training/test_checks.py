@@ -447,3 +447,13 @@ def test_what_makes_no_columns_is_refused(count, numbers, said):
 def test_epochs_of_schedules_are_whole(shape, name):
     pack = Pack(SIGNATURE, make_trials(1, schedule=Schedule(shape)))
     assert refused_field(pack, DATA) == f"trials.schedules[0].shape.{name}"
+
+
+@pytest.mark.parametrize(
+    ("epochs", "record_after"), [(2.5, 0), (-1, 0), ("3", 0), (1, 0.5), (1, -2)]
+)
+def test_the_epochs_of_a_segment_are_whole(epochs, record_after):
+    pack = Pack(SIGNATURE, make_trials(1))
+    with pytest.raises(PackError) as caught:
+        train_segment(pack, DATA, None, epochs, record_after=record_after)
+    assert caught.value.field == ("epochs" if record_after == 0 else "record_after")

@@ -16,6 +16,7 @@ from packtrain.training.initializers import initialize_layer, is_drawn
 from packtrain.training.kernel import Floats, Kernel, Networks
 from packtrain.training.measurement import Meter
 from packtrain.training.norms import are_all_finite
+from packtrain.training.refusals import require_whole
 from packtrain.training.scores import Columns
 from packtrain.training.spec import Pack
 from packtrain.training.state import Layers, PackState, SegmentMetrics, Watch
@@ -53,9 +54,12 @@ def train_segment(
     earlier epochs are measured only to see again which trials diverged in them. A trial's
     numbers, bit for bit, depend neither on its pack nor on where segments begin.
 
-    Raises :class:`PackError` where pack and data, or pack and state, don't fit.
+    Raises :class:`PackError` where pack and data, or pack and state, don't fit, and where
+    ``epochs`` or ``record_after`` is no whole number of 0 or more.
     """
     check_pack(pack, data)
+    require_whole("epochs", epochs, at_least=0)
+    require_whole("record_after", record_after, at_least=0)
     if state is not None:
         check_state(pack, state)
     # Infinities and NaN are results here: the trial diverged.
