@@ -31,7 +31,12 @@ def times(factor: float) -> Speed:
 
 def make_run(group: TrialGroup, speed: Speed) -> PackRun:
     record = PackRecord(
-        index=0, trials=group.indices, metrics=group.metrics, epochs=0, started=False
+        index=0,
+        trials=group.indices,
+        metrics=group.metrics,
+        epochs=0,
+        started=False,
+        arithmetics=(),
     )
     return PackRun("uid", record, group, {}, Path("model"), speed)
 
@@ -88,7 +93,7 @@ def test_later_segments_go_by_what_epochs_took_beside_the_beginning(expanded: Ex
 def told(group: TrialGroup, epochs: int, seconds: float) -> SegmentResult:
     trials, none = len(group.indices), np.zeros(len(group.indices), np.int32)
     values = np.zeros((trials, epochs, len(group.metrics)), np.float32)
-    return SegmentResult(SegmentMetrics(1, group.metrics, values, none, none), seconds)
+    return SegmentResult(SegmentMetrics(1, group.metrics, values, none, none), seconds, "NumPy")
 
 
 async def test_the_server_plans_by_the_speed_that_its_engine_tells(
