@@ -108,7 +108,10 @@ class FirstLayer:
         )
         self._max_norm = layout.across(block.max_norm, np.inf, np.float64)
         self._has_max_norm = block.has_max_norm
-        slab = max(1, SLAB_BYTES // (layout.width * self._dtype.itemsize))
+        # Not by the width of this block's matrices: BLAS may add otherwise in the last rows of a
+        # product, and where a slab ends must not depend on how many trials there are.
+        widest = max(layout.arrangement.widest, layout.units)
+        slab = max(1, SLAB_BYTES // (widest * self._dtype.itemsize))
         # Clipping needs the whole gradient before the first step.
         self._keeps_gradient = block.has_clip_norm
         gradient_rows = weights.shape[1] if self._keeps_gradient else slab
