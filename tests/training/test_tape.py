@@ -241,6 +241,16 @@ class TestTape:
             lambda a: a.item(0),
             lambda a: np.add.reduce(a, axis=None),
             lambda a: np.count_nonzero(a),
+            lambda a: int(a[0, 0:1].reshape(())),
+            lambda a: a.sort(),
+            lambda a: a.fill(2.0),
+            lambda a: a.take([0], axis=0),
+            lambda a: a.tolist(),
+            lambda a: np.clip(a, 0, 1, a),
+            lambda a: np.nan_to_num(a, copy=False),
+            lambda a: a.__setitem__([0, 1], 3.0),
+            lambda a: a.__setitem__(a > 0, 3.0),
+            lambda a: a.__setitem__((0, 0), 3.0),
         ],
     )
     def test_what_cannot_be_played_again_is_found_out(self, use):
@@ -261,6 +271,23 @@ class TestTape:
         finally:
             gc.enable()
         np.testing.assert_array_equal(found, [2, 2])
+
+    @pytest.mark.parametrize("key", [0, [0, 2], [True, False, True]])
+    def test_what_is_written_is_written_whether_or_not_it_can_be_played(self, key):
+        a, b = np.arange(3.0), np.arange(3.0)
+        tape = Tape()
+        tape.watch(a)[key] = 7
+        b[key] = 7
+        np.testing.assert_array_equal(a, b)
+        assert not tape.is_whole
+
+    def test_numbers_of_numpy_keep_their_type(self):
+        a = np.random.default_rng(0).random(1000, np.float32)
+        out, wanted = np.empty_like(a), np.multiply(a, np.float64(0.1), dtype=np.float64)
+        tape = Tape()
+        np.multiply(tape.watch(a), np.float64(0.1), out=tape.watch(out), casting="same_kind")
+        tape.play()
+        np.testing.assert_array_equal(out, wanted.astype(np.float32))
 
     def test_numbers_keep_the_type_that_numpy_gives_them(self):
         a = np.array([0.1, 0.7], np.float32)

@@ -84,6 +84,8 @@ def _check_metrics(signature: Signature, data: TrainingData) -> None:
     for index, name in enumerate(signature.metrics):
         field = f"signature.metrics[{index}]"
         require_known(field, name, METRICS, f"one of {', '.join(METRICS)}")
+        if name in signature.metrics[:index]:
+            raise PackError(field, f"{name} is named twice.")
         metric = METRICS[name]
         if metric.needs_validation and data.x_validation is None:
             raise PackError(field, f"{name} needs validation rows, and there are none.")

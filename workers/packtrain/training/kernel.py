@@ -30,19 +30,6 @@ class Networks:
     weight_moments: tuple[tuple[Floats, ...], ...]
     bias_moments: tuple[tuple[Floats, ...], ...]
 
-    def select(self, keep: NDArray[Any]) -> Networks:
-        """The networks of the trials that ``keep`` names, copied."""
-
-        def layers(arrays: tuple[Floats, ...]) -> tuple[Floats, ...]:
-            return tuple(np.ascontiguousarray(array[keep]) for array in arrays)
-
-        return Networks(
-            layers(self.weights),
-            layers(self.biases),
-            tuple(map(layers, self.weight_moments)),
-            tuple(map(layers, self.bias_moments)),
-        )
-
 
 @dataclass(frozen=True, eq=False)
 class Rows:
@@ -103,9 +90,6 @@ class Kernel(Protocol):
 
     def networks(self) -> Networks:
         """The networks as they are now."""
-
-    def keep(self, keep: NDArray[np.bool_]) -> Self:
-        """A kernel of the trials that ``keep`` marks."""
 
     def does_repeat(self, rows: Rows) -> bool:
         """Whether every epoch of these rows makes the same calls on the same arrays as another

@@ -80,10 +80,6 @@ class LaneKernel:
             tuple(biases for _, biases in moments),
         )
 
-    def keep(self, keep: NDArray[np.bool_]) -> Self:
-        networks = self.networks().select(keep)
-        return type(self)(self._signature, self.block.select(keep), networks)
-
     def _pass_of(self, x: Floats) -> LanePass:
         if x is self._all_rows:
             if self._pass_of_all is None:

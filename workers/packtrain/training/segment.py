@@ -160,24 +160,28 @@ class _Run:
         return end, metrics
 
     def _train_block(self, block: Block) -> None:
+        epoch = self._epochs.start
+        while epoch < self._epochs.stop and len(block):
+            epoch, going = self._train_until_some_end(block, epoch)
+            block = block.select(going)
+
+    def _train_until_some_end(self, block: Block, first: int) -> tuple[int, NDArray[np.bool_]]:
+        """Train from epoch ``first`` on until trials end, or all epochs are over; returned are the
+        epoch that comes next, and who goes on, (B,). The state then has all that was trained."""
         kernel = make_kernel(self._pack.signature, block, self._load(block))
-        rows, rate_share = self._rows.under(block.cost), self._state.rate_share[block.rows]
-        epochs = Epochs(kernel, self._meter, rows)
-        for epoch in self._epochs:
-            measured = self._record(kernel.block, epochs.run(epoch, rate_share), epoch)
+        epochs = Epochs(kernel, self._meter, self._rows.under(block.cost))
+        rate_share = self._state.rate_share[block.rows]
+        for epoch in range(first, self._epochs.stop):
+            measured = self._record(block, epochs.run(epoch, rate_share), epoch)
             going, ending = self._find_going(kernel, measured), None
             if measured and not self._stopping.is_idle:
-                ending = self._stopping.judge(kernel.block.rows, measured, epoch)
-                rate_share = self._state.rate_share[kernel.block.rows]
-            if going is None and (ending is None or not ending.any()):
-                continue
-            going = self._end(kernel, epoch, going, ending)
-            if not going.any():
-                return
-            kernel = kernel.keep(going)
-            epochs = Epochs(kernel, self._meter, rows)
-            rate_share = self._state.rate_share[kernel.block.rows]
+                ending = self._stopping.judge(block.rows, measured, epoch)
+                rate_share = self._state.rate_share[block.rows]
+            if going is not None or (ending is not None and ending.any()):
+                self._store(kernel)
+                return epoch + 1, self._end(block, epoch, going, ending)
         self._store(kernel)
+        return self._epochs.stop, np.ones(len(block), np.bool_)
 
     def _record(self, block: Block, measured: Columns | None, epoch: int) -> dict[str, Singles]:
         """Keep the metrics of the epoch, (B,) each, if there are any; returned is what is kept."""
@@ -205,13 +209,13 @@ class _Run:
 
     def _end(
         self,
-        kernel: Kernel,
+        block: Block,
         epoch: int,
         going: NDArray[np.bool_] | None,
         ending: NDArray[np.bool_] | None,
     ) -> NDArray[np.bool_]:
         """End the trials that diverged, and those that a rule ends; returned is who goes on, (B,)."""
-        rows = kernel.block.rows
+        rows = block.rows
         if going is None:
             going = np.ones(len(rows), np.bool_)
         self._state.diverged_at[rows[~going]] = epoch
@@ -220,7 +224,6 @@ class _Run:
             going = going & ~ending
         after = max(0, epoch + 1 - self._first)
         self._values[after:, :, rows[~going]] = np.nan
-        self._store(kernel)
         return going
 
     def _load(self, block: Block) -> Networks:

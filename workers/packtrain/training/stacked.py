@@ -92,10 +92,6 @@ class StackedKernel:
             tuple((b, *rest_biases(kept)) for (_, b), kept in zip(first, biases, strict=True)),
         )
 
-    def keep(self, keep: NDArray[np.bool_]) -> Self:
-        networks = self.networks().select(keep)
-        return type(self)(self._signature, self.block.select(keep), networks)
-
     def _pass_of(self, rows: int, groups: int) -> StackedPass:
         key = rows, groups
         if key not in self._passes:

@@ -7,8 +7,9 @@ made, and noted with the memory that it reads and writes. Playing the tape makes
 again, so that the numbers are those of the epoch itself, bit for bit.
 
 What can't be played again makes the tape say so (``is_whole``), and it is not used: a number that
-Python looked at, a write into an array that is not watched, a call whose result is not an array.
-``np.asarray`` is the one way out that NumPy tells nobody of; what is taped must do without.
+Python looked at, a write into an array that is not watched, a call whose result is not an array,
+a method of arrays that nobody had a use for yet. NumPy tells nobody of ``np.asarray`` and of code
+in other languages that is handed an array; what is taped must do without.
 """
 
 from __future__ import annotations
@@ -147,17 +148,24 @@ class Watched(np.ndarray):
             tape.is_whole = False
             return found
         is_view = any(np.may_share_memory(found, a) for a in _arrays(arguments))
-        if not is_view and func is not np.empty_like:
+        if is_view:
+            # Any other that shares memory has written into an argument, or may copy elsewhere.
+            tape.is_whole &= func in _VIEWS
+        elif func is not np.empty_like:
             tape.note(partial(_refill, found, call))
         return tape.watch(found)
 
     def __getitem__(self, key: Any) -> Any:
         found = super().__getitem__(key)
-        self.tape.is_whole &= isinstance(found, Watched) and np.may_share_memory(found, self)
-        return found
+        return self._hold_to_view(found)
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        np.copyto(self[key], value)
+        target, whole = strip(self)[key], strip(self)
+        if isinstance(target, np.ndarray) and np.may_share_memory(target, whole):
+            np.copyto(self[key], value)
+        else:
+            self.tape.is_whole = False
+            whole[key] = self.tape.strip(value)
 
     def astype(self, dtype: Any, *, copy: bool = True) -> Any:  # type: ignore[override]
         """As of an array: what it makes is made again."""
@@ -181,7 +189,8 @@ class Watched(np.ndarray):
         return self._hold_to_view(super().ravel(*args, **options))
 
     def _hold_to_view(self, found: Any) -> Any:
-        self.tape.is_whole &= np.may_share_memory(found, self)
+        is_view = isinstance(found, Watched) and np.may_share_memory(strip(found), strip(self))
+        self.tape.is_whole &= is_view
         return found
 
     def __bool__(self) -> bool:
@@ -198,12 +207,38 @@ class Watched(np.ndarray):
         return strip(self).item(*args)
 
 
+# Functions whose result is a view of an argument.
+_VIEWS = frozenset({np.expand_dims, np.moveaxis, np.swapaxes, np.transpose, np.squeeze})
+
+# Methods that NumPy tells nobody of; sums and the like are calls of ufuncs, which it tells of.
+_UNTOLD = """
+    __complex__ __index__ __int__ argmax argmin argpartition argsort byteswap choose clip compress
+    cumprod cumsum diagonal dot fill flatten mean nonzero partition put repeat resize round
+    searchsorted setfield sort std take tobytes tofile tolist trace var
+"""
+
+
+def _spoil(name: str) -> Callable[..., Any]:
+    """The method ``name`` of arrays, after which a tape can't be played."""
+
+    def method(self: Watched, *args: Any, **options: Any) -> Any:
+        self.tape.is_whole = False
+        return getattr(strip(self), name)(*self.tape.strip(args), **options)
+
+    return method
+
+
+for _name in _UNTOLD.split():
+    setattr(Watched, _name, _spoil(_name))
+
+
 def _settle(arguments: tuple[Any, ...], dtype: np.dtype[Any]) -> list[Any]:
     """Python's numbers as arrays of the type that NumPy would make of them at each call."""
     is_plain = all(a.dtype == dtype for a in arguments if isinstance(a, np.ndarray))
     if not is_plain or dtype.kind != "f":
         return list(arguments)
-    return [np.asarray(a, dtype) if isinstance(a, int | float) else a for a in arguments]
+    # NumPy's own numbers have a type that counts.
+    return [np.asarray(a, dtype) if type(a) in (int, float) else a for a in arguments]
 
 
 def _arrays(arguments: tuple[Any, ...]) -> list[Array]:
