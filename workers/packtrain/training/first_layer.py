@@ -14,6 +14,8 @@ factorizations). Biases join the product as the errors of a row of ones.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
@@ -103,9 +105,7 @@ class FirstLayer:
         self._columns: Coefficients | None = None
         self._windows: dict[int, Window] = {}
         self._window: Window | None = None
-        self._stepper = Stepper(
-            block, self._dtype, lambda c, fill: layout.across(c, fill, self._dtype)
-        )
+        self._stepper = Stepper(block, self._dtype, partial(layout.across, dtype=self._dtype))
         self._max_norm = layout.across(block.max_norm, np.inf, np.float64)
         self._has_max_norm = block.has_max_norm
         # Not by the width of this block's matrices: BLAS may add otherwise in the last rows of a

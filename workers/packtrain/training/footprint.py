@@ -16,6 +16,9 @@ from packtrain.training.metrics import metric_names
 from packtrain.training.shown_rows import noise_rows
 from packtrain.training.spec import Signature
 
+# A trial's numbers as a block has them, and the coefficients that follow from them: some 50.
+COLUMN_BYTES = 400
+
 
 def epoch_operations(signature: Signature, training_rows: int, validation_rows: int = 0) -> float:
     """Floating-point operations of the matrix products of one trial's epoch: forward, backward,
@@ -78,7 +81,21 @@ def segment_memory_bytes(
     # Smoothed targets and what rows count; which class or labels a row has.
     outputs = signature.sizes[-1]
     targets = (training_rows + validation_rows) * ((outputs + 1) * item + max(outputs, 2))
-    return states + metrics + networks + values * item + order + shown + targets
+    held = states + metrics + networks + values * item + order + shown + targets
+    return held + block * (COLUMN_BYTES + _figure_bytes(signature, measured))
+
+
+def _figure_bytes(signature: Signature, measured: int) -> int:
+    """Of one trial: what becomes of the rows that are measured on their way to figures. It is
+    gone with the epoch, but a tape keeps all of it (training/tape.py)."""
+    columns, outputs = len(metric_names(signature)), signature.sizes[-1]
+    sums = 3 * 8 * columns
+    if any(name.endswith(("_f1", "label_accuracy")) for name in signature.metrics):
+        sums += 24 * 8 * outputs  # counted by output, for two splits
+    if not suits_lanes(signature):
+        return sums
+    neurons = sum(signature.sizes[1:])
+    return sums + (8 * neurons * measured + 2 * _parameters(signature)) * _item_bytes(signature)
 
 
 def _shown_bytes(signature: Signature, training_rows: int) -> int:

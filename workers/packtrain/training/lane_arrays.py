@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from packtrain.training.activations import NEEDS_Z
 from packtrain.training.kernel import Floats
@@ -20,6 +20,13 @@ LANE_MULTIPLE = 16
 def count_lanes(trials: int) -> int:
     """The lanes of so many trials."""
     return -(-trials // LANE_MULTIPLE) * LANE_MULTIPLE
+
+
+def lay_across(values: NDArray[np.float64], fill: float, dtype: DTypeLike) -> Floats:
+    """Values of the trials, (trials,), in their lanes, (lanes,); ``fill`` in those beside."""
+    laid = np.full(count_lanes(len(values)), fill, dtype)
+    laid[: len(values)] = values
+    return laid
 
 
 class LaneParameters:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import copy
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -18,7 +19,7 @@ from packtrain.training.activations import activate, differentiate
 from packtrain.training.blocks import Block
 from packtrain.training.costs import output_error
 from packtrain.training.kernel import Floats, Networks, Pass, Rows
-from packtrain.training.lane_arrays import LaneParameters, LanePass, count_lanes, total
+from packtrain.training.lane_arrays import LaneParameters, LanePass, lay_across, total
 from packtrain.training.lane_products import add_rows, correlate, weigh, weigh_back
 from packtrain.training.norms import are_all_finite, bound_norms, clip_factors
 from packtrain.training.randomness import make_dropout_generators
@@ -52,6 +53,8 @@ class LaneKernel:
             kept.load(*arrays)
         self._gradient: LaneParameters | None = None
         self._plan = StepPlan(block)
+        # No methods of its own are kept: a circle would keep its memory beyond its end.
+        self._lay = partial(lay_across, dtype=signature.data_type)
         self._stepper = Stepper(block, signature.data_type, self._lay)
         self._max_norm = self._lay(block.max_norm, np.inf)
         # What output errors are multiplied by, by rows, for the coefficients that it was made of.
@@ -66,11 +69,6 @@ class LaneKernel:
 
     def _make(self) -> LaneParameters:
         return LaneParameters(self._signature, len(self.block))
-
-    def _lay(self, values: NDArray[np.float64], fill: float) -> Floats:
-        laid = np.full(count_lanes(len(values)), fill, self._signature.data_type)
-        laid[: len(values)] = values
-        return laid
 
     def networks(self) -> Networks:
         moments = [kept.unload() for kept in self._moments]

@@ -4,6 +4,7 @@ matrix, the others stacked, (groups, each, n_in, n_out), and multiplied slice by
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -56,6 +57,8 @@ class StackedKernel:
         self._bias_steps = [np.empty_like(b) for b in self._biases]
         self._bias_scratch = [np.empty_like(b) for b in self._biases]
         self._plan = StepPlan(block)
+        # No methods of its own are kept: a circle would keep its memory beyond its end.
+        self._spread = partial(self._layout.spread, dtype=self._dtype)
         self._stepper = Stepper(block, self._dtype, self._spread)
         self._max_norm = self._layout.spread(block.max_norm, np.inf, np.float64)
         self._ones: dict[int, Floats] = {}
@@ -71,9 +74,6 @@ class StackedKernel:
 
     def _unstack(self, array: Floats) -> Floats:
         return array.reshape(self._layout.slots, *array.shape[2:])[: len(self.block)]
-
-    def _spread(self, values: NDArray[np.float64], fill: float) -> Floats:
-        return self._layout.spread(values, fill, self._dtype)
 
     def networks(self) -> Networks:
         def rest(arrays: Sequence[Floats]) -> list[Floats]:
