@@ -302,7 +302,10 @@ def test_find_rate_refuses_what_it_can_not_do(
     packtrain: Packtrain, fake: FakeServer, spec: str, tmp_path: Path
 ) -> None:
     script_range(fake)
-    packtrain("find-rate", spec, "--plot", str(tmp_path / "rates.nonsense"), code=2)
+    for plot, said in (("rates.nonsense", "must end in .png"), ("no/r.png", "there is no folder")):
+        told = packtrain("find-rate", spec, "--plot", str(tmp_path / plot), code=2).stderr
+        assert said in " ".join(told.split())
+    assert not fake.requests["CreateJob"]  # nothing was trained for it
     packtrain("find-rate", spec, "--epochs", "1", code=2)
     Path(spec).write_text("search: {grid: {}, parameters: [{path: batch_size}]}\n")
     told = packtrain("find-rate", spec, code=2).stderr

@@ -45,6 +45,7 @@ from packtrain.client import (
     RMSProp,
     RowRange,
     ScaledGaussian,
+    SpecError,
     StepDecay,
     Stopping,
     Synthetic,
@@ -52,6 +53,7 @@ from packtrain.client import (
     UnitGaussian,
     Xavier,
     choice,
+    inline,
     integer,
     log_uniform,
     normal,
@@ -451,3 +453,33 @@ def test_typed_objects_cover_the_whole_contract() -> None:
     for message, kind in names.items():
         fields = {f.name for f in getattr(spec_pb2, message).DESCRIPTOR.fields}
         assert fields - {"measurement"} <= set(kind.__dataclass_fields__), message
+
+
+@pytest.mark.parametrize(
+    ("make", "field"),
+    [
+        (lambda: uniform("a", 1), "uniform"),
+        (lambda: log_uniform(1, None), "log_uniform"),
+        (lambda: integer(1, "9"), "integer"),
+        (lambda: normal(0, "1"), "normal"),
+        (lambda: inline([[1, 2], [3]], [0, 1]), "dataset.inline.inputs"),
+        (lambda: inline([["a"]], [0]), "dataset.inline.inputs"),
+        (lambda: inline([[1.0], [2.0]], ["a", "b"]), "dataset.inline.targets"),
+    ],
+)
+def test_what_is_no_number_is_refused_by_name(make, field):
+    with pytest.raises(SpecError) as caught:
+        make()
+    assert str(caught.value).startswith(field)
+
+
+@pytest.mark.parametrize("trials", ["9", 2.5, True, 2**40])
+def test_the_number_of_trials_is_whole(trials):
+    spec = JobSpec(
+        dataset=DatasetSelection(name="digits"),
+        network=[30],
+        optimizer=SGD(learning_rate=uniform(0.1, 1)),
+        search=RandomSearch(trials=trials),
+    )
+    with pytest.raises(SpecError, match=r"search\.random\.trials"):
+        spec_message(spec)

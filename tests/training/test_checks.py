@@ -18,6 +18,7 @@ from packtrain.training import (
     ExponentialDecay,
     GivenArrays,
     He,
+    LeCun,
     OneCycle,
     Orthogonal,
     Pack,
@@ -31,6 +32,7 @@ from packtrain.training import (
     Target,
     TargetKind,
     TrainingData,
+    Xavier,
     check_pack,
     initial_state,
     make_trials,
@@ -457,3 +459,14 @@ def test_the_epochs_of_a_segment_are_whole(epochs, record_after):
     with pytest.raises(PackError) as caught:
         train_segment(pack, DATA, None, epochs, record_after=record_after)
     assert caught.value.field == ("epochs" if record_after == 0 else "record_after")
+
+
+@pytest.mark.parametrize("kind", [He, LeCun, Xavier])
+def test_a_distribution_is_none_of_text(kind):
+    pack = Pack(SIGNATURE, make_trials(1, initialization=kind("uniform")))
+    assert refused_field(pack, DATA) == "trials.initializations[0].distribution"
+
+
+def test_no_metric_is_named_twice():
+    twice = replace(SIGNATURE, metrics=("training_cost", "output", "training_cost"))
+    assert refused_field(Pack(twice, make_trials(1)), DATA) == "signature.metrics[2]"

@@ -294,3 +294,11 @@ def test_another_data_type_is_refused(data_type: object):
     with pytest.raises(DataError, match="expected 'float32' or 'float64', got ") as caught:
         prepare_data({"train": labelled(4)}, Selection(), data_type)
     assert caught.value.field == "data_type"
+
+
+@pytest.mark.parametrize("scaling", ["none", "min_max", "STANDARDIZE", 7, None])
+def test_a_scaling_is_none_of_text(scaling):
+    splits = {"train": Split(np.zeros((4, 2)), np.zeros(4))}
+    with pytest.raises(DataError, match=r"expected one of Scaling\.NONE") as caught:
+        prepare_data(splits, Selection(scaling=scaling), "float32")
+    assert caught.value.field == "scaling"

@@ -114,4 +114,12 @@ def _as_targets(y: NDArray[Any], regression: bool) -> NDArray[Any]:
     if regression:
         return np.asarray(y, np.float64)
     is_whole = y.ndim == 1 and y.dtype.kind == "f" and bool(np.isfinite(y).all())
-    return y.astype(np.int64) if is_whole and bool((y == np.floor(y)).all()) else y
+    if not (is_whole and bool((y == np.floor(y)).all())):
+        return y
+    largest = float(np.abs(y).max(initial=0))
+    if largest >= 2**63:
+        raise ValueError(
+            f"the targets hold {largest:g}, which is no class label: --regression takes whole "
+            "numbers for what they are"
+        )
+    return y.astype(np.int64)

@@ -10,6 +10,7 @@ Any field of a specification takes a domain in place of a value:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from packtrain.client.errors import SpecError
@@ -40,6 +41,7 @@ class Uniform(Domain):
     high: float
 
     def __post_init__(self) -> None:
+        _require_numbers("uniform", self.low, self.high)
         if not self.low < self.high:
             raise SpecError("uniform", f"needs low < high, not {self.low} and {self.high}")
 
@@ -52,6 +54,7 @@ class LogUniform(Domain):
     high: float
 
     def __post_init__(self) -> None:
+        _require_numbers("log_uniform", self.low, self.high)
         if not 0 < self.low < self.high:
             raise SpecError("log_uniform", f"needs 0 < low < high, not {self.low} and {self.high}")
 
@@ -65,6 +68,7 @@ class IntegerRange(Domain):
     step: int = 1
 
     def __post_init__(self) -> None:
+        _require_numbers("integer", self.low, self.high, self.step)
         if not self.low <= self.high or self.step < 1:
             raise SpecError(
                 "integer",
@@ -80,10 +84,17 @@ class Normal(Domain):
     standard_deviation: float
 
     def __post_init__(self) -> None:
+        _require_numbers("normal", self.mean, self.standard_deviation)
         if not self.standard_deviation > 0:
             raise SpecError(
                 "normal", f"needs standard_deviation > 0, not {self.standard_deviation}"
             )
+
+
+def _require_numbers(domain: str, *values: object) -> None:
+    for value in values:
+        if not isinstance(value, Real) or isinstance(value, bool):
+            raise SpecError(domain, f"needs numbers, not {value!r}")
 
 
 def choice(*values: Any) -> Any:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from packtrain.client.domains import Domain
 from packtrain.client.errors import SpecError
@@ -106,13 +106,23 @@ class InlineDataset:
             )
 
 
+def _as_array(name: str, values: ArrayLike) -> NDArray[Any]:
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise SpecError(f"dataset.inline.{name}", "expected rows of one length") from None
+    if array.dtype.kind not in "biuf":
+        raise SpecError(f"dataset.inline.{name}", f"expected numbers, not {array.dtype}")
+    return array
+
+
 def inline(x: ArrayLike, y: ArrayLike) -> InlineDataset:
     """Arrays that travel within the specification.
 
     ``x`` is (rows, features), or (rows,) for one feature. ``y`` of shape (rows,) and an integer
     type is taken for class labels; any other, (rows,) or (rows, outputs), for real targets.
     """
-    inputs, answers = np.asarray(x), np.asarray(y)
+    inputs, answers = _as_array("inputs", x), _as_array("targets", y)
     inputs = inputs.reshape(-1, 1) if inputs.ndim == 1 else inputs
     if answers.ndim == 1 and answers.dtype.kind in "iub":
         return InlineDataset(inputs=inputs, labels=answers)

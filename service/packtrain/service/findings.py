@@ -14,7 +14,7 @@ from packtrain.service.planner import TrialGroup
 from packtrain.service.records import JobRecord, MetricsRecorded
 from packtrain.service.states import TrialState
 from packtrain.service.store import Store
-from packtrain.training import Pack
+from packtrain.training import Pack, SegmentMetrics
 from packtrain.workers import Engine, Segment, SegmentFailedError, StateLostError
 
 _READ_BYTES = 8 << 20
@@ -57,8 +57,8 @@ async def measure_initial_cost(engine: Engine, uid: str, group: TrialGroup) -> f
         expected_seconds=group.seconds(engine.speed, pack),
     )
     try:
-        metrics = (await engine.run_segment(segment)).metrics
-    except (SegmentFailedError, StateLostError) as error:
+        metrics = await _run(engine, segment)
+    except SegmentFailedError as error:
         log.warning("initial_cost_unknown", job=uid, why=str(error))
         return None
     finally:
@@ -67,10 +67,20 @@ async def measure_initial_cost(engine: Engine, uid: str, group: TrialGroup) -> f
     return cost if math.isfinite(cost) else None
 
 
+async def _run(engine: Engine, segment: Segment) -> SegmentMetrics:
+    while True:
+        try:
+            return (await engine.run_segment(segment)).metrics
+        except StateLostError as error:
+            # The engine died and is started anew; the segment needs no state.
+            log.warning("state_lost", pack=segment.pack_key, why=str(error))
+
+
 def _unmoved(pack: Pack) -> Pack:
     """One trial of the pack that trains an epoch at a rate that moves no weight."""
     one = pack.trials.select(np.zeros(1, np.intp))
     return Pack(
         replace(pack.signature, epochs=1, measure_every=1),
-        replace(one, learning_rate=np.array([_NO_RATE])),
+        # A bound of norms would shrink weights at any rate.
+        replace(one, learning_rate=np.array([_NO_RATE]), max_norm=np.zeros(1)),
     )

@@ -73,7 +73,9 @@ class PackRun:
             epochs=epochs,
             record_after=self.recorded,
             rows=self._rows,
-            expected_seconds=self._initial_seconds + epochs * self._epoch_seconds,
+            expected_seconds=(
+                (self._initial_seconds if self._epoch == 0 else 0.0) + epochs * self._epoch_seconds
+            ),
             model_path=self._model_path if last or self._can_end_early else None,
             model_if_ended=not last,
             trial_indices=self._trials if last or self._can_end_early else None,

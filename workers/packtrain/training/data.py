@@ -78,8 +78,8 @@ def select_rows(
 ) -> tuple[tuple[str, Rows], tuple[str, Rows] | None]:
     """(split, row numbers) to train on and to validate on, for splits of so many ``rows``.
 
-    Row numbers, (count,) from 0, ascend. A validation share is rounded to whole rows, at least one of them, and
-    leaves at least one. Raises :class:`DataError`.
+    Row numbers, (count,) from 0, ascend. A validation share is rounded to whole rows, at least one
+    of them, and leaves at least one. Raises :class:`DataError`.
     """
     held_out = selection.validation
     if isinstance(held_out, RowRange):
@@ -218,6 +218,9 @@ def _select_parts(
     splits: Mapping[str, Split], selection: Selection, data_type: str
 ) -> tuple[list[_Part], Scale]:
     """What is trained on and then what is validated on, if anything, and how it is scaled."""
+    if not isinstance(selection.scaling, Scaling):
+        names = ", ".join(f"Scaling.{kind.name}" for kind in Scaling)
+        raise DataError("scaling", f"expected one of {names}, got {show(selection.scaling)}")
     if data_type not in ("float32", "float64"):
         raise DataError("data_type", f"expected 'float32' or 'float64', got {show(data_type)}")
     for name, split in splits.items():

@@ -28,6 +28,8 @@ _GEMM = {name: blas.get_blas_funcs(("gemm",), dtype=name)[0] for name in ("float
 # share few places of the caches: products of 512 columns take a tenth longer, of 1,024 two thirds.
 MULTIPLE = 16
 CROWDED = 256
+# As many as fill 800 columns with 30 neurons each: products of that width are at their best, and
+# trying every place of more would take longer.
 MOST_TRIALS = 26
 
 

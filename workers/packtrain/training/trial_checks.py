@@ -14,14 +14,18 @@ from packtrain.training.spec import (
     TABLES,
     Constant,
     Cost,
+    Distribution,
     GivenArrays,
+    He,
     Initialization,
+    LeCun,
     Number,
     Orthogonal,
     Rule,
     Schedule,
     Signature,
     Trials,
+    Xavier,
 )
 
 # The column of indices into each table, and what the table holds.
@@ -95,6 +99,9 @@ def _in_range(values: NDArray[np.float64], number: Number) -> tuple[NDArray[np.b
 
 def _check_initialization(initialization: Initialization, field: str, signature: Signature) -> None:
     match initialization:
+        case Xavier(distribution) | He(distribution) | LeCun(distribution):
+            expected = "Distribution.NORMAL or Distribution.UNIFORM"
+            require_kind(f"{field}.distribution", distribution, Distribution, expected)
         case Constant(weight, bias):
             require_number(f"{field}.weight", weight)
             require_number(f"{field}.bias", bias)

@@ -170,8 +170,10 @@ class ActorPool:
 
     def _slowest(self) -> Speed:
         nodes = {worker.where.node_id for worker in self._workers}
-        speeds = [speed for node in nodes if (speed := self._speeds.get(node)) is not None]
-        return Speed.slowest(speeds) if speeds else Speed()
+        known = {node: speed for node, speed in self._speeds.items() if speed is not None}
+        # Between two workers there may be none; those that come are on nodes like these.
+        speeds = [speed for node, speed in known.items() if node in nodes] or known.values()
+        return Speed.slowest(speeds) if known else Speed()
 
     async def _give_up(self, error: Exception) -> None:
         log.error("worker.start_failed", error=str(error))

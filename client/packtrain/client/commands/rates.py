@@ -47,6 +47,8 @@ def find_rate(
 
     Example: packtrain find-rate digits.yaml --plot rates.png
     """
+    if plot is not None:
+        _check_plot(plot)
     wanted = LearningRateRange(low=low, high=high, points=points)
     document = range_document(read_spec_file(spec), wanted, epochs)
     with connect(ctx) as client:
@@ -60,6 +62,14 @@ def find_rate(
     raise typer.Exit(code)
 
 
+def _check_plot(plot: Path) -> None:
+    """Before anything is trained: nobody wants to wait for a refusal."""
+    if plot.suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise typer.BadParameter(f"{plot} must end in .png, .pdf or .svg", param_hint="--plot")
+    if not plot.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {plot.parent}", param_hint="--plot")
+
+
 def _tell(client: Client, job: Job, plot: Path | None, as_json: bool) -> None:
     finding = job.learning_rate_finding
     assert finding is not None
@@ -67,10 +77,7 @@ def _tell(client: Client, job: Job, plot: Path | None, as_json: bool) -> None:
     if plot is not None:
         from packtrain.client.rate_plotting import draw_rates
 
-        try:
-            draw_rates(rate_points(trials), finding, plot, title=job.id)
-        except ValueError as error:  # an ending that matplotlib does not know
-            raise typer.BadParameter(str(error), param_hint="--plot") from None
+        draw_rates(rate_points(trials), finding, plot, title=job.id)
     if as_json:
         rows = [
             {

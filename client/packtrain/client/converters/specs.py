@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -164,13 +165,19 @@ def _write_search(
         case spec.Grid(points=points):
             message.search.grid.SetInParent()
             if points is not None:
-                message.search.grid.points = points
+                message.search.grid.points = _count("search.grid.points", points)
         case spec.RandomSearch(trials=trials):
-            message.search.random.trials = trials
+            message.search.random.trials = _count("search.random.trials", trials)
         case other:
             raise SpecError(
                 "search", f"expected Grid, RandomSearch or LearningRateRange, not {other!r}"
             )
+
+
+def _count(field: str, value: object) -> int:
+    if not isinstance(value, Integral) or isinstance(value, bool) or abs(int(value)) >= 2**31:
+        raise SpecError(field, f"expected a whole number, not {value!r}")
+    return int(value)
 
 
 def _default_search(parameters: list[spec_pb2.Parameter]) -> spec.Grid:

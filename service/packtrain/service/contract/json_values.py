@@ -60,7 +60,7 @@ def _scalar(value: Any, field: FieldDescriptor) -> str | None:
     """What was expected of a value that is no message, or None where it is that."""
     if field.enum_type is not None:
         names = [v.name for v in field.enum_type.values if v.number]
-        good = value in names if isinstance(value, str) else _is_number(value)
+        good = value in names if isinstance(value, str) else _is_whole(value)
         return None if good else f"one of {', '.join(names)}"
     if field.cpp_type in _BITS:
         low, high = _BITS[field.cpp_type]
