@@ -154,6 +154,14 @@ def test_a_wrong_csv_is_told(tmp_path: Path, text: str, target: str | None, told
         read_arrays([tmp_path / "d.csv"], target=target)
 
 
+def test_a_number_beyond_every_integer_is_no_label(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text("a,b,c\n1,2,0\n3,4,1e39\n")
+    with pytest.raises(ValueError, match=r"1e\+39, which is no class label: --regression"):
+        read_arrays([path])
+    assert read_arrays([path], regression=True)["train"][1].tolist() == [0, 1e39]
+
+
 def test_wrong_array_files_are_told(tmp_path: Path) -> None:
     np.savez(tmp_path / "d.npz", a=np.eye(2))
     with pytest.raises(ValueError, match="expected arrays x and y, not a"):

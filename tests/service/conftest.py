@@ -36,6 +36,14 @@ ENDED = (job_pb2.JOB_STATE_SUCCEEDED, job_pb2.JOB_STATE_FAILED, job_pb2.JOB_STAT
 
 
 @pytest.fixture
+def offered(tmp_path: Path) -> Path:
+    """The folder of files that the server offers by name."""
+    directory = tmp_path / "offered"
+    directory.mkdir()
+    return directory
+
+
+@pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     """A new store in a file of its own."""
     database = Database(f"sqlite:///{tmp_path / 'store.db'}")

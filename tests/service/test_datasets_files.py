@@ -34,13 +34,6 @@ LABELS = np.array([1, 0, 9, 2], dtype=np.uint8)
 
 
 @pytest.fixture
-def offered(tmp_path: Path) -> Path:
-    directory = tmp_path / "offered"
-    directory.mkdir()
-    return directory
-
-
-@pytest.fixture
 def catalog(tmp_path: Path, offered: Path) -> Catalog:
     return Catalog(tmp_path / "data", [offered], max_file_bytes=100_000)
 

@@ -32,13 +32,6 @@ def with_number(array: NDArray[Any], number: float, row: int = 3) -> NDArray[Any
 
 
 @pytest.fixture
-def offered(tmp_path: Path) -> Path:
-    directory = tmp_path / "offered"
-    directory.mkdir()
-    return directory
-
-
-@pytest.fixture
 def catalog(tmp_path: Path, offered: Path) -> Catalog:
     return Catalog(tmp_path / "data", [offered])
 

@@ -86,6 +86,10 @@ def test_later_segments_go_by_what_epochs_took_beside_the_beginning(expanded: Ex
     # The beginning took almost all of it: of the epochs nothing is known yet.
     second = run.next_segment()
     assert second.epochs > 10 * first.epochs
+    # Only a first segment has a beginning: a deadline goes by what is to be done.
+    assert second.expected_seconds == pytest.approx(
+        second.epochs * group.epoch_seconds(drawing, first.pack)
+    )
     run.advance(second, told(group, second.epochs, 2.0))
     assert run.next_segment().epochs == pytest.approx(second.epochs / 2, abs=1)
 
