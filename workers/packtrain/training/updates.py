@@ -28,7 +28,8 @@ _DECOUPLED = (Rule.ADAMW, Rule.LION)
 
 @dataclass(frozen=True, eq=False)
 class Coefficients:
-    """What a step multiplies by, each (B,), or in the layout of what it applies to.
+    """What a step multiplies by, each (B,), or (1,) where all trials have the same, or in the
+    layout of what it applies to.
 
     ``error``: errors come times this (eta, or 1 for rules that divide by a root mean square).
     ``keep``, ``decay``, ``shrink``: 1 - eta lambda/n; lambda/n and lambda_1/n times ``error``.
@@ -57,14 +58,18 @@ class Coefficients:
 
 
 class StepPlan:
-    """The coefficients of each step of a block, (B,) in float64. What does not change stays the
-    same object."""
+    """The coefficients of each step of a block, in float64. What does not change stays the same
+    object."""
 
     def __init__(self, block: Block) -> None:
-        self._block = block
+        self._rule, self._rows = block.rule, block.training_rows
+        self._learning_rate, self._momentum = _share(block.learning_rate), _share(block.momentum)
+        self._l2, self._l1 = _share(block.l2), _share(block.l1)
+        self._beta1, self._beta2 = _share(block.beta1), _share(block.beta2)
+        self._epsilon = _share(block.epsilon)
         self._factors: NDArray[np.float64] | None = None
         self._found: Coefficients | None = None
-        self._product, self._product_step = np.ones(len(block)), 0
+        self._product, self._product_step = np.ones_like(self._beta1), 0
 
     def at(self, factors: NDArray[np.float64], step: int) -> Coefficients:
         """Those of a step, counted from 1 over the whole run; ``factors``, (B,), are the
@@ -73,44 +78,43 @@ class StepPlan:
             self._factors is not None and np.array_equal(factors, self._factors)
         )
         if self._found is None or not known:
-            self._found, self._factors = self._make(factors), factors
-        if self._block.rule in TIMED_RULES:
+            self._found, self._factors = self._make(_share(factors)), factors
+        if self._rule in TIMED_RULES:
             return self._correct(self._found, step)
         return self._found
 
     def _make(self, factors: NDArray[np.float64]) -> Coefficients:
-        block = self._block
-        eta = block.learning_rate * factors
-        error = eta if block.rule in _BY_ERRORS else np.ones_like(eta)
-        rate, epsilon = eta, block.epsilon
-        if block.rule is Rule.RMSPROP:
-            root = np.sqrt(1 - block.beta2)
+        eta = self._learning_rate * factors
+        error = eta if self._rule in _BY_ERRORS else np.ones(1)
+        rate, epsilon = eta, self._epsilon
+        if self._rule is Rule.RMSPROP:
+            root = np.sqrt(1 - self._beta2)
             rate, epsilon = eta / root, epsilon / root
         return Coefficients(
             error=error,
-            keep=1 - eta * block.l2 / block.training_rows,
-            decay=error * block.l2 / block.training_rows,
-            shrink=error * block.l1 / block.training_rows,
-            momentum=block.momentum,
-            beta1=block.beta1,
-            beta2=block.beta2,
+            keep=1 - eta * self._l2 / self._rows,
+            decay=error * self._l2 / self._rows,
+            shrink=error * self._l1 / self._rows,
+            momentum=self._momentum,
+            beta1=self._beta1,
+            beta2=self._beta2,
             rate=rate,
-            look=np.zeros_like(eta),
+            look=np.zeros(1),
             epsilon=epsilon,
         )
 
     def _correct(self, found: Coefficients, step: int) -> Coefficients:
         """``found`` with the correction of moments that began at 0 (Kingma and Ba, 2015)."""
-        block, eta = self._block, found.rate
-        root = np.sqrt((1 - block.beta2) / (1 - block.beta2**step))
+        eta = found.rate
+        root = np.sqrt((1 - self._beta2) / (1 - self._beta2**step))
         along, look = self._adam_factors(step)
         look = found.look if look is None else eta * look / root
-        return replace(found, rate=eta * along / root, look=look, epsilon=block.epsilon / root)
+        return replace(found, rate=eta * along / root, look=look, epsilon=self._epsilon / root)
 
     def _adam_factors(self, step: int) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
         """Factors of the kept mean gradient and of the gradient itself; None: 0."""
-        beta1 = self._block.beta1
-        if self._block.rule is not Rule.NADAM:
+        beta1 = self._beta1
+        if self._rule is not Rule.NADAM:
             return (1 - beta1) / (1 - beta1**step), None
         if step <= self._product_step:
             self._product, self._product_step = np.ones_like(beta1), 0
@@ -124,7 +128,13 @@ class StepPlan:
 
     def _nadam_momentum(self, step: int) -> NDArray[np.float64]:
         share = 1 - 0.5 * _NADAM_BASE ** (_NADAM_RATE * step)
-        return np.asarray(self._block.beta1 * share)
+        return np.asarray(self._beta1 * share)
+
+
+def _share(column: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``column``, (B,), or its one number, (1,), where it has just one."""
+    # Not a scalar: NumPy's powers of scalars and of arrays may differ in their last bits.
+    return column[:1] if (column == column[0]).all() else column
 
 
 class Stepper:
@@ -161,7 +171,7 @@ class Stepper:
         """``column`` in the layout, or one number where all trials have the same, which NumPy
         multiplies by in half the time. What stands beside the trials is 0 and stays so in either
         way, but for 0/0."""
-        if (column == column[0]).all() and (name != "epsilon" or column[0] > 0):
+        if len(column) == 1 and (name != "epsilon" or column[0] > 0):
             return np.asarray(column[0], self._dtype)
         return self._lay(column, 1.0 if name in ("keep", "epsilon") else 0.0)
 
