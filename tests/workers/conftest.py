@@ -18,7 +18,7 @@ from packtrain.training import (
     Signature,
     make_trials,
 )
-from packtrain.workers import DataSource, Segment
+from packtrain.workers import DataSource, Segment, Source
 
 TRIALS = 6
 
@@ -63,10 +63,12 @@ def pack() -> Pack:
 
 @pytest.fixture(scope="session")
 def segment(source: DataSource, pack: Pack) -> Callable[..., Segment]:
-    """Makes segments of the pack: ``segment("key", 0, 2)`` trains epochs 1 and 2."""
+    """Makes segments of the pack: ``segment("key", 0, 2)`` trains epochs 1 and 2, a later one
+    goes on from what the same key holds."""
 
     def make(pack_key: str, start_epoch: int, epochs: int, **fields: object) -> Segment:
-        whole = {"pack": pack, "data": source, **fields}
+        sources = (Source(pack_key),) if start_epoch else ()
+        whole = {"pack": pack, "data": source, "sources": sources, **fields}
         return Segment(pack_key=pack_key, start_epoch=start_epoch, epochs=epochs, **whole)
 
     return make

@@ -14,6 +14,7 @@ from packtrain.training import Speed, train_segment
 from packtrain.workers import (
     LocalEngine,
     SegmentFailedError,
+    Source,
     StateLostError,
     SupervisedEngine,
     read_model,
@@ -77,12 +78,33 @@ async def test_segments_continue_each_other(engine, segment, expected):
 async def test_rows_of_the_held_state_go_on(engine, segment, pack, expected):
     await engine.run_segment(segment("rows", 0, 2))
     rows = np.array([5, 0, 3])
-    chosen = segment("rows", 2, 2, rows=rows, pack=pack.select(rows))
+    chosen = segment("rows", 2, 2, sources=(Source("rows", rows),), pack=pack.select(rows))
     result = await engine.run_segment(chosen)
     np.testing.assert_array_equal(result.metrics.values, expected[1][rows, 2:4])
-    again = segment("rows", 4, 2, rows=np.array([1]), pack=pack.select(np.array([0])))
+    last = pack.select(np.array([0]))
+    again = segment("rows", 4, 2, sources=(Source("rows", np.array([1])),), pack=last)
     result = await engine.run_segment(again)
     np.testing.assert_array_equal(result.metrics.values, expected[1][[0], 4:])
+
+
+async def test_survivors_of_several_packs_go_on_as_one(engine, segment, pack, expected):
+    parts = {"left": np.array([0, 1, 2]), "right": np.array([3, 4, 5])}
+    for key, rows in parts.items():
+        await engine.run_segment(segment(key, 0, 2, pack=pack.select(rows)))
+    # Some with momentum, some without, in an order of their own.
+    sources = (Source("right", np.array([2, 0])), Source("left", np.array([1])))
+    rows = np.array([5, 3, 1])
+    joined = segment("joined", 2, 4, sources=sources, pack=pack.select(rows))
+    result = await engine.run_segment(joined)
+    np.testing.assert_array_equal(result.metrics.values, expected[1][rows, 2:])
+
+
+async def test_a_lost_source_is_told(engine, segment, pack):
+    await engine.run_segment(segment("kept", 0, 2))
+    sources = (Source("kept", np.array([0])), Source("gone", np.array([0])))
+    joined = segment("both", 2, 2, sources=sources, pack=pack.select(np.array([0, 1])))
+    with pytest.raises(StateLostError, match="gone"):
+        await engine.run_segment(joined)
 
 
 async def test_epochs_recorded_before_are_not_told_again(engine, segment, expected):

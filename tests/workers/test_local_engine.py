@@ -77,7 +77,7 @@ def test_only_the_last_claim_of_a_key_stores(segment):
     last = states.claim(segment("a", 0, 2))
     states.store(last, "last", 1.0)
     states.store(late, "late", 1.0)
-    held = states.claim(segment("a", 2, 2)).held
+    (held,) = states.claim(segment("a", 2, 2)).held
     assert (held.state, held.epoch, held.seconds_per_epoch) == ("last", 2, 0.5)
 
 

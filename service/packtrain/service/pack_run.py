@@ -12,7 +12,7 @@ from packtrain.service.planner import TrialGroup, pack_of, segment_epochs_limit
 from packtrain.service.records import EndedTrials, MetricsRecorded, PackRecord
 from packtrain.service.states import TrialState
 from packtrain.training import Plateau, Speed, initial_seconds
-from packtrain.workers import Segment, SegmentResult
+from packtrain.workers import Segment, SegmentResult, Source
 
 # Long enough that handing over costs a hundredth, short enough to follow, cancel and share.
 SEGMENT_SECONDS = 1.0
@@ -72,7 +72,7 @@ class PackRun:
             start_epoch=self._epoch,
             epochs=epochs,
             record_after=self.recorded,
-            rows=self._rows,
+            sources=(Source(self.state_key, self._rows),) if self._epoch else (),
             expected_seconds=(
                 (self._initial_seconds if self._epoch == 0 else 0.0) + epochs * self._epoch_seconds
             ),

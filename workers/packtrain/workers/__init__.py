@@ -8,6 +8,7 @@ from packtrain.workers.engine import (
     Segment,
     SegmentFailedError,
     SegmentResult,
+    Source,
     StateLostError,
 )
 from packtrain.workers.local_engine import LocalEngine
@@ -24,6 +25,7 @@ __all__ = [
     "Segment",
     "SegmentFailedError",
     "SegmentResult",
+    "Source",
     "StateLostError",
     "SupervisedEngine",
     "open_splits",

@@ -25,14 +25,22 @@ class DataSource:
     data_type: DataType
 
 
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Rows of the state that is held under ``pack_key``, in this order; None: all."""
+
+    pack_key: str
+    rows: NDArray[np.intp] | None = None
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Segment:
     """Some epochs of one pack.
 
-    ``pack_key`` names the pack's state, which stays with the engine between segments. A segment
-    with ``start_epoch`` 0 begins from the initial state; any other goes on from the state held
-    under ``pack_key``, which must be at that epoch. ``rows`` are the rows of the held state that
-    go on (None: all); ``pack`` is already the pack of these rows. Epochs up to ``record_after``
+    The state that it ends with stays with the engine, under ``pack_key``. Without ``sources`` it
+    begins from the initial state, at epoch 0; otherwise from the rows of these held states, one
+    below the other, which must all be at ``start_epoch``: a pack that goes on, or one made of the
+    survivors of several. ``pack`` is already the pack of these rows. Epochs up to ``record_after``
     are trained but not measured: they were recorded before. ``expected_seconds`` is a guess, for
     the deadline of a segment that none was measured for. Where ``model_path`` is given, the
     end state is written there before the segment's result is told, with ``trial_indices``; with
@@ -45,7 +53,7 @@ class Segment:
     start_epoch: int
     epochs: int
     record_after: int = 0
-    rows: NDArray[np.intp] | None = None
+    sources: tuple[Source, ...] = ()
     expected_seconds: float = 0.0
     model_path: Path | None = None
     model_if_ended: bool = False
@@ -74,7 +82,7 @@ class EngineError(Exception):
 
 
 class StateLostError(EngineError):
-    """The pack's state is gone (the engine was started anew): begin again from epoch 0."""
+    """A state that the segment begins from is gone: begin again from epoch 0."""
 
 
 class SegmentFailedError(EngineError):

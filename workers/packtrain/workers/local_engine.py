@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
@@ -84,7 +84,7 @@ class LocalEngine:
             raise self._next_errors.pop(0)
         arithmetic = self.arithmetic
         claim = self._states.claim(segment)
-        held = None if claim.held is None else claim.held.state
+        held = [held.state for held in claim.held]
         work = asyncio.get_running_loop().run_in_executor(self._threads, _train, segment, held)
         try:
             state, metrics, seconds = await work
@@ -128,7 +128,9 @@ class LocalEngine:
         self._blas_limit.close()
 
 
-def _train(segment: Segment, held: PackState | None) -> tuple[PackState, SegmentMetrics, float]:
+def _train(
+    segment: Segment, states: Sequence[PackState]
+) -> tuple[PackState, SegmentMetrics, float]:
     try:
         data = segment_runner.load_data(segment.data)
     except (OSError, ValueError) as error:
@@ -136,10 +138,9 @@ def _train(segment: Segment, held: PackState | None) -> tuple[PackState, Segment
     state, metrics, seconds = segment_runner.run(
         segment.pack,
         data,
-        held,
+        [(state, source.rows) for state, source in zip(states, segment.sources, strict=True)],
         epochs=segment.epochs,
         record_after=segment.record_after,
-        rows=segment.rows,
     )
     if segment.wants_model(metrics):
         segment_runner.write_end_state(segment, state)

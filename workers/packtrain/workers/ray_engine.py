@@ -98,10 +98,12 @@ class RayEngine:
                 self._data.forget(segment.data)
                 lost = str(error).strip().splitlines()[0]
                 log.warning("segment.object_lost", pack_key=segment.pack_key, error=lost)
-                if claim.held is not None:
-                    self._states.drop(segment.pack_key)
+                if claim.held:
+                    for source in segment.sources:
+                        self._states.drop(source.pack_key)
                     raise StateLostError(
-                        f"the state of pack {segment.pack_key} was on a node that is gone"
+                        f"a state that pack {segment.pack_key} goes on from was on a node that is "
+                        "gone"
                     ) from error
         raise SegmentFailedError(
             "WORKER_LOST", f"{1 + RETRIES} workers died one after another: {lost}"
@@ -128,10 +130,10 @@ class RayEngine:
             state, told = worker.handle.train.options(num_returns=2).remote(
                 segment.pack,
                 [data],
-                None if claim.held is None else claim.held.state,
                 segment.epochs,
                 segment.record_after,
-                segment.rows,
+                [source.rows for source in segment.sources],
+                *(held.state for held in claim.held),
             )
             metrics, seconds = await self._await_answer(
                 worker, told, self._deadline(segment, claim)
@@ -157,12 +159,12 @@ class RayEngine:
     def _deadline(self, segment: Segment, claim: Claim[StateRef]) -> float:
         """Seconds: Ray notices a dead process at once, a hung node only after a minute, and a
         stopped process never."""
-        if claim.held is None:
+        seconds_per_epoch = claim.seconds_per_epoch
+        if seconds_per_epoch is None:
             least, expected = self._options.first_deadline_seconds, segment.expected_seconds
         else:
-            epochs = claim.end_epoch - claim.held.epoch
             least = self._options.least_deadline_seconds
-            expected = claim.held.seconds_per_epoch * epochs
+            expected = seconds_per_epoch * segment.epochs
         return max(least, self._options.deadline_factor * expected)
 
     def drop_state(self, pack_key: str) -> None:

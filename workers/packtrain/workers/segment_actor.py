@@ -57,17 +57,19 @@ class SegmentActor:
         self,
         pack: Pack,
         data: list[ray.ObjectRef[TrainingData]],
-        state: PackState | None,
         epochs: int,
         record_after: int,
-        rows: NDArray[np.intp] | None,
+        rows: list[NDArray[np.intp] | None],
+        *states: PackState,
     ) -> tuple[PackState, tuple[SegmentMetrics, float]]:
         """One segment: its end state, which stays in the object store, and (metrics, seconds).
 
-        ``data`` is a list of one reference, so that Ray hands it over unopened.
+        ``data`` is a list of one reference, so that Ray hands it over unopened. It goes on from
+        ``rows`` of ``states``; without any, from epoch 0.
         """
+        begin = list(zip(states, rows, strict=True))
         end_state, metrics, seconds = segment_runner.run(
-            pack, self._open(data[0]), state, epochs=epochs, record_after=record_after, rows=rows
+            pack, self._open(data[0]), begin, epochs=epochs, record_after=record_after
         )
         return end_state, (metrics, seconds)
 

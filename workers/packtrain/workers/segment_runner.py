@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from packtrain.training import (
     Split,
     TrainingData,
     prepare_data,
+    stack_states,
     train_segment,
 )
 from packtrain.workers.engine import DataSource, Segment, SegmentFailedError
@@ -50,24 +51,27 @@ def _open_array(path: Path) -> NDArray[np.generic]:
 def run(
     pack: Pack,
     data: TrainingData,
-    state: PackState | None,
+    begin: Sequence[tuple[PackState, NDArray[np.intp] | None]],
     *,
     epochs: int,
     record_after: int = 0,
-    rows: NDArray[np.intp] | None = None,
 ) -> tuple[PackState, SegmentMetrics, float]:
     """The state after ``epochs`` more epochs, their metrics, and the seconds that it took.
 
-    ``state`` None begins at epoch 0. ``rows`` are the rows of ``state`` that go on, and
-    ``pack`` is already the pack of these rows; the state itself is never written to.
+    It goes on from the rows (None: all) of the states in ``begin``, one below the other, which
+    are never written to; empty: from epoch 0. ``pack`` is already the pack of these rows.
     """
-    if state is not None and rows is not None:
-        state = state.select(rows)
-    if state is not None and len(state) != len(pack):
-        raise ValueError(f"the state holds {len(state)} trials, the pack has {len(pack)}")
     began = time.perf_counter()
+    state = _gather(begin) if begin else None
+    if state is not None and len(state) != len(pack):
+        raise ValueError(f"the states hold {len(state)} trials, the pack has {len(pack)}")
     end_state, metrics = train_segment(pack, data, state, epochs, record_after=record_after)
     return end_state, metrics, time.perf_counter() - began
+
+
+def _gather(begin: Sequence[tuple[PackState, NDArray[np.intp] | None]]) -> PackState:
+    parts = [state if rows is None else state.select(rows) for state, rows in begin]
+    return parts[0] if len(parts) == 1 else stack_states(parts)
 
 
 def write_end_state(segment: Segment, state: PackState) -> None:

@@ -21,11 +21,18 @@ class Held(Generic[State]):
 
 @dataclass(frozen=True, eq=False)
 class Claim(Generic[State]):
-    """A running segment's right to leave its end state behind. ``held`` None: from epoch 0."""
+    """A running segment's right to leave its end state behind. ``held`` are the states that it
+    begins from, in the order of its sources; none: from epoch 0."""
 
     pack_key: str
+    start_epoch: int
     end_epoch: int
-    held: Held[State] | None
+    held: tuple[Held[State], ...]
+
+    @property
+    def seconds_per_epoch(self) -> float | None:
+        """What the packs that it goes on from took together."""
+        return sum(held.seconds_per_epoch for held in self.held) if self.held else None
 
 
 class StateTable(Generic[State]):
@@ -40,28 +47,28 @@ class StateTable(Generic[State]):
         return len(self._held)
 
     def claim(self, segment: Segment) -> Claim[State]:
-        """Begin a segment. Raises :class:`StateLostError` without the state that it needs."""
-        held = None
-        if segment.start_epoch:
-            held = self._held.get(segment.pack_key)
-            if held is None or held.epoch != segment.start_epoch:
-                at = "none" if held is None else f"one at epoch {held.epoch}"
-                raise StateLostError(
-                    f"pack {segment.pack_key} is to go on from epoch {segment.start_epoch}, "
-                    f"the engine holds {at}"
-                )
-        claim = Claim(segment.pack_key, segment.start_epoch + segment.epochs, held)
+        """Begin a segment. Raises :class:`StateLostError` without a state that it needs."""
+        start = segment.start_epoch
+        held = tuple(self._find(source.pack_key, start) for source in segment.sources)
+        claim = Claim(segment.pack_key, start, start + segment.epochs, held)
         self._claims[segment.pack_key] = claim
         return claim
+
+    def _find(self, pack_key: str, epoch: int) -> Held[State]:
+        held = self._held.get(pack_key)
+        if held is None or held.epoch != epoch:
+            at = "none" if held is None else f"one at epoch {held.epoch}"
+            raise StateLostError(
+                f"pack {pack_key} is to go on from epoch {epoch}, the engine holds {at}"
+            )
+        return held
 
     def store(self, claim: Claim[State], state: State, seconds: float) -> None:
         """Keep the end state in place of the one before, if the claim still stands."""
         if self._claims.get(claim.pack_key) is not claim:
             return
-        began = 0 if claim.held is None else claim.held.epoch
-        self._held[claim.pack_key] = Held(
-            claim.end_epoch, state, seconds / max(1, claim.end_epoch - began)
-        )
+        epochs = max(1, claim.end_epoch - claim.start_epoch)
+        self._held[claim.pack_key] = Held(claim.end_epoch, state, seconds / epochs)
         del self._claims[claim.pack_key]
 
     def release(self, claim: Claim[State]) -> None:
