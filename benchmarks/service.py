@@ -85,8 +85,8 @@ class Library:
     """The trainer alone: each of the job's packs in a process of its own."""
 
     def __init__(self, resolved: spec_pb2.JobSpec, catalog: Catalog, pool) -> None:
-        packs = plan_packs(expand(resolved, catalog, 1_000_000).groups, WORKERS, Speed())
-        self._work = [(pack_of(p.group, p.trials), p.group.data) for p in packs]
+        packs = plan_packs(expand(resolved, catalog, 1_000_000).parts, WORKERS, Speed())
+        self._work = [(pack_of(p.part.group, p.trials), p.part.group.data) for p in packs]
         self._pool = pool
 
     def run(self) -> tuple[float, np.ndarray]:

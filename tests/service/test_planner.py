@@ -35,35 +35,35 @@ def make_run(group: TrialGroup, speed: Speed) -> PackRun:
         trials=group.indices,
         metrics=group.metrics,
         epochs=0,
+        until=None,
         started=False,
+        is_closed=False,
         arithmetics=(),
     )
     return PackRun("uid", record, group, {}, Path("model"), speed)
 
 
 def test_a_slower_machine_shares_a_job_among_more_workers(expanded: Expand) -> None:
-    groups = expanded(search(RATES)).groups
-    pack = groups[0].pack
-    alone = groups[0].seconds(Speed(), pack.select(np.zeros(1, np.intp)))
-    seconds = groups[0].seconds(Speed(), pack) - alone
-    quick, slow = (plan_packs(groups, 8, times(of / seconds)) for of in (0.1, 10))
+    parts = expanded(search(RATES)).parts
+    seconds = parts[0].seconds(Speed(), 64) - parts[0].seconds(Speed(), 1)
+    quick, slow = (plan_packs(parts, 8, times(of / seconds)) for of in (0.1, 10))
     assert (len(quick), len(slow)) == (1, 8)
     assert sorted(np.concatenate([p.trials for p in slow]).tolist()) == list(range(64))
-    between = [len(plan_packs(groups, 8, times(of / seconds))) for of in (0.5, 1.0, 2.0)]
+    between = [len(plan_packs(parts, 8, times(of / seconds))) for of in (0.5, 1.0, 2.0)]
     assert sorted(set(between)) == between
 
 
 def test_overhead_that_every_pack_has_is_not_shared(expanded: Expand) -> None:
-    groups = expanded(search(RATES)).groups
+    parts = expanded(search(RATES)).parts
     # Whatever the number of trials: a second worker would take as long as the first.
-    assert len(plan_packs(groups, 8, Speed(1e-4, 0, 0, 0, 0, 0))) == 1
-    assert len(plan_packs(groups, 8, Speed(0, 1e-4, 1e-4, 1e-4, 1e-4, 1e-4))) == 8
+    assert len(plan_packs(parts, 8, Speed(1e-4, 0, 0, 0, 0, 0))) == 1
+    assert len(plan_packs(parts, 8, Speed(0, 1e-4, 1e-4, 1e-4, 1e-4, 1e-4))) == 8
 
 
 def test_the_group_that_takes_longest_gets_the_most_workers(expanded: Expand) -> None:
-    groups = expanded(search(choice("network.hidden", [2], [200]), RATES)).groups
-    packs = plan_packs(groups, 4, times(1000))
-    by_group = [sum(pack.group is group for pack in packs) for group in groups]
+    parts = expanded(search(choice("network.hidden", [2], [200]), RATES)).parts
+    packs = plan_packs(parts, 4, times(1000))
+    by_group = [sum(pack.part is part for pack in packs) for part in parts]
     assert sorted(by_group) == [1, 4]
 
 

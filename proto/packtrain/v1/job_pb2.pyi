@@ -40,6 +40,7 @@ class TrialState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TRIAL_STATE_DIVERGED: _ClassVar[TrialState]
     TRIAL_STATE_FAILED: _ClassVar[TrialState]
     TRIAL_STATE_CANCELLED: _ClassVar[TrialState]
+    TRIAL_STATE_STOPPED: _ClassVar[TrialState]
 LEARNING_RATE_OUTCOME_UNSPECIFIED: LearningRateOutcome
 LEARNING_RATE_OUTCOME_FOUND: LearningRateOutcome
 LEARNING_RATE_OUTCOME_ALL_LOWERED: LearningRateOutcome
@@ -60,6 +61,7 @@ TRIAL_STATE_SUCCEEDED: TrialState
 TRIAL_STATE_DIVERGED: TrialState
 TRIAL_STATE_FAILED: TrialState
 TRIAL_STATE_CANCELLED: TrialState
+TRIAL_STATE_STOPPED: TrialState
 
 class Job(_message.Message):
     __slots__ = ("name", "uid", "spec", "state", "create_time", "start_time", "end_time", "failure", "progress", "metrics", "layer_sizes", "etag", "learning_rate_finding")
@@ -108,12 +110,13 @@ class LearningRateFinding(_message.Message):
     def __init__(self, threshold: _Optional[float] = ..., best: _Optional[float] = ..., suggestion: _Optional[float] = ..., initial_cost: _Optional[float] = ..., outcome: _Optional[_Union[LearningRateOutcome, str]] = ..., explanation: _Optional[str] = ...) -> None: ...
 
 class JobProgress(_message.Message):
-    __slots__ = ("trials", "succeeded", "diverged", "failed", "cancelled", "trial_epochs", "trial_epochs_total")
+    __slots__ = ("trials", "succeeded", "diverged", "failed", "cancelled", "stopped", "trial_epochs", "trial_epochs_total")
     TRIALS_FIELD_NUMBER: _ClassVar[int]
     SUCCEEDED_FIELD_NUMBER: _ClassVar[int]
     DIVERGED_FIELD_NUMBER: _ClassVar[int]
     FAILED_FIELD_NUMBER: _ClassVar[int]
     CANCELLED_FIELD_NUMBER: _ClassVar[int]
+    STOPPED_FIELD_NUMBER: _ClassVar[int]
     TRIAL_EPOCHS_FIELD_NUMBER: _ClassVar[int]
     TRIAL_EPOCHS_TOTAL_FIELD_NUMBER: _ClassVar[int]
     trials: int
@@ -121,9 +124,10 @@ class JobProgress(_message.Message):
     diverged: int
     failed: int
     cancelled: int
+    stopped: int
     trial_epochs: int
     trial_epochs_total: int
-    def __init__(self, trials: _Optional[int] = ..., succeeded: _Optional[int] = ..., diverged: _Optional[int] = ..., failed: _Optional[int] = ..., cancelled: _Optional[int] = ..., trial_epochs: _Optional[int] = ..., trial_epochs_total: _Optional[int] = ...) -> None: ...
+    def __init__(self, trials: _Optional[int] = ..., succeeded: _Optional[int] = ..., diverged: _Optional[int] = ..., failed: _Optional[int] = ..., cancelled: _Optional[int] = ..., stopped: _Optional[int] = ..., trial_epochs: _Optional[int] = ..., trial_epochs_total: _Optional[int] = ...) -> None: ...
 
 class Failure(_message.Message):
     __slots__ = ("reason", "message")

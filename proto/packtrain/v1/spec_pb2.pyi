@@ -55,6 +55,12 @@ class DataType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DATA_TYPE_UNSPECIFIED: _ClassVar[DataType]
     DATA_TYPE_FLOAT32: _ClassVar[DataType]
     DATA_TYPE_FLOAT64: _ClassVar[DataType]
+
+class Goal(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    GOAL_UNSPECIFIED: _ClassVar[Goal]
+    GOAL_MINIMIZE: _ClassVar[Goal]
+    GOAL_MAXIMIZE: _ClassVar[Goal]
 SYNTHETIC_KIND_UNSPECIFIED: SyntheticKind
 SYNTHETIC_KIND_XOR: SyntheticKind
 SYNTHETIC_KIND_MOONS: SyntheticKind
@@ -85,6 +91,9 @@ DISTRIBUTION_UNIFORM: Distribution
 DATA_TYPE_UNSPECIFIED: DataType
 DATA_TYPE_FLOAT32: DataType
 DATA_TYPE_FLOAT64: DataType
+GOAL_UNSPECIFIED: Goal
+GOAL_MINIMIZE: Goal
+GOAL_MAXIMIZE: Goal
 
 class JobSpec(_message.Message):
     __slots__ = ("dataset", "network", "cost", "initialization", "regularization", "optimizer", "epochs", "batch_size", "seed", "data_type", "measurement", "search", "stopping")
@@ -565,16 +574,56 @@ class Measurement(_message.Message):
     def __init__(self, metrics: _Optional[_Iterable[str]] = ..., every_epochs: _Optional[int] = ...) -> None: ...
 
 class Search(_message.Message):
-    __slots__ = ("parameters", "grid", "random", "learning_rate_range")
+    __slots__ = ("parameters", "grid", "random", "learning_rate_range", "objectives", "successive_halving", "hyperband", "median")
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
     GRID_FIELD_NUMBER: _ClassVar[int]
     RANDOM_FIELD_NUMBER: _ClassVar[int]
     LEARNING_RATE_RANGE_FIELD_NUMBER: _ClassVar[int]
+    OBJECTIVES_FIELD_NUMBER: _ClassVar[int]
+    SUCCESSIVE_HALVING_FIELD_NUMBER: _ClassVar[int]
+    HYPERBAND_FIELD_NUMBER: _ClassVar[int]
+    MEDIAN_FIELD_NUMBER: _ClassVar[int]
     parameters: _containers.RepeatedCompositeFieldContainer[Parameter]
     grid: GridSearch
     random: RandomSearch
     learning_rate_range: LearningRateRange
-    def __init__(self, parameters: _Optional[_Iterable[_Union[Parameter, _Mapping]]] = ..., grid: _Optional[_Union[GridSearch, _Mapping]] = ..., random: _Optional[_Union[RandomSearch, _Mapping]] = ..., learning_rate_range: _Optional[_Union[LearningRateRange, _Mapping]] = ...) -> None: ...
+    objectives: _containers.RepeatedCompositeFieldContainer[Objective]
+    successive_halving: SuccessiveHalving
+    hyperband: Hyperband
+    median: MedianRule
+    def __init__(self, parameters: _Optional[_Iterable[_Union[Parameter, _Mapping]]] = ..., grid: _Optional[_Union[GridSearch, _Mapping]] = ..., random: _Optional[_Union[RandomSearch, _Mapping]] = ..., learning_rate_range: _Optional[_Union[LearningRateRange, _Mapping]] = ..., objectives: _Optional[_Iterable[_Union[Objective, _Mapping]]] = ..., successive_halving: _Optional[_Union[SuccessiveHalving, _Mapping]] = ..., hyperband: _Optional[_Union[Hyperband, _Mapping]] = ..., median: _Optional[_Union[MedianRule, _Mapping]] = ...) -> None: ...
+
+class Objective(_message.Message):
+    __slots__ = ("metric", "goal")
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    GOAL_FIELD_NUMBER: _ClassVar[int]
+    metric: str
+    goal: Goal
+    def __init__(self, metric: _Optional[str] = ..., goal: _Optional[_Union[Goal, str]] = ...) -> None: ...
+
+class SuccessiveHalving(_message.Message):
+    __slots__ = ("reduction_factor", "least_epochs")
+    REDUCTION_FACTOR_FIELD_NUMBER: _ClassVar[int]
+    LEAST_EPOCHS_FIELD_NUMBER: _ClassVar[int]
+    reduction_factor: int
+    least_epochs: int
+    def __init__(self, reduction_factor: _Optional[int] = ..., least_epochs: _Optional[int] = ...) -> None: ...
+
+class Hyperband(_message.Message):
+    __slots__ = ("reduction_factor", "least_epochs")
+    REDUCTION_FACTOR_FIELD_NUMBER: _ClassVar[int]
+    LEAST_EPOCHS_FIELD_NUMBER: _ClassVar[int]
+    reduction_factor: int
+    least_epochs: int
+    def __init__(self, reduction_factor: _Optional[int] = ..., least_epochs: _Optional[int] = ...) -> None: ...
+
+class MedianRule(_message.Message):
+    __slots__ = ("least_epochs", "every_epochs")
+    LEAST_EPOCHS_FIELD_NUMBER: _ClassVar[int]
+    EVERY_EPOCHS_FIELD_NUMBER: _ClassVar[int]
+    least_epochs: int
+    every_epochs: int
+    def __init__(self, least_epochs: _Optional[int] = ..., every_epochs: _Optional[int] = ...) -> None: ...
 
 class Parameter(_message.Message):
     __slots__ = ("path", "choice", "uniform", "log_uniform", "integer", "normal")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,17 @@ SEGMENT_SECONDS = 1.0
 _FIRST_SEGMENT_SECONDS = 0.05
 
 
+@dataclass(frozen=True, eq=False)
+class Heirs:
+    """Trials of a pack, and where their rows are; None: no state is held."""
+
+    trials: NDArray[np.int32]
+    source: Source | None
+
+
 class PackRun:
-    """Not durable: made anew from the pack's record, and then again from epoch 0."""
+    """Not durable: made anew from the pack's record, and then again from epoch 0, unless it goes
+    on from what other packs hold."""
 
     def __init__(
         self,
@@ -31,40 +41,72 @@ class PackRun:
         ended: Mapping[int, TrialState],
         model_path: Path,
         speed: Speed,
+        heirs: Sequence[Heirs] = (),
     ) -> None:
         self.index = record.index
         self.recorded = record.epochs
         self.started = record.started
         self.total = group.pack.signature.epochs
+        self.until = self.total if record.until is None else record.until
+        self.arithmetics = record.arithmetics
         self._key = f"{uid}/{record.index}"
         self._group = group
         self._model_path = model_path
         self._trials = _trials_left(record.trials, ended)
         self._can_end_early = _can_end_early(group)
-        self._arithmetics = record.arithmetics
-        self._all_ended = False
         self._epoch = 0
         self._attempt = 0
-        self._rows: NDArray[np.intp] | None = None
+        # Where the rows of the trials are held, in their order.
+        self._sources: tuple[Source, ...] = ()
+        sources = [part.source for part in heirs if part.source is not None]
+        if heirs and len(sources) == len(heirs):
+            self._trials = np.concatenate([part.trials for part in heirs])
+            self._sources, self._epoch = tuple(sources), record.epochs
+        # Those that have ended stay, at no cost: the model at the end holds them too.
+        self._has_ended = np.array([t in ended for t in self._trials.tolist()], np.bool_)
         begun = pack_of(group, self._trials, begins=False)
         self._initial_seconds = initial_seconds(speed, begun)
         self._epoch_seconds = group.epoch_seconds(speed, begun)
-        self._target_seconds = _FIRST_SEGMENT_SECONDS
+        self._target_seconds = SEGMENT_SECONDS if self.started else _FIRST_SEGMENT_SECONDS
 
     @property
     def is_over(self) -> bool:
-        """No trial is left, or all epochs are trained."""
-        return len(self._trials) == 0 or self._all_ended or self._epoch >= self.total
+        """No trial is left, or all epochs are trained up to where trials are compared. What was
+        recorded up to there is enough for that."""
+        at = max(self._epoch, self.recorded) if self.until < self.total else self._epoch
+        return bool(self._has_ended.all()) or at >= self.until
 
     @property
     def state_key(self) -> str:
         """Names the pack's state in the engine; another one after each new beginning."""
         return f"{self._key}/{self._attempt}"
 
+    @property
+    def going(self) -> NDArray[np.int32]:
+        """The trials that have not ended."""
+        return self._trials[~self._has_ended]
+
+    def find_heirs(self, trials: NDArray[np.int32]) -> Heirs | None:
+        """Those of ``trials`` that are here; None where none is."""
+        rows = np.flatnonzero(np.isin(self._trials, trials))
+        if not len(rows):
+            return None
+        if self._epoch < self.until:
+            return Heirs(self._trials[rows], None)
+        (held,) = self._sources
+        places = rows if held.rows is None else held.rows[rows]
+        return Heirs(self._trials[rows], Source(held.pack_key, places))
+
+    def abandon(self) -> None:
+        """Its trials have failed."""
+        self._has_ended[:] = True
+
     def next_segment(self) -> Segment:
         """What the engine shall do next."""
         epochs = self._next_epochs()
-        last = self._epoch + epochs >= self.total
+        last = self._epoch + epochs >= self.until
+        # A pack that is closed at a rung leaves the networks of those that ended before.
+        writes = self._can_end_early or (last and self.until == self.total)
         return Segment(
             pack_key=self.state_key,
             pack=pack_of(self._group, self._trials, begins=self._epoch == 0),
@@ -72,19 +114,19 @@ class PackRun:
             start_epoch=self._epoch,
             epochs=epochs,
             record_after=self.recorded,
-            sources=(Source(self.state_key, self._rows),) if self._epoch else (),
+            sources=self._sources,
             expected_seconds=(
                 (self._initial_seconds if self._epoch == 0 else 0.0) + epochs * self._epoch_seconds
             ),
-            model_path=self._model_path if last or self._can_end_early else None,
+            model_path=self._model_path if writes else None,
             model_if_ended=not last,
-            trial_indices=self._trials if last or self._can_end_early else None,
+            trial_indices=self._trials if writes else None,
         )
 
     def begin_again(self) -> None:
         """The engine lost the state: go back to epoch 0. What was recorded stays so."""
         self._epoch = 0
-        self._rows = None
+        self._sources = ()
         self._attempt += 1
 
     def advance(self, segment: Segment, result: SegmentResult) -> Recording | None:
@@ -92,14 +134,14 @@ class PackRun:
         self._epoch += segment.epochs
         self._learn_seconds(segment, result)
         self._target_seconds = SEGMENT_SECONDS
-        if result.arithmetic not in self._arithmetics:
-            self._arithmetics += (result.arithmetic,)
+        if result.arithmetic not in self.arithmetics:
+            self.arithmetics += (result.arithmetic,)
         trials, metrics = self._trials, result.metrics
-        # Trials that a rule stopped stay, at no cost: the model at the end holds them too.
         alive = metrics.diverged_at == 0
-        self._rows = None if alive.all() else np.flatnonzero(alive)
+        rows = None if alive.all() else np.flatnonzero(alive)
+        self._sources = (Source(segment.pack_key, rows),)
         self._trials = trials[alive]
-        self._all_ended = bool((metrics.stopped_at[alive] > 0).all())
+        self._has_ended = metrics.stopped_at[alive] > 0
         if self._epoch <= self.recorded:
             return None
         known = (metrics.stopped_at > 0) & (metrics.stopped_at <= self.recorded)
@@ -111,7 +153,7 @@ class PackRun:
             block=MetricsRecorded(trials[~known], metrics.first_epoch, metrics.names, values),
             diverged_at=metrics.diverged_at[~known],
             stopped_at=metrics.stopped_at[~known],
-            arithmetics=self._arithmetics,
+            arithmetics=self.arithmetics,
             is_last=self._epoch >= self.total,
         )
         self.recorded = self._epoch
@@ -124,7 +166,7 @@ class PackRun:
             self._epoch_seconds = max((result.seconds - initial) / segment.epochs, 1e-7)
 
     def _next_epochs(self) -> int:
-        left = self.total - self._epoch
+        left = self.until - self._epoch
         epochs = max(1, int(self._target_seconds / self._epoch_seconds))
         if left <= 1.5 * epochs:
             epochs = left

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from packtrain.service.records import NewPack
 from packtrain.training import (
     Pack,
     ScaledGaussian,
@@ -28,7 +29,6 @@ _WORTH_A_WORKER_SECONDS = 0.2
 _MAX_PACK_TRIALS = 16_384
 _MAX_PACK_BYTES = 1 << 30
 _MAX_SEGMENT_METRIC_BYTES = 32 << 20
-_FIRST = np.zeros(1, np.intp)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,12 +70,48 @@ class TrialGroup:
 
 
 @dataclass(frozen=True, eq=False)
-class PlannedPack:
-    """Trials that train as one stacked array, and the group that they are of."""
+class Part:
+    """Trials of a group that are at epoch ``begin`` and train to epoch ``until``, where they may
+    be compared with others."""
 
     group: TrialGroup
     trials: NDArray[np.int32]
+    begin: int
+    until: int
+
+    def seconds(self, speed: Speed, count: int) -> float:
+        """About how long a worker takes for ``count`` of them."""
+        pack = pack_of(self.group, self.trials[:count], begins=self.begin == 0)
+        initial = 0.0 if self.begin else initial_seconds(speed, pack)
+        return initial + (self.until - self.begin) * self.group.epoch_seconds(speed, pack)
+
+
+def cut(
+    groups: Sequence[TrialGroup], trials: NDArray[np.int32], begin: int, until: int
+) -> list[Part]:
+    """Those of ``trials``, which ascend, by group."""
+    parts = [(g, trials[np.isin(trials, g.indices, assume_unique=True)]) for g in groups]
+    return [Part(group, members, begin, until) for group, members in parts if len(members)]
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedPack:
+    """Trials that train as one stacked array, and the part that they are of."""
+
+    part: Part
+    trials: NDArray[np.int32]
     memory_bytes: int
+
+    def to_new(self, arithmetics: tuple[str, ...] = ()) -> NewPack:
+        """As it is stored; ``arithmetics`` of the workers that brought its trials to here."""
+        group, until = self.part.group, self.part.until
+        return NewPack(
+            trials=self.trials,
+            metrics=group.metrics,
+            begin=self.part.begin,
+            until=until if until < group.pack.signature.epochs else None,
+            arithmetics=arithmetics,
+        )
 
 
 def pack_of(group: TrialGroup, trials: NDArray[np.int32], *, begins: bool = True) -> Pack:
@@ -109,27 +145,29 @@ def segment_epochs_limit(group: TrialGroup, trials: int) -> int:
     return max(1, min(group.pack.signature.epochs, _MAX_SEGMENT_METRIC_BYTES // bytes_an_epoch))
 
 
-def plan_packs(groups: Sequence[TrialGroup], workers: int, speed: Speed) -> list[PlannedPack]:
-    """Cut each group into packs: as few as keep every worker busy and memory in bounds."""
+def plan_packs(parts: Sequence[Part], workers: int, speed: Speed) -> list[PlannedPack]:
+    """Cut each part into packs: as few as keep every worker busy and memory in bounds."""
     packs: list[PlannedPack] = []
-    for group, count in zip(groups, _share_workers(groups, workers, speed), strict=True):
-        size = min(math.ceil(len(group.indices) / count), _MAX_PACK_TRIALS)
-        while size > 1 and memory_bytes(group, size) > _MAX_PACK_BYTES:
+    for part, count in zip(parts, _share_workers(parts, workers, speed), strict=True):
+        size = min(math.ceil(len(part.trials) / count), _MAX_PACK_TRIALS)
+        while size > 1 and memory_bytes(part.group, size) > _MAX_PACK_BYTES:
             size = math.ceil(size / 2)
-        parts = np.array_split(group.indices, math.ceil(len(group.indices) / size))
-        packs += [PlannedPack(group, part, memory_bytes(group, len(part))) for part in parts]
+        cuts = np.array_split(part.trials, math.ceil(len(part.trials) / size))
+        packs += [
+            PlannedPack(part, trials, memory_bytes(part.group, len(trials))) for trials in cuts
+        ]
     return packs
 
 
-def _share_workers(groups: Sequence[TrialGroup], workers: int, speed: Speed) -> list[int]:
-    """Into how many packs to cut each group: one, or as many workers as its part of the job's
-    seconds is worth."""
-    seconds = [group.seconds(speed, group.pack) for group in groups]
+def _share_workers(parts: Sequence[Part], workers: int, speed: Speed) -> list[int]:
+    """Into how many packs to cut each part: one, or as many workers as its share of the seconds
+    is worth."""
+    seconds = [part.seconds(speed, len(part.trials)) for part in parts]
     # A pack of one trial has all the overhead of a larger one: only the rest can be shared.
-    alone = [group.seconds(speed, group.pack.select(_FIRST)) for group in groups]
+    alone = [part.seconds(speed, 1) for part in parts]
     shared = sum(seconds) - sum(alone)
     busy = min(max(1, workers), math.floor(shared / _WORTH_A_WORKER_SECONDS))
     return [
-        min(len(group.indices), max(1, round(busy * part / sum(seconds))))
-        for group, part in zip(groups, seconds, strict=True)
+        min(len(part.trials), max(1, round(busy * mine / sum(seconds))))
+        for part, mine in zip(parts, seconds, strict=True)
     ]

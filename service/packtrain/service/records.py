@@ -65,10 +65,14 @@ class ActiveJob:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NewPack:
-    """A pack to be: the indices of its trials within the job, (K,)."""
+    """A pack to be: the indices of its trials within the job, (K,), the epoch that they are at,
+    and the one at which they are compared with others; None: they train to their end."""
 
     trials: NDArray[np.int32]
     metrics: tuple[str, ...]
+    begin: int = 0
+    until: int | None = None
+    arithmetics: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,14 +94,18 @@ class NewJob:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PackRecord:
-    """A pack's position: ``epochs`` are recorded; ``started`` once a segment was handed out;
-    ``arithmetics`` of the workers that trained it, in the order of their first part in it."""
+    """A pack's position: ``epochs`` are recorded; at epoch ``until`` its trials are compared with
+    others (None: never); ``started`` once a segment was handed out; ``is_closed`` where its trials
+    went on in other packs; ``arithmetics`` of the workers that trained it, in the order of their
+    first part in it."""
 
     index: int
     trials: NDArray[np.int32]
     metrics: tuple[str, ...]
     epochs: int
+    until: int | None
     started: bool
+    is_closed: bool
     arithmetics: tuple[str, ...]
 
 

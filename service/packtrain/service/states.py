@@ -25,6 +25,7 @@ class TrialState(StrEnum):
     DIVERGED = "diverged"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    STOPPED = "stopped"
 
 
 JOB_TRANSITIONS: dict[JobState, frozenset[JobState]] = {

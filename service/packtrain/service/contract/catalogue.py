@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from packtrain.service.contract import (
     costs,
+    early_stopping,
     initializations,
     measurement,
     networks,
@@ -29,6 +30,7 @@ NUMBERS: NumberFields = {
         schedules,
         stopping,
         measurement,
+        early_stopping,
     )
     for path, field in family.NUMBERS.items()
 }

@@ -11,12 +11,15 @@ from packtrain.service.contract import catalogue, initializations, optimizers
 from packtrain.service.contract.fields import enum_value
 from packtrain.service.contract.learning_rates import searched_paths
 from packtrain.service.contract.models import fill_model
+from packtrain.service.objectives import Objective
 from packtrain.service.planner import TrialGroup
 from packtrain.training import Plateau, Schedule
 from packtrain.v1 import spec_pb2
 
 
-def with_defaults(spec: spec_pb2.JobSpec, groups: Sequence[TrialGroup]) -> spec_pb2.JobSpec:
+def with_defaults(
+    spec: spec_pb2.JobSpec, groups: Sequence[TrialGroup], objectives: Sequence[Objective]
+) -> spec_pb2.JobSpec:
     """Fill in, in place, what was left unset. A default that follows from something searched
     (the cost from the output's activation) stays unset where trials differ in it."""
     fill = _Filler(spec, groups)
@@ -27,6 +30,9 @@ def with_defaults(spec: spec_pb2.JobSpec, groups: Sequence[TrialGroup]) -> spec_
     fill.regularization()
     fill.measurement()
     fill.numbers()
+    for message, objective in zip(spec.search.objectives, objectives, strict=True):
+        message.metric = objective.metric
+        message.goal = spec_pb2.GOAL_MAXIMIZE if objective.maximize else spec_pb2.GOAL_MINIMIZE
     return spec
 
 

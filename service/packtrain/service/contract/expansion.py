@@ -19,6 +19,7 @@ from packtrain.service.contract import costs, initializations, optimizers, regul
 from packtrain.service.contract.catalogue import COLUMNS
 from packtrain.service.contract.columns import Columns, Indices, Searched
 from packtrain.service.contract.defaults import with_defaults
+from packtrain.service.contract.early_stopping import read_early_stopping
 from packtrain.service.contract.fields import Violations, set_parents
 from packtrain.service.contract.learning_rates import fill_range, is_range
 from packtrain.service.contract.models import (
@@ -30,8 +31,10 @@ from packtrain.service.contract.search import ParameterSpace, read_search
 from packtrain.service.contract.selections import Sources
 from packtrain.service.contract.structures import Structure, read_structure
 from packtrain.service.datasets import Catalog
+from packtrain.service.early_stopping import Bracket, EarlyStopping
 from packtrain.service.networks import Network, Origin
-from packtrain.service.planner import TrialGroup
+from packtrain.service.objectives import Objective
+from packtrain.service.planner import Part, TrialGroup, cut
 from packtrain.training import Cost, Initialization, Pack, Rule, Schedule, Trials
 from packtrain.v1 import spec_pb2
 
@@ -43,13 +46,36 @@ _STRUCTURE = "a group of its own"
 @dataclass(frozen=True, eq=False)
 class Expansion:
     """A whole job: ``spec`` has its defaults filled in; ``groups`` hold every trial once;
-    ``networks`` are those of other jobs that trials begin from."""
+    ``networks`` are those of other jobs that trials begin from; ``early_stopping``, if any, goes
+    by the ``objectives``."""
 
     spec: spec_pb2.JobSpec
     trials: int
     groups: tuple[TrialGroup, ...]
     datasets: tuple[str, ...]
     networks: Mapping[Origin, Network]
+    objectives: tuple[Objective, ...]
+    early_stopping: EarlyStopping | None
+
+    @property
+    def brackets(self) -> Sequence[Bracket] | None:
+        """The trials that are compared with each other; None where none is stopped early."""
+        if self.early_stopping is None:
+            return None
+        everyone, signature = np.arange(self.trials, dtype=np.int32), self.groups[0].pack.signature
+        return self.early_stopping.brackets(everyone, signature.epochs, signature.measure_every)
+
+    @property
+    def parts(self) -> list[Part]:
+        """What the trials train from the beginning on, up to where they are first compared."""
+        if self.early_stopping is None:
+            return [Part(g, g.indices, 0, g.pack.signature.epochs) for g in self.groups]
+        total = self.groups[0].pack.signature.epochs
+        return [
+            part
+            for bracket in self.brackets or ()
+            for part in cut(self.groups, bracket.trials, 0, bracket.next_rung(0) or total)
+        ]
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -105,11 +131,22 @@ def expand(
     for path in columns:
         set_parents(spec, path)
     sources = Sources(datasets, stored)
+    early_stopping = read_early_stopping(spec, violations)
     expander = _Expander(spec, parameters, columns, sources, origins, violations)
     groups = [g for g in expander.groups(trials) if g is not None]
+    objectives = expander.objectives
+    if len(objectives) > 1:
+        violations.add("search.objectives", "must name their metrics: trials differ in the default")
     violations.raise_if_any()
+    (same,) = objectives
     return Expansion(
-        with_defaults(spec, groups), trials, tuple(groups), sources.digests, origins.networks
+        spec=with_defaults(spec, groups, same),
+        trials=trials,
+        groups=tuple(groups),
+        datasets=sources.digests,
+        networks=origins.networks,
+        objectives=same,
+        early_stopping=early_stopping,
     )
 
 
@@ -136,6 +173,8 @@ class _Expander:
         self._sources = sources
         self._origins = origins
         self._violations = violations
+        # Those of each group; all should be the same.
+        self.objectives: set[tuple[Objective, ...]] = set()
 
     def groups(self, trials: int) -> Iterator[TrialGroup | None]:
         everything = np.arange(trials, dtype=np.int64)
@@ -148,6 +187,7 @@ class _Expander:
                     check_model_initialization(model, self._origins, self._violations)
                 yield None
                 continue
+            self.objectives.add(structure.objectives)
             found = self._trials(indices, spec, structure)  # a schedule may add to what is measured
             yield TrialGroup(
                 indices.astype(np.int32),

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from packtrain.service.contract.expansion import Expansion, expand
 from packtrain.service.contract.models import Origins
 from packtrain.service.datasets import Catalog
 from packtrain.service.errors import InvalidSpecError, Violation
 from packtrain.service.networks import NetworkStore
-from packtrain.service.planner import plan_packs
-from packtrain.service.records import JobRecord, NewJob, NewPack
+from packtrain.service.planner import Part, PlannedPack, plan_packs
+from packtrain.service.records import JobRecord, NewJob
 from packtrain.service.settings import Limits
 from packtrain.service.trained_networks import TrainedNetworks
 from packtrain.training import Speed
@@ -50,6 +50,10 @@ class Planner:
         origins = Origins(kept=kept)
         return expand(message, self._catalog, sys.maxsize, job.datasets, origins)
 
+    def plan_packs(self, parts: Sequence[Part]) -> list[PlannedPack]:
+        """Cut parts of a job into packs for the workers and their present speed."""
+        return plan_packs(parts, self._workers, self._speed())
+
     def plan(self, spec: spec_pb2.JobSpec, job_id: str, uid: str) -> NewJob:
         """Check everything. Blocks. Raises InvalidSpecError with every wrong field."""
         try:
@@ -63,7 +67,7 @@ class Planner:
             within = [Violation(f"spec.{v.field}", v.description) for v in error.violations]
             raise InvalidSpecError.of(within) from None
         speed = self._speed()
-        packs = plan_packs(expansion.groups, self._workers, speed)
+        packs = self.plan_packs(expansion.parts)
         memory = sum(pack.memory_bytes for pack in packs)
         if memory > self._limits.max_job_memory_bytes:
             needed, limit = memory, self._limits.max_job_memory_bytes
@@ -96,7 +100,7 @@ class Planner:
             layer_sizes=expansion.layer_sizes,
             datasets=expansion.datasets,
             networks=self._keep(expansion),
-            packs=tuple(NewPack(trials=p.trials, metrics=p.group.metrics) for p in packs),
+            packs=tuple(pack.to_new() for pack in packs),
         )
 
     def _keep(self, expansion: Expansion) -> str | None:

@@ -9,6 +9,7 @@ from packtrain.service.contract import (
     initializations,
     measurement,
     networks,
+    objectives,
     optimizers,
     regularization,
     schedules,
@@ -20,6 +21,7 @@ from packtrain.service.contract.numbers import NumberFields, whole
 from packtrain.service.contract.selections import Chosen, Sources, read_scaling, select
 from packtrain.service.contract.targets import Targets
 from packtrain.service.datasets import StoredDataset
+from packtrain.service.objectives import Objective
 from packtrain.training import Signature, TargetKind
 from packtrain.v1 import spec_pb2
 
@@ -38,6 +40,7 @@ class Structure:
     targets: Targets
     measured: Measured
     plan: Signature
+    objectives: tuple[Objective, ...]
 
     @property
     def signature(self) -> Signature:
@@ -97,7 +100,8 @@ def read_structure(
         patience=stopping.read_patience(spec.stopping, measured, violations),
         target=stopping.read_target(spec.stopping, measured, violations),
     )
-    return Structure(dataset, chosen, targets, measured, plan)
+    found = objectives.read_objectives(spec.search, measured, violations)
+    return Structure(dataset, chosen, targets, measured, plan, found)
 
 
 def _read_batch_size(spec: spec_pb2.JobSpec, rows: int, violations: Violations) -> int:
@@ -126,3 +130,4 @@ def check_without_data(spec: spec_pb2.JobSpec, epochs: int, violations: Violatio
     schedules.read_schedule(spec.optimizer.schedule, epochs, measured, violations)
     stopping.read_patience(spec.stopping, measured, violations)
     stopping.read_target(spec.stopping, measured, violations)
+    objectives.read_objectives(spec.search, measured, violations)

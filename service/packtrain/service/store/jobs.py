@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select
@@ -16,7 +17,14 @@ from packtrain.service.errors import (
     Violation,
 )
 from packtrain.service.learning_rates import RateFinding
-from packtrain.service.records import ActiveJob, JobChanged, JobRecord, NewJob, RequestKey
+from packtrain.service.records import (
+    ActiveJob,
+    JobChanged,
+    JobRecord,
+    NewJob,
+    NewPack,
+    RequestKey,
+)
 from packtrain.service.states import (
     ACTIVE_JOB_STATES,
     TERMINAL_JOB_STATES,
@@ -26,7 +34,7 @@ from packtrain.service.states import (
 from packtrain.service.store import schema
 from packtrain.service.store.log import append_events, now_microseconds, to_failure, to_time
 
-_J = schema.jobs.c
+_J, _P = schema.jobs.c, schema.packs.c
 _ACTIVE = tuple(s.value for s in ACTIVE_JOB_STATES)
 # A client that repeats a request does so within minutes.
 _REQUESTS_KEPT_MICROSECONDS = 24 * 3600 * 1_000_000
@@ -39,6 +47,7 @@ def to_job(row: Row[Any]) -> JobRecord:
         TrialState.DIVERGED,
         TrialState.FAILED,
         TrialState.CANCELLED,
+        TrialState.STOPPED,
     )
     return JobRecord(
         job_id=row.job_id,
@@ -156,6 +165,7 @@ def create_job(connection: Connection, job: NewJob, request: RequestKey | None) 
             diverged=0,
             failed=0,
             cancelled=0,
+            stopped=0,
             metrics=json.dumps(job.metrics),
             layer_sizes=json.dumps(job.layer_sizes),
             datasets=json.dumps(job.datasets),
@@ -163,21 +173,33 @@ def create_job(connection: Connection, job: NewJob, request: RequestKey | None) 
             last_sequence=0,
         )
     )
-    rows = [
-        {
-            "job_uid": job.uid,
-            "pack_index": index,
-            "trials": pack.trials.astype("<i4").tobytes(),
-            "metrics": ",".join(pack.metrics),
-            "epochs": 0,
-            "started": False,
-        }
-        for index, pack in enumerate(job.packs)
-    ]
-    connection.execute(insert(schema.packs), rows)
+    add_packs(connection, job.uid, job.packs)
     append_events(connection, job.uid, [JobChanged(JobState.QUEUED)])
     remember_request(connection, request, job.uid)
     return get_job(connection, job.job_id)
+
+
+def add_packs(connection: Connection, uid: str, packs: Sequence[NewPack]) -> int:
+    """Append packs to the job's; the index of the first of them."""
+    last = select(func.max(_P.pack_index)).where(_P.job_uid == uid)
+    found = connection.execute(last).scalar_one()
+    first = 0 if found is None else int(found) + 1
+    rows = [
+        {
+            "job_uid": uid,
+            "pack_index": first + i,
+            "trials": pack.trials.astype("<i4").tobytes(),
+            "metrics": ",".join(pack.metrics),
+            "epochs": pack.begin,
+            "until": pack.until,
+            "started": pack.begin > 0,
+            "is_closed": False,
+            "arithmetics": json.dumps(pack.arithmetics),
+        }
+        for i, pack in enumerate(packs)
+    ]
+    connection.execute(insert(schema.packs), rows)
+    return first
 
 
 def job_position(connection: Connection, uid: str) -> tuple[JobState, int] | None:

@@ -50,6 +50,7 @@ jobs = Table(
     Column("diverged", Integer, nullable=False),
     Column("failed", Integer, nullable=False),
     Column("cancelled", Integer, nullable=False),
+    Column("stopped", Integer, nullable=False),
     Column("metrics", Text, nullable=False),
     Column("layer_sizes", Text, nullable=False),
     Column("datasets", Text, nullable=False),
@@ -67,7 +68,9 @@ packs = Table(
     Column("trials", LargeBinary, nullable=False),
     Column("metrics", Text, nullable=False),
     Column("epochs", Integer, nullable=False),
+    Column("until", Integer),
     Column("started", Boolean, nullable=False),
+    Column("is_closed", Boolean, nullable=False),
     Column("arithmetics", Text),
 )
 

@@ -12,6 +12,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
+
 from packtrain.service.learning_rates import RateFinding
 from packtrain.service.records import (
     ActiveJob,
@@ -21,6 +24,7 @@ from packtrain.service.records import (
     JobRecord,
     MetricsRecorded,
     NewJob,
+    NewPack,
     PackRecord,
     RequestKey,
     TrialRecord,
@@ -203,6 +207,32 @@ class Store:
             )
         )
         self._tell(uid)
+
+    async def pass_rung(
+        self,
+        uid: str,
+        rung: int,
+        closed: Sequence[int],
+        stopped: NDArray[np.int32],
+        packs: Sequence[NewPack],
+    ) -> list[PackRecord]:
+        """Trials have been compared at epoch ``rung``: their packs are closed, some trials are
+        stopped, the others go on in new packs, which are returned.
+
+        Raises IllegalTransitionError where the job no longer trains, or this was done before.
+        """
+        made = await self._database.write(
+            partial(
+                training.pass_rung,
+                uid=uid,
+                rung=rung,
+                closed=tuple(closed),
+                stopped=stopped,
+                packs=tuple(packs),
+            )
+        )
+        self._tell(uid)
+        return made
 
     async def fail_pack(self, uid: str, pack_index: int, failure: Failure) -> None:
         """Every trial of the pack that has not ended is FAILED.

@@ -19,6 +19,7 @@ from packtrain.service.records import (
     JobChanged,
     JobRecord,
     MetricsRecorded,
+    NewPack,
     PackRecord,
     RequestKey,
     TrialRecord,
@@ -31,7 +32,7 @@ from packtrain.service.states import (
     leading_to,
 )
 from packtrain.service.store import schema
-from packtrain.service.store.jobs import get_job, remember_request, repeated_uid
+from packtrain.service.store.jobs import add_packs, get_job, remember_request, repeated_uid
 from packtrain.service.store.log import append_events, last_values, now_microseconds, to_failure
 
 _J, _P, _T = schema.jobs.c, schema.packs.c, schema.trials.c
@@ -134,7 +135,7 @@ def _end_rest(
     left: dict[PackRecord, list[int]] = {}
     count = 0
     for pack in list_packs(connection, uid):
-        if pack_index is None or pack.index == pack_index:
+        if not pack.is_closed and pack_index in (None, pack.index):
             going = [t for t in pack.trials.tolist() if t not in over]
             left[pack] = going if most is None else going[: max(0, most - count)]
             count += len(going)
@@ -163,7 +164,9 @@ def _to_pack(row: Row[Any]) -> PackRecord:
         trials=np.frombuffer(row.trials, "<i4"),
         metrics=tuple(row.metrics.split(",")),
         epochs=row.epochs,
+        until=row.until,
         started=row.started,
+        is_closed=row.is_closed,
         arithmetics=tuple(json.loads(row.arithmetics or "[]")),
     )
 
@@ -211,7 +214,12 @@ def record_segment(
     _require_training(connection, uid)
     moved = connection.execute(
         update(schema.packs)
-        .where(_P.job_uid == uid, _P.pack_index == pack_index, _P.epochs == from_epoch)
+        .where(
+            _P.job_uid == uid,
+            _P.pack_index == pack_index,
+            _P.epochs == from_epoch,
+            _P.is_closed.is_(False),
+        )
         .values(epochs=to_epoch, arithmetics=json.dumps(arithmetics))
     )
     if moved.rowcount == 0:
@@ -227,6 +235,45 @@ def record_segment(
     for group in ended:
         events += _end_trials(connection, uid, pack_index, group)
     append_events(connection, uid, events)
+
+
+def pass_rung(
+    connection: Connection,
+    uid: str,
+    rung: int,
+    closed: tuple[int, ...],
+    stopped: NDArray[np.int32],
+    packs: tuple[NewPack, ...],
+) -> list[PackRecord]:
+    """See Store.pass_rung."""
+    _require_training(connection, uid)
+    moved = connection.execute(
+        update(schema.packs)
+        .where(_P.job_uid == uid, _P.pack_index.in_(closed), _P.is_closed.is_(False))
+        .values(is_closed=True)
+    )
+    if moved.rowcount != len(closed):
+        raise IllegalTransitionError("RUNG_PASSED", "these packs have gone on before")
+    values = last_values(connection, uid, set(stopped.tolist()))
+    events: list[EventBody] = []
+    for pack in list_packs(connection, uid):
+        if pack.index in closed:
+            trials = pack.trials[np.isin(pack.trials, stopped)]
+            nothing = np.full(len(pack.metrics), np.nan, np.float32)
+            final = np.array([values.get(t, nothing) for t in trials.tolist()], np.float32)
+            epochs = np.full(len(trials), rung, np.int32)
+            ended = EndedTrials(TrialState.STOPPED, trials, epochs, final)
+            events += _end_trials(connection, uid, pack.index, ended)
+    append_events(connection, uid, events)
+    if not packs:
+        return []
+    first = add_packs(connection, uid, packs)
+    found = connection.execute(
+        select(schema.packs)
+        .where(_P.job_uid == uid, _P.pack_index >= first)
+        .order_by(_P.pack_index)
+    )
+    return [_to_pack(row) for row in found]
 
 
 def _end_trials(
@@ -331,6 +378,7 @@ def _running_records(
             arithmetics=pack.arithmetics,
         )
         for pack in packs
+        if not pack.is_closed
         for trial in np.intersect1d(pack.trials, window).tolist()
         if trial not in ended
     ]

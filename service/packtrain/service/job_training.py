@@ -1,0 +1,129 @@
+"""Trains one job, from wherever the store has it to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from packtrain.service.bracket_training import BracketTraining
+from packtrain.service.contract import Expansion, Planner
+from packtrain.service.errors import IllegalTransitionError, ServiceError
+from packtrain.service.findings import find_learning_rates, measure_initial_cost
+from packtrain.service.learning_rates import RateFinding
+from packtrain.service.pack_run import Heirs, PackRun
+from packtrain.service.pack_training import PackTrainer
+from packtrain.service.planner import TrialGroup
+from packtrain.service.records import ActiveJob, Failure, JobRecord, PackRecord
+from packtrain.service.slots import FairSlots
+from packtrain.service.states import JobState, TrialState
+from packtrain.service.store import Store
+from packtrain.workers import Engine
+
+
+class JobTraining:
+    """One job; its models go into ``models_dir``, a folder of its own."""
+
+    def __init__(
+        self,
+        job: ActiveJob,
+        store: Store,
+        engine: Engine,
+        slots: FairSlots,
+        planner: Planner,
+        models_dir: Path,
+    ) -> None:
+        self.job = job
+        self._store = store
+        self._engine = engine
+        self._slots = slots
+        self._planner = planner
+        self._models_dir = models_dir
+        self._trainer = PackTrainer(job.uid, store, engine, slots)
+        if job.state is JobState.CANCELLING:
+            self._trainer.cancel()
+
+    def cancel(self) -> None:
+        """Stop after the segments that are under way."""
+        self._trainer.cancel()
+
+    async def train(self) -> None:
+        """Until the job has ended. Raises ServiceError."""
+        expansion = None
+        if not self._trainer.is_cancelled:
+            record = await self._store.get_job(self.job.job_id)
+            try:
+                expansion = await asyncio.to_thread(self._planner.expand_stored, record)
+            except ServiceError as error:
+                await self.fail(Failure("DATA_UNREADABLE", error.message))
+                return
+            await self._train_packs(expansion)
+        if self._trainer.is_cancelled:
+            await self._store.finish_cancelling(self.job.uid)
+        else:
+            await self._finish(expansion)
+
+    async def fail(self, failure: Failure) -> None:
+        """The job can't be trained."""
+        try:
+            await self._store.finish_job(self.job.uid, JobState.FAILED, failure)
+        except IllegalTransitionError:
+            await self._store.finish_cancelling(self.job.uid)
+
+    async def _train_packs(self, expansion: Expansion) -> None:
+        uid = self.job.uid
+        ended = await self._store.ended_trials(uid)
+        packs = [pack for pack in await self._store.list_packs(uid) if not pack.is_closed]
+        training = BracketTraining(
+            uid,
+            self._store,
+            self._engine,
+            self._trainer,
+            expansion,
+            self._begin_pack,
+            self._planner.plan_packs,
+        )
+        try:
+            await training.train(packs, ended)
+        except* ServiceError as errors:
+            raise _first_of(errors) from None
+
+    def _begin_pack(
+        self,
+        record: PackRecord,
+        group: TrialGroup,
+        ended: Mapping[int, TrialState],
+        heirs: Sequence[Heirs],
+    ) -> PackRun:
+        path = self._models_dir / f"{record.index}.safetensors"
+        return PackRun(self.job.uid, record, group, ended, path, self._engine.speed, heirs)
+
+    async def _finish(self, expansion: Expansion | None) -> None:
+        now = await self._store.get_job(self.job.job_id)
+        state, failure = JobState.SUCCEEDED, None
+        if now.counts[TrialState.FAILED] == now.trials:
+            failed = await self._store.list_trials(now, 0, 1, [TrialState.FAILED])
+            state, failure = JobState.FAILED, failed[0].failure
+        finding = None
+        if expansion is not None and failure is None:
+            finding = await self._find_rates(now, expansion)
+        try:
+            await self._store.finish_job(now.uid, state, failure, finding)
+        except IllegalTransitionError:
+            await self._store.finish_cancelling(now.uid)
+
+    async def _find_rates(self, job: JobRecord, expansion: Expansion) -> RateFinding | None:
+        rates = expansion.range_rates
+        if rates is None:
+            return None
+        async with self._slots.turn(job.uid):
+            initial = await measure_initial_cost(self._engine, job.uid, expansion.groups[0])
+        return await find_learning_rates(self._store, job, rates, initial)
+
+
+def _first_of(errors: BaseExceptionGroup[ServiceError]) -> BaseException:
+    """The first of those that came together, within however many groups."""
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

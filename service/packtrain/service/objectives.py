@@ -1,0 +1,82 @@
+"""What makes one trial better than another, and the order that follows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Scores = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A metric, and whether more of it is better."""
+
+    metric: str
+    maximize: bool
+
+
+def to_scores(values: NDArray[np.floating], objectives: Sequence[Objective]) -> Scores:
+    """Values (..., objectives) turned so that more is better; what is no number is the worst."""
+    signs = np.array([1.0 if o.maximize else -1.0 for o in objectives])
+    scores = values.astype(np.float64) * signs
+    scores[np.isnan(scores)] = -np.inf
+    return scores
+
+
+def rank(scores: Scores) -> NDArray[np.intp]:
+    """The trials' places, best first, of scores (K, objectives): by the front that they are on,
+    then by how far apart their neighbours on it lie, then by their order (NSGA-II: Deb et al.,
+    2002)."""
+    if scores.shape[1] == 1:
+        order: NDArray[np.intp] = np.argsort(-scores[:, 0], kind="stable")
+        return order
+    fronts = find_fronts(scores)
+    crowding = np.zeros(len(scores))
+    for front in range(int(fronts.max(initial=-1)) + 1):
+        members = np.flatnonzero(fronts == front)
+        crowding[members] = _find_distances(scores[members])
+    return np.lexsort((np.arange(len(scores)), -crowding, fronts))
+
+
+def find_fronts(scores: Scores) -> NDArray[np.intp]:
+    """The front of each trial, (K,): 0 where no other is at least as good in all objectives and
+    better in one; 1 where only trials of front 0 are; and so on."""
+    fronts = np.full(len(scores), -1, np.intp)
+    # In this order nobody is dominated by one who comes later.
+    left = np.lexsort(tuple(-scores.T[::-1]))
+    front = 0
+    while len(left):
+        members = _find_undominated(scores[left])
+        fronts[left[members]] = front
+        left = left[~members]
+        front += 1
+    return fronts
+
+
+def _find_undominated(scores: Scores) -> NDArray[np.bool_]:
+    """Which rows no other dominates, (K,), of scores sorted in falling order."""
+    undominated = np.zeros(len(scores), np.bool_)
+    best = np.empty((0, scores.shape[1]))
+    for i, score in enumerate(scores):
+        as_good = (best >= score).all(axis=1)
+        if not (as_good & (best > score).any(axis=1)).any():
+            undominated[i] = True
+            best = np.vstack((best, score))
+    return undominated
+
+
+def _find_distances(scores: Scores) -> NDArray[np.float64]:
+    """The crowding distance of each member of a front, (K,); infinite at its ends."""
+    distances = np.zeros(len(scores))
+    for column in scores.T:
+        order = np.argsort(column, kind="stable")
+        ordered = column[order]
+        distances[order[[0, -1]]] = np.inf
+        span = ordered[-1] - ordered[0]
+        if np.isfinite(span) and span > 0:
+            distances[order[1:-1]] += (ordered[2:] - ordered[:-2]) / span
+    return distances

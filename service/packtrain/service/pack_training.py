@@ -1,0 +1,100 @@
+"""Trains the packs of a job, a segment at a time, whenever it is the job's turn."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from packtrain.service.errors import StoreUnavailableError
+from packtrain.service.pack_run import PackRun, Recording
+from packtrain.service.records import Failure
+from packtrain.service.slots import FairSlots
+from packtrain.service.store import Store
+from packtrain.workers import Engine, SegmentFailedError, StateLostError
+
+log = structlog.get_logger()
+
+_STORE_RETRY_SECONDS = 1.0
+
+
+class PackTrainer:
+    """The packs of the job ``uid``, from one task each."""
+
+    def __init__(self, uid: str, store: Store, engine: Engine, slots: FairSlots) -> None:
+        self._uid = uid
+        self._store = store
+        self._engine = engine
+        self._slots = slots
+        self.is_cancelled = False
+        # Tasks that wait for a turn: cancelling the job need not wait for them.
+        self._waiting: set[asyncio.Task[None]] = set()
+
+    def cancel(self) -> None:
+        """Hand out no further segment: what is under way is the last."""
+        self.is_cancelled = True
+        for task in self._waiting:
+            task.cancel()
+
+    async def train(self, run: PackRun, begun: asyncio.Event | None = None) -> None:
+        """Train until the pack is over: its end, or where its trials are compared with others.
+        ``begun`` is set as soon as it no longer needs what it began from."""
+        recording: asyncio.Task[None] | None = None
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            while not run.is_over and not self.is_cancelled:
+                self._waiting.add(task)
+                async with self._slots.turn(self._uid):
+                    self._waiting.discard(task)
+                    made = await self._run_segment(run)
+                if begun is not None:
+                    begun.set()
+                # The next segment is handed out while this one is recorded, never two ahead.
+                if recording is not None:
+                    await recording
+                recording = asyncio.create_task(self._record(made)) if made else None
+        except SegmentFailedError as error:
+            log.warning("pack_failed", pack=run.state_key, reason=error.reason, why=str(error))
+            if recording is not None:
+                await recording
+            run.abandon()
+            await self._store.fail_pack(self._uid, run.index, Failure(error.reason, str(error)))
+        finally:
+            self._waiting.discard(task)
+            if begun is not None:
+                begun.set()
+            if recording is not None:
+                await recording
+
+    async def _run_segment(self, run: PackRun) -> Recording | None:
+        if not run.started:
+            await self._store.start_pack(self._uid, run.index)
+            run.started = True
+        segment = run.next_segment()
+        try:
+            result = await self._engine.run_segment(segment)
+        except StateLostError as error:
+            log.warning("state_lost", pack=run.state_key, why=str(error))
+            run.begin_again()
+            return None
+        return run.advance(segment, result)
+
+    async def _record(self, recording: Recording) -> None:
+        while True:
+            try:
+                await self._store.record_segment(
+                    self._uid,
+                    recording.pack_index,
+                    recording.from_epoch,
+                    recording.to_epoch,
+                    recording.block,
+                    list(recording.ended()),
+                    recording.trial_epochs,
+                    recording.arithmetics,
+                )
+            except StoreUnavailableError as error:
+                log.warning("store_unavailable", error=error.message)
+                await asyncio.sleep(_STORE_RETRY_SECONDS)
+            else:
+                return
