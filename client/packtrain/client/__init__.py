@@ -59,6 +59,12 @@ from packtrain.client.learning_rates import (
     LearningRateRange,
 )
 from packtrain.client.models import Model
+from packtrain.client.objectives import (
+    Hyperband,
+    MedianRule,
+    Objective,
+    SuccessiveHalving,
+)
 from packtrain.client.optimizers import SGD, AdaGrad, Adam, AdamW, Lion, NAdam, RMSProp
 from packtrain.client.origins import FromModel
 from packtrain.client.regularization import Augmentation, Regularization
@@ -135,6 +141,7 @@ __all__ = [
     "Heartbeat",
     "Hinge",
     "Huber",
+    "Hyperband",
     "InlineDataset",
     "InternalError",
     "InvalidArgument",
@@ -152,6 +159,7 @@ __all__ = [
     "LearningRateRange",
     "Lion",
     "LogLikelihood",
+    "MedianRule",
     "MetricInfo",
     "MetricsReceived",
     "MissingExtra",
@@ -160,6 +168,7 @@ __all__ = [
     "Network",
     "NotFound",
     "NumberInfo",
+    "Objective",
     "OneCycle",
     "Orthogonal",
     "OutOfRange",
@@ -184,6 +193,7 @@ __all__ = [
     "SpecError",
     "StepDecay",
     "Stopping",
+    "SuccessiveHalving",
     "Synthetic",
     "Target",
     "Trial",

@@ -19,9 +19,10 @@ from google.protobuf.message import Message
 from packtrain.client import domains as d
 from packtrain.client import spec
 from packtrain.client.converters.documents import descriptor_of, enum_words, parse_document
-from packtrain.client.converters.readers import read_fields
+from packtrain.client.converters.readers import EARLY_STOPPING, read_fields
 from packtrain.client.errors import SpecError
 from packtrain.client.learning_rates import LearningRateRange
+from packtrain.client.objectives import list_objectives
 from packtrain.v1 import spec_pb2
 
 # Whole numbers above this are not exact in a JSON number; proto JSON takes them as text.
@@ -40,6 +41,7 @@ def spec_message(given: spec.JobSpec | Mapping[str, Any]) -> spec_pb2.JobSpec:
     parameters: list[spec_pb2.Parameter] = []
     _write(message, given, "", parameters)
     _write_search(message, given.search, parameters)
+    _write_objectives(message.search, given)
     return message
 
 
@@ -172,6 +174,19 @@ def _write_search(
             raise SpecError(
                 "search", f"expected Grid, RandomSearch or LearningRateRange, not {other!r}"
             )
+
+
+def _write_objectives(message: spec_pb2.Search, given: spec.JobSpec) -> None:
+    for objective in list_objectives(given.objectives):
+        _write(message.objectives.add(), objective, "objectives", None)
+    rule = given.early_stopping
+    if rule is None:
+        return
+    name = EARLY_STOPPING.get(type(rule))
+    if name is None:
+        expected = " or ".join(f"{kind.__name__}()" for kind in EARLY_STOPPING)
+        raise SpecError("early_stopping", f"expected {expected}, not {rule!r}")
+    _write(getattr(message, name), rule, "early_stopping", None)
 
 
 def _count(field: str, value: object) -> int:
