@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+import numpy as np
+
 from packtrain.service.contract.fields import Violations
 from packtrain.service.contract.initializations import read_initialization
+from packtrain.service.contract.numbers import unfit_error
 from packtrain.service.errors import IllegalTransitionError, InvalidSpecError, NotFoundError
 from packtrain.service.networks import Network, Origin
 from packtrain.service.records import JobRecord
 from packtrain.service.resources import parse_job_name
 from packtrain.service.trained_networks import TrainedNetworks
-from packtrain.training import GivenArrays, Initialization
+from packtrain.training import DataType, GivenArrays, Initialization
 from packtrain.v1 import spec_pb2
 
 # Every pack carries the networks that its trials begin from.
@@ -75,12 +78,13 @@ class Origins:
 def read_model_initialization(
     message: spec_pb2.ModelInitialization,
     sizes: Sequence[int],
+    data_type: DataType,
     origins: Origins,
     violations: Violations,
 ) -> Initialization:
     """The network's layers as arrays, checked against the new network's ``sizes``."""
     before = len(violations)
-    rest = _read_rest(message, violations)
+    rest = _read_rest(message, data_type, violations)
     origin, network = _find(message, origins, violations)
     if network is None or len(violations) > before:
         return GivenArrays((), ())
@@ -103,14 +107,18 @@ def read_model_initialization(
                 f"layer {layer + 1} must be {_shape(shape)}, as in the new network; that of "
                 f"{origin} is {_shape(weights.shape)}",
             )
+    _check_numbers(network, layers, origin, data_type, violations)
     return _take(network, layers, rest)
 
 
 def check_model_initialization(
-    message: spec_pb2.ModelInitialization, origins: Origins, violations: Violations
+    message: spec_pb2.ModelInitialization,
+    data_type: DataType,
+    origins: Origins,
+    violations: Violations,
 ) -> None:
     """Check what needs not the new network's layers."""
-    _read_rest(message, violations)
+    _read_rest(message, data_type, violations)
     _find(message, origins, violations)
 
 
@@ -149,16 +157,29 @@ def _find(
     return origin, None if len(violations) > before else origins.find(origin, violations)
 
 
-def _read_rest(message: spec_pb2.ModelInitialization, violations: Violations) -> Initialization:
+def _read_rest(
+    message: spec_pb2.ModelInitialization, data_type: DataType, violations: Violations
+) -> Initialization:
     kind = message.rest.WhichOneof("kind")
     if kind in ("arrays", "model"):
         violations.add(f"{_WHERE}.rest", f"can't be {kind}: give a random or a constant one")
-        return read_initialization(spec_pb2.Initialization(), (1, 1), violations)
+        return read_initialization(spec_pb2.Initialization(), (1, 1), data_type, violations)
     found = Violations()
-    rest = read_initialization(message.rest, (1, 1), found)
+    rest = read_initialization(message.rest, (1, 1), data_type, found)
     for field, description in found:
         violations.add(f"{_WHERE}.rest{field.removeprefix('initialization')}", description)
     return rest
+
+
+def _check_numbers(
+    network: Network, layers: int, origin: Origin, data_type: DataType, violations: Violations
+) -> None:
+    for array in (*network.weights[:layers], *network.biases[:layers]):
+        largest = float(array.flat[np.abs(array).argmax()])
+        wrong = unfit_error(largest, data_type)
+        if wrong:
+            violations.add(_WHERE, f"the numbers of {origin} {wrong}")
+            return
 
 
 def _take(network: Network, layers: int, rest: Initialization) -> GivenArrays:

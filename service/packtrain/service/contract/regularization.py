@@ -6,7 +6,7 @@ import math
 
 from packtrain.service.contract.fields import Violations
 from packtrain.service.contract.numbers import NumberField, NumberFields, column, whole
-from packtrain.training import Augmentation
+from packtrain.training import Augmentation, DataType
 from packtrain.v1 import spec_pb2
 
 WHERE = "regularization"
@@ -27,17 +27,22 @@ NUMBERS: NumberFields = {
 
 
 def read_regularization(
-    message: spec_pb2.Regularization, violations: Violations
+    message: spec_pb2.Regularization, data_type: DataType, violations: Violations
 ) -> dict[str, float]:
     """A number for each of COLUMNS."""
     return {
-        name: NUMBERS[f"{WHERE}.{name}"].read(message, f"{WHERE}.{name}", violations)
+        name: NUMBERS[f"{WHERE}.{name}"].read(
+            message, f"{WHERE}.{name}", violations, data_type=data_type
+        )
         for name in COLUMNS
     }
 
 
 def read_augmentation(
-    message: spec_pb2.Regularization, features: int | None, violations: Violations
+    message: spec_pb2.Regularization,
+    features: int | None,
+    data_type: DataType,
+    violations: Violations,
 ) -> Augmentation | None:
     """How images are shifted and turned. ``features`` None: how many inputs there are is not
     known, and their shape is not checked."""
@@ -45,7 +50,7 @@ def read_augmentation(
         return None
     part = message.augmentation
     height, width, shift, rotation = (
-        NUMBERS[f"{IMAGES}.{name}"].read(part, f"{IMAGES}.{name}", violations)
+        NUMBERS[f"{IMAGES}.{name}"].read(part, f"{IMAGES}.{name}", violations, data_type=data_type)
         for name in ("height", "width", "shift", "rotation")
     )
     shape = int(height), int(width)
