@@ -91,6 +91,23 @@ WRONG: list[tuple[str, dict[str, object], list[str]]] = [
             "stopping.target.value",
         ],
     ),
+    *(
+        (
+            f"a target that {metric} can't reach",
+            {
+                "dataset": PLAIN["dataset"] | {"validationShare": 0.5},
+                "stopping": {"target": {"metric": metric, "value": value}},
+            },
+            ["stopping.target.value"],
+        )
+        for metric, value in [
+            ("validation_accuracy", 97),
+            ("", 97),
+            ("training_f1", -0.1),
+            ("training_mean_squared_error", -1),
+            ("validation_r2", 1.5),
+        ]
+    ),
     (
         "going by what is not measured",
         {
@@ -135,3 +152,23 @@ def test_every_wrong_field_is_named(
     found = [v.field for v in caught.value.violations]
     assert sorted(set(found)) == sorted({f"spec.{field}" for field in fields})
     assert all(v.description for v in caught.value.violations)
+
+
+def test_a_target_out_of_its_metrics_range_is_told_the_range(plan: Callable[..., object]) -> None:
+    target = {"stopping": {"target": {"metric": "training_accuracy", "value": 97}}}
+    with pytest.raises(InvalidSpecError) as caught:
+        plan(read(PLAIN | target))
+    (violation,) = caught.value.violations
+    assert violation == (
+        "spec.stopping.target.value",
+        "must be at least 0 and at most 1, not 97.0: that is the range of training_accuracy",
+    )
+
+
+@pytest.mark.parametrize(
+    ("metric", "value"), [("training_accuracy", 1), ("training_cost", 97), ("training_r2", -3)]
+)
+def test_a_target_within_its_metrics_range_is_taken(
+    plan: Callable[..., object], metric: str, value: float
+) -> None:
+    plan(read(PLAIN | {"stopping": {"target": {"metric": metric, "value": value}}}))
