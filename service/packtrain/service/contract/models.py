@@ -89,24 +89,9 @@ def read_model_initialization(
     if network is None or len(violations) > before:
         return GivenArrays((), ())
     layers = message.layers if message.HasField("layers") else len(network.weights)
-    wanted = list(pairwise(sizes))
-    if layers > len(network.weights):
-        violations.add(
-            f"{_WHERE}.layers",
-            f"must be 1 to {len(network.weights)}, the layers of {origin}, not {layers}",
-        )
-    elif layers > len(wanted):
-        violations.add(
-            f"{_WHERE}.layers",
-            f"must be 1 to {len(wanted)}, the layers of the new network, not {layers}",
-        )
-    for layer, (weights, shape) in enumerate(zip(network.weights[:layers], wanted, strict=False)):
-        if weights.shape != shape:
-            violations.add(
-                f"{_WHERE}.layers",
-                f"layer {layer + 1} must be {_shape(shape)}, as in the new network; that of "
-                f"{origin} is {_shape(weights.shape)}",
-            )
+    wrong = _misfit(network, layers, origin, sizes)
+    if wrong:
+        violations.add(f"{_WHERE}.layers", wrong)
     _check_numbers(network, layers, origin, data_type, violations)
     return _take(network, layers, rest)
 
@@ -187,5 +172,22 @@ def _take(network: Network, layers: int, rest: Initialization) -> GivenArrays:
     return GivenArrays(network.weights[:layers], network.biases[:layers], rest)
 
 
-def _shape(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, shape))
+def _misfit(network: Network, layers: int, origin: Origin, sizes: Sequence[int]) -> str | None:
+    """Why the first ``layers`` of the network can't be those of one of these ``sizes``."""
+    shapes = [weights.shape for weights in network.weights]
+    wanted = list(pairwise(sizes))
+    if layers > len(shapes):
+        return f"must be 1 to {len(shapes)}, the layers of {origin}, not {layers}"
+    if layers > len(wanted):
+        return f"must be 1 to {len(wanted)}, the layers of the new network, not {layers}"
+    if shapes[:layers] == wanted[:layers]:
+        return None
+    found = [shapes[0][0], *(outputs for _, outputs in shapes)]
+    return (
+        f"must be layers of the new network's widths, {_widths(sizes)}; those of {origin} are "
+        f"{_widths(found)}"
+    )
+
+
+def _widths(sizes: Sequence[int]) -> str:
+    return "-".join(map(str, sizes))

@@ -57,12 +57,12 @@ def read_augmentation(
     if features is not None:
         shape = _complete_shape(*shape, features)
         if shape[0] * shape[1] != features:
-            for name in ("height", "width"):
-                violations.add(
-                    f"{IMAGES}.{name}",
-                    f"height * width must be the number of inputs, {features:,}, which is "
-                    f"not {shape[0]} * {shape[1]}: give both",
-                )
+            advice = "" if part.HasField("height") and part.HasField("width") else ": give both"
+            violations.add(
+                IMAGES,
+                f"height * width must be the number of inputs, {features:,}, which is "
+                f"not {shape[0]} * {shape[1]}{advice}",
+            )
     return Augmentation(*shape, shift, rotation)
 
 
