@@ -51,11 +51,14 @@ def test_a_file_beyond_float32_is_refused_with_its_place(catalog: Catalog, offer
     first, second = violations(catalog, named)
     assert first == Violation(
         "spec.dataset.name",
-        "inputs of split 'train' hold -1e+39 (row 3, column 1), which is beyond the numbers of "
+        "inputs of split 'train' hold -1e+39 (row 3, column 1, counted from 0), which is beyond the numbers of "
         "float32: ask for the data_type FLOAT64",
     )
     assert second.field == "spec.dataset.name"
-    assert "targets of split 'train' hold 1e+300 (row 4, column 0)" in second.description
+    assert (
+        "targets of split 'train' hold 1e+300 (row 4, column 0, counted from 0)"
+        in second.description
+    )
     # The rows that hold them are what counts, and so is the data type.
     assert violations(catalog, named, dataType="DATA_TYPE_FLOAT64") == []
     assert violations(catalog, named | {"training": {"count": 3}}) == []
@@ -68,7 +71,7 @@ def test_a_table_beyond_float32_is_refused(catalog: Catalog, offered: Path) -> N
     (offered / "table.csv").write_text("1,2,0.5\n1e39,4,1.5\n5,6,2.5\n")
     (wrong,) = violations(catalog, {"name": "datasets/table"})
     assert wrong.field == "spec.dataset.name"
-    assert "1e+39 (row 1, column 0)" in wrong.description
+    assert "1e+39 (row 1, column 0, counted from 0)" in wrong.description
 
 
 @pytest.mark.parametrize("number", ["nan", "inf", "-1e400"])
@@ -79,7 +82,7 @@ def test_a_table_that_is_not_finite_is_refused(
     for fields in ({}, {"dataType": "DATA_TYPE_FLOAT64"}):
         (wrong,) = violations(catalog, {"name": "datasets/table"}, **fields)
         assert wrong.field == "spec.dataset.name"
-        assert "not finite (row 1)" in wrong.description
+        assert "line 2: holds a number that is not finite" in wrong.description
 
 
 def test_an_upload_beyond_float32_serves_float64_alone(catalog: Catalog) -> None:
