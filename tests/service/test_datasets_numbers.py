@@ -20,6 +20,7 @@ from packtrain.service.datasets import (
 )
 from packtrain.service.errors import InvalidSpecError, Violation
 from packtrain.service.settings import Limits
+from packtrain.v1 import job_pb2
 
 INPUTS = np.arange(12.0).reshape(6, 2)
 TARGETS = np.linspace(0, 1, 6).reshape(6, 1)
@@ -51,8 +52,8 @@ def test_a_file_beyond_float32_is_refused_with_its_place(catalog: Catalog, offer
     first, second = violations(catalog, named)
     assert first == Violation(
         "spec.dataset.name",
-        "inputs of split 'train' hold -1e+39 (row 3, column 1, counted from 0), which is beyond the numbers of "
-        "float32: ask for the data_type FLOAT64",
+        "inputs of split 'train' hold -1e+39 (row 3, column 1, counted from 0), which is beyond "
+        "the numbers of float32: ask for the data_type FLOAT64",
     )
     assert second.field == "spec.dataset.name"
     assert (
@@ -137,3 +138,20 @@ def test_content_that_an_older_server_wrote_is_read(catalog: Catalog, offered: P
     assert [v.field for v in violations(catalog, {"name": "datasets/wide"})] == [
         "spec.dataset.name"
     ]
+
+
+async def test_a_row_that_only_its_scaling_throws_beyond_float32_is_told_by_the_job(
+    api: Any,
+) -> None:
+    rows = [{"values": [0.0, number]} for number in (0.0, 1e-30, 1e20)]
+    dataset = {
+        "inline": {"inputs": rows, "labels": [0, 1, 0]},
+        "validationRows": {"first": 2},
+        "scaling": "SCALING_MIN_MAX",
+    }
+    job = await api.train(read({"dataset": dataset}))
+    assert job.state == job_pb2.JOB_STATE_FAILED
+    assert job.failure.message.endswith(
+        "inputs of split 'train' hold 1e+20 (row 2, column 1, counted from 0), which is beyond "
+        "the numbers of float32, once scaled"
+    )

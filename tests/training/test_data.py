@@ -279,8 +279,8 @@ def test_a_row_that_scaling_puts_out_of_range_is_told():
     selection = Selection(validation=RowRange(first=2), scaling=Scaling.MIN_MAX)
     (error,) = find_unfit_numbers({"train": Split(inputs, LABELS[:3])}, selection, "float32")
     assert str(error) == (
-        "inputs of split 'train' hold 1e+20 (row 2, column 0, counted from 0), which is beyond the numbers of "
-        "float32, once scaled"
+        "inputs of split 'train' hold 1e+20 (row 2, column 0, counted from 0), which is beyond "
+        "the numbers of float32, once scaled"
     )
     assert pickle.loads(pickle.dumps(error)).row == 2
 
