@@ -252,6 +252,24 @@ def test_waiting_ends_with_the_job(fake: FakeServer, client: Client, state: str)
     assert handle.id == "j"
 
 
+@pytest.mark.parametrize("state", ["SUCCEEDED", "CANCELLED"])
+async def test_a_wait_is_followed_by_the_results(
+    fake: FakeServer, client: Client, state: str
+) -> None:
+    fake.script("CreateJob", CREATED, CREATED)
+    fake.answers["WatchJob"] = ordinary_log().replay
+    fake.script("GetJob", get_job(state), get_job(state))
+    fake.answers["ReadMetrics"] = lambda request, context: iter(())
+    job = client.train(SPEC).wait()
+    assert (job.id, job.latest.state) == ("j", state.lower())
+    assert job.results().trials == ()
+    async with AsyncClient(fake.target) as other:
+        waited = await (await other.train(SPEC)).wait()
+        assert (waited.id, waited.latest.state) == ("j", state.lower())
+        assert repr(waited) == f"AsyncJobHandle('jobs/j', {state.lower()})"
+        assert (await waited.results()).trials == ()
+
+
 def test_waiting_for_a_job_that_fails_raises(fake: FakeServer, client: Client) -> None:
     fake.answers["WatchJob"] = ordinary_log().replay
     failed = get_job("FAILED", failure=job_pb2.Failure(reason="R", message="No data."))

@@ -87,9 +87,7 @@ class Client:
 
     def run(self, spec: SpecLike, job_id: str | None = None) -> JobHandle:
         """Create a job and wait for its end. Raises JobFailed."""
-        handle = self.train(spec, job_id)
-        handle.wait()
-        return handle
+        return self.train(spec, job_id).wait()
 
     def job(self, name: str) -> JobHandle:
         """The handle of a job that there is already."""
