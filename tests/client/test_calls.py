@@ -391,8 +391,18 @@ async def test_an_upload_is_cut_into_pieces(fake: FakeServer, client: Client) ->
         (["a"], [1], "train inputs"),
         ([[1.0]], [1, 2], "expected 1 class labels"),
         ([[1.0]], ["a"], "train targets"),
+        ([], [], r"train inputs: expected numbers .* one or more of each, not .* shape \(0,\)"),
+        (np.empty((0, 3)), [], "train inputs: expected numbers"),
+        (np.empty((3, 0)), [1, 2, 3], "train inputs: expected numbers"),
+        ([[1.0]], [], "train targets: expected 1 class labels"),
+        ([[1.0]], np.empty((1, 0)), "train targets: expected 1 class labels"),
+        ([[1.0], [1.0, 2.0]], [0, 1], "train inputs: expected numbers"),
+        ([[1.0], [2.0]], [[1.0], [1.0, 2.0]], "train targets: expected 2 class labels"),
     ],
 )
 def test_an_upload_of_something_else_is_refused(client: Client, x: Any, y: Any, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(api.DatasetError, match=told) as error:
         client.upload_dataset("d", x, y)
+    assert isinstance(error.value, ValueError)
+    with pytest.raises(api.DatasetError, match="test "):
+        client.upload_dataset("d", [[1.0]], [1], test=([], []))

@@ -182,6 +182,7 @@ class Client:
 
         ``x`` is (rows, ...), numbers. ``y`` is (rows,) of integers, classes from 0, or (rows,)
         or (rows, outputs) of floats. The same content under the same name again is no error.
+        Raises DatasetError where they are anything else, or empty.
         """
         arrays = make_splits(x, y, test, splits)
         return self._invoke(calls.upload_dataset(name, arrays, description))
