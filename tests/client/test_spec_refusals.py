@@ -171,3 +171,22 @@ def test_a_wrong_field_is_told_plainly(document: Any, told: str) -> None:
     with pytest.raises(SpecError) as error:
         spec_message(document)
     assert error.value.violations[0].description.endswith(told)
+
+
+@pytest.mark.parametrize(
+    ("document", "field", "meant"),
+    [
+        ({"epoch": 1}, "epoch", "epochs"),
+        ({"batch-size": 1}, "batch-size", "batch_size"),
+        ({"BatchSize": 1}, "BatchSize", "batchSize"),
+        ({"optimizer": {"sgd": {"LearningRate": 1}}}, "optimizer.sgd.LearningRate", "learningRate"),
+        ({"optimizer": {"learningRate": 1}}, "optimizer.learningRate", "sgd.learning_rate"),
+        ({"learning_rate": 1}, "learning_rate", "optimizer.sgd.learning_rate"),
+        ({"learningRate": 1}, "learningRate", "optimizer.sgd.learning_rate"),
+        ({"l2": 1}, "l2", "regularization.l2"),
+    ],
+)
+def test_an_unknown_field_gets_a_hint(document: dict[str, Any], field: str, meant: str) -> None:
+    with pytest.raises(SpecError) as error:
+        spec_message(document)
+    assert error.value.violations == ((field, f"is not a field; did you mean {meant}?"),)

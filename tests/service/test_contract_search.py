@@ -143,6 +143,34 @@ def test_an_unknown_path_lists_what_was_expected(plan: Callable[..., object]) ->
         plan(read(PLAIN | search(choice("regularization.l3", 1))))
 
 
+@pytest.mark.parametrize(
+    ("parameter", "place", "said"),
+    [
+        (
+            choice("optimizer.sgd.learningRate", 1),
+            "search.parameters[0].path",
+            "there is no field 'learningRate' in Sgd: did you mean learning_rate?",
+        ),
+        (
+            choice("optimizer", {"adam": {"learning_rat": 1}}),
+            f"{VALUES}[0].adam.learning_rat",
+            "is no field of Adam: did you mean learning_rate?",
+        ),
+        (
+            choice("cost", {"quadratic": {"delta": 1}}),
+            f"{VALUES}[0].quadratic.delta",
+            "is no field of QuadraticCost: it has none",
+        ),
+    ],
+)
+def test_a_misspelt_field_gets_a_hint(
+    plan: Callable[..., object], parameter: tuple[str, dict[str, object]], place: str, said: str
+) -> None:
+    with pytest.raises(InvalidSpecError) as caught:
+        plan(read(PLAIN | search(parameter)))
+    assert caught.value.violations == ((f"spec.{place}", said),)
+
+
 def test_too_many_trials_are_counted(plan: Callable[..., object]) -> None:
     paths = ("regularization.l1", "regularization.l2", RATE)
     document = search(*((p, {"integer": {"low": 1, "high": 1000}}) for p in paths))

@@ -164,12 +164,31 @@ def _unknown(name: str, descriptor: Descriptor) -> str:
     # In the style of the one who asks: batchSize to those who write capitals, else batch_size.
     is_camel = name != name.lower()
     names = [field.json_name if is_camel else field.name for field in descriptor.fields]
-    near = difflib.get_close_matches(name, names, n=1)
+    near = difflib.get_close_matches(name, names, n=1) or _within(name, descriptor)[:1]
     if near:
         return f"is not a field; did you mean {near[0]}?"
     if not names:
         return "is not a field: expected an empty mapping {}"
     return f"is not a field; expected one of {', '.join(names)}"
+
+
+def _within(name: str, descriptor: Descriptor, levels: int = 2) -> list[str]:
+    """Where a field of that name is within the message, the nearest first: people leave out what
+    it belongs to."""
+    parts = [
+        (field.name, field.message_type)
+        for field in descriptor.fields
+        if field.message_type is not None and not field.is_repeated
+    ]
+    found = [
+        f"{part}.{field.name}"
+        for part, kind in parts
+        for field in kind.fields
+        if name in (field.name, field.json_name)
+    ]
+    if found or levels == 1:
+        return found
+    return [f"{part}.{path}" for part, kind in parts for path in _within(name, kind, levels - 1)]
 
 
 def _shown(value: Any) -> str:

@@ -5,8 +5,9 @@ protobuf's parser words what is wrong for its own developers, and stops at the f
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -40,6 +41,14 @@ def show(value: Any) -> str:
     """A value as it was given, but not all of a long one."""
     text = "null" if value is None else repr(_as_given(value))
     return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}..."
+
+
+def unknown_field(name: str, names: Sequence[str]) -> str:
+    """What was expected in place of a field that there is not."""
+    near = difflib.get_close_matches(name, names, n=1)
+    if near:
+        return f"did you mean {near[0]}?"
+    return f"expected one of {', '.join(names)}" if names else "it has none"
 
 
 def _as_given(value: Any) -> Any:
@@ -97,7 +106,8 @@ def _find_wrong_fields(value: Any, field: FieldDescriptor, path: str) -> Iterato
     for name, item in sorted(value.items()):  # a message's map has no order of its own
         part, where = known.get(name), f"{path}.{name}"
         if part is None:
-            yield Violation(where, f"is no field of {descriptor.name}: expected one of {names}")
+            hint = unknown_field(name, [part.name for part in descriptor.fields])
+            yield Violation(where, f"is no field of {descriptor.name}: {hint}")
             continue
         if item is None:
             continue
