@@ -224,6 +224,18 @@ def test_a_wrong_parameter_hides_no_other(plan: Callable[..., NewJob]) -> None:
             "",
             "must be one of ACTIVATION_SIGMOID, ACTIVATION_TANH, ",
         ),
+        (
+            "network.hidden_activation",
+            1.5,
+            "",
+            "must be one of ACTIVATION_SIGMOID, ACTIVATION_TANH, ",
+        ),
+        (
+            "network",
+            {"hidden_activation": 1.5},
+            ".hidden_activation",
+            "must be one of ACTIVATION_SIGMOID, ACTIVATION_TANH, ",
+        ),
         ("initialization.model.job", 3, "", "must be a text for job, not 3"),
         ("cost", "quadratic", "", "must be a mapping with fields of Cost (quadratic, "),
         ("cost", {"regret": {}}, ".regret", "is no field of Cost: expected one of quadratic, "),
