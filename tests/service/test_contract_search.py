@@ -208,7 +208,20 @@ def test_a_wrong_parameter_hides_no_other(plan: Callable[..., NewJob]) -> None:
             "batch_size",
             3e9,
             "",
-            "must be -2147483648 to 2147483647 for batch_size, not 3000000000",
+            "must be 1 to 2,147,483,647 for batch_size, not 3000000000",
+        ),
+        ("network.hidden", [3e9], "[0]", "must be 1 to 16,384 for hidden, not 3000000000"),
+        (
+            "optimizer",
+            {"schedule": {"step": {"every": 3e9}}},
+            ".schedule.step.every",
+            "must be 1 to 2,147,483,647 for every, not 3000000000",
+        ),
+        (
+            "initialization.model.trial",
+            -3e9,
+            "",
+            "must be 0 to 2,147,483,647 for trial, not -3000000000",
         ),
         ("network.hidden", 30, "", "must be a list for hidden, not 30"),
         ("network.hidden", [30, "x"], "[1]", "must be a whole number for hidden, not 'x'"),
@@ -276,7 +289,7 @@ def test_numbers_beyond_a_field_are_told_of_other_domains_too(plan: Callable[...
     with pytest.raises(InvalidSpecError) as caught:
         plan(read(PLAIN | search(("epochs", domain))))
     said = {v.description for v in caught.value.violations if v.field == "spec.epochs"}
-    assert "must be -2147483648 to 2147483647 for epochs, not 3000000000" in said
+    assert "must be 1 to 1,000,000 for epochs, not 3000000000" in said
 
 
 def test_what_json_takes_is_taken(plan: Callable[..., NewJob]) -> None:

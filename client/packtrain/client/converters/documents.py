@@ -16,6 +16,7 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 
+from packtrain.client.converters.whole_numbers import expected_whole, fits
 from packtrain.client.errors import SpecError, Violation
 
 # What an error calls the specification itself, which has no path.
@@ -125,26 +126,11 @@ def _check_item(value: Any, field: FieldDescriptor, path: str) -> Iterator[Viola
             yield Violation(path, f"expected a finite number, not {_shown(value)}")
     elif not _is_number(value, int):
         yield Violation(path, f"expected a whole number, not {_shown(value)}")
-    elif not _fits(int(value), field):
-        yield Violation(path, f"expected {_whole(field)}, not {_shown(value)}")
+    elif not fits(int(value), field):
+        yield Violation(path, f"expected {expected_whole(field)}, not {_shown(value)}")
 
 
 _NUMBER_CHARACTERS = re.compile(r"[^\s_]+")
-_BITS = {
-    FieldDescriptor.CPPTYPE_INT32: (-(2**31), 2**31),
-    FieldDescriptor.CPPTYPE_INT64: (-(2**63), 2**63),
-    FieldDescriptor.CPPTYPE_UINT64: (0, 2**64),
-}
-
-
-def _fits(value: int, field: FieldDescriptor) -> bool:
-    low, high = _BITS[field.cpp_type]
-    return low <= value < high
-
-
-def _whole(field: FieldDescriptor) -> str:
-    low, high = _BITS[field.cpp_type]
-    return f"a whole number of {low} to {high - 1}"
 
 
 def _is_number(value: Any, kind: type[int] | type[float]) -> bool:

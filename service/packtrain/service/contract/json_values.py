@@ -13,6 +13,7 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 
 from packtrain.service.errors import Violation
+from packtrain.v1 import range_pb2
 
 _MOST_SHOWN = 40
 _BITS = {
@@ -75,12 +76,22 @@ def _scalar(value: Any, field: FieldDescriptor) -> str | None:
         low, high = _BITS[field.cpp_type]
         if not _is_whole(value):
             return "a whole number"
-        return None if low <= int(value) <= high else f"{low} to {high}"
+        return None if low <= int(value) <= high else _range(field)
     if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
         return None if isinstance(value, str) else "a text"
     if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
         return None if isinstance(value, bool) else "true or false"
     return None if _is_number(value) and math.isfinite(value) else "a number"
+
+
+def _range(field: FieldDescriptor) -> str:
+    """The range of a whole number, in words."""
+    given: Any = field.GetOptions()
+    bounds = given.Extensions[range_pb2.range]
+    low, high = _BITS[field.cpp_type]
+    low = bounds.at_least if bounds.HasField("at_least") else low
+    high = bounds.at_most if bounds.HasField("at_most") else high
+    return f"{low:,} to {high:,}"
 
 
 def _is_number(value: Any) -> bool:
