@@ -326,7 +326,7 @@ def test_model_and_plot_write_files(
     assert told == {"path": "j.png", "trials": [0, 1, 2], "metrics": ["m"]}
     assert Path("j.png").read_bytes().startswith(b"\x89PNG")
     packtrain("plot", "j", "-o", "j.nonsense", code=2)
-    packtrain("plot", "j", "-o", "nowhere/j.png", code=1)
+    packtrain("plot", "j", "-o", "nowhere/j.png", code=2)
     fake.answers["ReadMetrics"] = lambda request, context: iter(())
     assert "has no metrics yet" in packtrain("plot", "j", code=1).stderr
 
@@ -358,7 +358,7 @@ def test_datasets(packtrain: Packtrain, fake: FakeServer, tmp_path: Path) -> Non
         "column 'b' holds text ('x'): classes must be whole numbers from 0"
         in packtrain("datasets", "upload", "d", str(path), code=2).stderr
     )
-    assert "No such file" in packtrain("datasets", "upload", "d", "no.csv", code=1).stderr
+    assert "No such file" in packtrain("datasets", "upload", "d", "no.csv", code=2).stderr
     assert "expected mnist" in packtrain("datasets", "download", "cifar", code=2).stderr
 
 

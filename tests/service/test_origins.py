@@ -133,7 +133,7 @@ async def test_wrong_origins_are_refused(api: Any, moons: MakeSpec) -> None:
         ({"trial": -1}, None, "trial", "must be at least 0, not -1"),
         ({"layers": 0}, None, "layers", "must be at least 1, not 0"),
         ({"layers": 3}, None, "layers", f"the layers of {source.name}/trials/0, not 3"),
-        ({}, other, "layers", "layer 1 must be 2 x 7, as in the new network; that of"),
+        ({}, other, "layers", f"widths, 2-7-1; those of {source.name}/trials/0 are 2-5-1"),
         (
             {"rest": spec_pb2.Initialization(arrays=spec_pb2.GivenArrays())},
             None,
@@ -154,6 +154,7 @@ async def test_wrong_origins_are_refused(api: Any, moons: MakeSpec) -> None:
         assert code is grpc.StatusCode.INVALID_ARGUMENT
         assert f"{where}.{field}" in fields_of(details), changes
         assert words in str(details["BadRequest"]), changes
+        assert len(fields_of(details)) == 1, changes
 
 
 async def test_more_layers_than_the_new_network_has_are_refused(api: Any, moons: MakeSpec) -> None:

@@ -236,7 +236,12 @@ SPREAD = np.array([[0.0, 1e200], [0.0, -1e200], [0.0, 1.0], [1e300, 2.0]])
     [
         (Scaling.NONE, RowRange(), "float64", []),
         (Scaling.NONE, RowRange(first=2, count=1), "float32", []),
-        (Scaling.NONE, RowRange(first=2), "float32", [("inputs", 3, "1e+300 (row 3, column 0)")]),
+        (
+            Scaling.NONE,
+            RowRange(first=2),
+            "float32",
+            [("inputs", 3, "1e+300 (row 3, column 0, counted from 0)")],
+        ),
         (Scaling.STANDARDIZE, RowRange(first=2), "float32", [("scaling", None, "input 0 ")]),
         (Scaling.STANDARDIZE, RowRange(count=3), "float64", [("scaling", None, "input 1 ")]),
         (Scaling.MIN_MAX, RowRange(count=3), "float32", []),
@@ -274,8 +279,8 @@ def test_a_row_that_scaling_puts_out_of_range_is_told():
     selection = Selection(validation=RowRange(first=2), scaling=Scaling.MIN_MAX)
     (error,) = find_unfit_numbers({"train": Split(inputs, LABELS[:3])}, selection, "float32")
     assert str(error) == (
-        "inputs of split 'train' hold 1e+20 (row 2, column 0), which is beyond the numbers of "
-        "float32, once scaled"
+        "inputs of split 'train' hold 1e+20 (row 2, column 0, counted from 0), which is beyond "
+        "the numbers of float32, once scaled"
     )
     assert pickle.loads(pickle.dumps(error)).row == 2
 

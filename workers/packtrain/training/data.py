@@ -317,7 +317,7 @@ def _check_finite(numbers: Array, field: str, part: _Part, stored: NDArray[Any],
     reason = f"beyond the numbers of {kind}" if np.isfinite(value) else "not a finite number"
     raise DataError(
         field,
-        f"{field} of split {part.name!r} hold {value:g} (row {row}, column {column}), which is "
-        f"{reason}",
+        f"{field} of split {part.name!r} hold {value:g} (row {row}, column {column}, counted "
+        f"from 0), which is {reason}",
         row,
     )

@@ -9,7 +9,7 @@ import typer
 
 from packtrain.client.calls import CreatedJob
 from packtrain.client.commands.connection import connect, parse_indices
-from packtrain.client.commands.failures import EXIT_FAILED
+from packtrain.client.commands.failures import EXIT_WRONG
 from packtrain.client.commands.follow import follow, tell_interruption
 from packtrain.client.commands.output import (
     JsonOption,
@@ -124,7 +124,7 @@ def read_spec_file(path: str) -> dict[str, Any]:
             raise
         hint = f"to follow the job of that name: packtrain watch {name}"
         typer.echo(f"packtrain: {path}: {error.strerror}; {hint}", err=True)
-        raise typer.Exit(EXIT_FAILED) from None
+        raise typer.Exit(EXIT_WRONG) from None
 
 
 def _print_plan(created: CreatedJob) -> None:
