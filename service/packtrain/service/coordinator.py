@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import structlog
@@ -42,13 +43,26 @@ class _JobRun:
     def __init__(self, job: ActiveJob) -> None:
         self.job = job
         self.cancelling = job.state is JobState.CANCELLING
-        # Pack tasks that wait for a turn: cancelling the job need not wait for them.
-        self.waiting: set[asyncio.Task[None]] = set()
+        self._waiting: set[asyncio.Task[object]] = set()
 
     def cancel(self) -> None:
         self.cancelling = True
-        for task in self.waiting:
+        for task in self._waiting:
             task.cancel()
+
+    @contextlib.asynccontextmanager
+    async def turn(self, slots: FairSlots) -> AsyncIterator[None]:
+        """Wait for a turn, and hold it. Cancelling the job need not wait for a turn: it cancels
+        the task, which must be one of the job's own in a task group."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._waiting.add(task)
+        try:
+            async with slots.turn(self.job.uid):
+                self._waiting.discard(task)
+                yield
+        finally:
+            self._waiting.discard(task)
 
 
 class Coordinator:
@@ -150,9 +164,10 @@ class Coordinator:
         if run.cancelling:
             await self._store.finish_cancelling(uid)
         else:
-            await self._finish_job(run.job, expansion)
+            await self._finish_job(run, expansion)
 
-    async def _finish_job(self, job: ActiveJob, expansion: Expansion | None) -> None:
+    async def _finish_job(self, run: _JobRun, expansion: Expansion | None) -> None:
+        job = run.job
         now = await self._store.get_job(job.job_id)
         state, failure = JobState.SUCCEEDED, None
         if now.counts[TrialState.FAILED] == now.trials:
@@ -160,19 +175,29 @@ class Coordinator:
             state, failure = JobState.FAILED, failed[0].failure
         finding = None
         if expansion is not None and failure is None:
-            finding = await self._find_rates(now, expansion)
+            finding = await self._find_rates(run, now, expansion)
         try:
             await self._store.finish_job(job.uid, state, failure, finding)
         except IllegalTransitionError:
             await self._store.finish_cancelling(job.uid)
 
-    async def _find_rates(self, job: JobRecord, expansion: Expansion) -> RateFinding | None:
+    async def _find_rates(
+        self, run: _JobRun, job: JobRecord, expansion: Expansion
+    ) -> RateFinding | None:
         rates = expansion.range_rates
         if rates is None:
             return None
-        async with self._slots.turn(job.uid):
-            initial = await measure_initial_cost(self._engine, job.uid, expansion.groups[0])
-        return await find_learning_rates(self._store, job, rates, initial)
+        async with asyncio.TaskGroup() as tasks:
+            measuring = tasks.create_task(self._measure_start(run, expansion.groups[0]))
+        if run.cancelling:
+            return None
+        return await find_learning_rates(self._store, job, rates, measuring.result())
+
+    async def _measure_start(self, run: _JobRun, group: TrialGroup) -> float | None:
+        if run.cancelling:
+            return None
+        async with run.turn(self._slots):
+            return await measure_initial_cost(self._engine, run.job.uid, group)
 
     async def _train_pack(
         self,
@@ -185,13 +210,9 @@ class Coordinator:
         model_path = self._models_dir / uid / f"{record.index}.safetensors"
         pack = PackRun(uid, record, group, ended, model_path, self._engine.speed)
         recording: asyncio.Task[None] | None = None
-        task = asyncio.current_task()
-        assert task is not None
         try:
             while not pack.is_over and not run.cancelling:
-                run.waiting.add(task)
-                async with self._slots.turn(uid):
-                    run.waiting.discard(task)
+                async with run.turn(self._slots):
                     made = await self._run_segment(uid, pack)
                 # The next segment is handed out while this one is recorded, never two ahead.
                 if recording is not None:
@@ -203,7 +224,6 @@ class Coordinator:
                 await recording
             await self._store.fail_pack(uid, record.index, Failure(error.reason, str(error)))
         finally:
-            run.waiting.discard(task)
             try:
                 if recording is not None:
                     await recording
