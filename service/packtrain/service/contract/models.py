@@ -12,9 +12,8 @@ from packtrain.service.contract.initializations import read_initialization
 from packtrain.service.contract.numbers import unfit_error
 from packtrain.service.errors import IllegalTransitionError, InvalidSpecError, NotFoundError
 from packtrain.service.networks import Network, Origin
-from packtrain.service.records import JobRecord
 from packtrain.service.resources import parse_job_name
-from packtrain.service.trained_networks import TrainedNetworks
+from packtrain.service.trained_networks import TrainedJob, TrainedNetworks
 from packtrain.training import DataType, GivenArrays, Initialization
 from packtrain.v1 import spec_pb2
 
@@ -35,7 +34,7 @@ class Origins:
     ) -> None:
         self._trained = trained
         self._kept = kept or {}
-        self._jobs: dict[str, JobRecord] = {}
+        self._jobs: dict[str, TrainedJob] = {}
         self._found: dict[Origin, Network | None] = {}
         self._bytes = 0
 
@@ -69,7 +68,7 @@ class Origins:
             if origin.job_id not in self._jobs:
                 self._jobs[origin.job_id] = self._trained.find_job(origin.job_id)
             field = f"{_WHERE}.trial"
-            return self._trained.read(self._jobs[origin.job_id], origin.trial)
+            return self._jobs[origin.job_id].read(origin.trial)
         except (NotFoundError, IllegalTransitionError) as error:
             violations.add(field, error.message)
             return None
