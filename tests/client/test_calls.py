@@ -21,7 +21,9 @@ SPEC = {"dataset": {"name": "datasets/digits"}}
 DOWN = Refusal(grpc.StatusCode.UNAVAILABLE, "try again", reason="")
 CREATED = training_service_pb2.CreateJobResponse(
     job=job("QUEUED"),
-    plan=job_pb2.JobPlan(trials=3, packs=2, memory_bytes=5, operations=1e9, worker_seconds=2.5),
+    plan=job_pb2.JobPlan(
+        trials=3, packs=2, memory_bytes=5, operations=1e9, worker_seconds=2.5, seconds=1.5
+    ),
 )
 
 
@@ -103,7 +105,7 @@ def test_a_retry_bears_the_same_request_id(fake: FakeServer, client: Client) -> 
     assert requests[0].job_id == "mine"
     assert created.job.state is JobState.QUEUED
     assert created.plan == api.client.calls.JobPlan(
-        trials=3, packs=2, memory_bytes=5, operations=1e9, worker_seconds=2.5
+        trials=3, packs=2, memory_bytes=5, operations=1e9, worker_seconds=2.5, seconds=1.5
     )
     client.create_job(SPEC)
     assert fake.requests["CreateJob"][3].request_id != requests[0].request_id

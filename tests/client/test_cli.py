@@ -55,7 +55,7 @@ COMMANDS = (
 
 def created(state: str = "QUEUED") -> training_service_pb2.CreateJobResponse:
     plan = job_pb2.JobPlan(
-        trials=3, packs=2, memory_bytes=3 * 2**20, operations=1.5e9, worker_seconds=2.5
+        trials=3, packs=2, memory_bytes=3 * 2**20, operations=1.5e9, worker_seconds=2.5, seconds=1.5
     )
     progress = job_pb2.JobProgress(trials=1, trial_epochs_total=3)
     made = job(state, progress=progress, layer_sizes=[64, 30, 10], metrics=["m"])
@@ -105,9 +105,9 @@ def test_submit_prints_the_name_alone(packtrain: Packtrain, fake: FakeServer, sp
 
 def test_a_dry_run_prints_the_plan(packtrain: Packtrain, fake: FakeServer, spec: str) -> None:
     fake.script("CreateJob", created())
-    told = packtrain("submit", spec, "--validate-only").stdout
+    told = packtrain("plan", spec).stdout
     assert "memory      3.0 MiB" in told
-    assert "seconds     about 2.5 on one worker" in told
+    assert "seconds     about 1.5, on one worker 2.5" in told
     assert "layers      64, 30, 10" in told
     assert fake.requests["CreateJob"][0].validate_only
 

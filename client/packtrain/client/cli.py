@@ -53,6 +53,7 @@ app.command(
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
 )(service.serve)
 for _command in (
+    submit.plan,
     submit.run,
     submit.submit,
     submit.watch,

@@ -70,13 +70,15 @@ class JobProgress:
 @dataclass(frozen=True, kw_only=True)
 class JobPlan:
     """What a job would cost: ``operations`` are multiplications and additions;
-    ``worker_seconds`` is about how long a single worker would take."""
+    ``worker_seconds`` is about how long a single worker would take, ``seconds`` all the server's,
+    with nothing else to do."""
 
     trials: int
     packs: int
     memory_bytes: int
     operations: float
     worker_seconds: float
+    seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)

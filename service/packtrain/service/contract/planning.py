@@ -9,6 +9,7 @@ from packtrain.service.contract.expansion import Expansion, expand
 from packtrain.service.contract.models import Origins
 from packtrain.service.datasets import Catalog
 from packtrain.service.errors import InvalidSpecError, Violation
+from packtrain.service.estimate import Estimate, estimate_brackets, estimate_packs
 from packtrain.service.networks import NetworkStore
 from packtrain.service.planner import Part, PlannedPack, plan_packs
 from packtrain.service.records import JobRecord, NewJob
@@ -66,7 +67,6 @@ class Planner:
         except InvalidSpecError as error:
             within = [Violation(f"spec.{v.field}", v.description) for v in error.violations]
             raise InvalidSpecError.of(within) from None
-        speed = self._speed()
         packs = self.plan_packs(expansion.parts)
         memory = sum(pack.memory_bytes for pack in packs)
         if memory > self._limits.max_job_memory_bytes:
@@ -82,12 +82,14 @@ class Planner:
                 violations=[Violation("spec", description)],
                 metadata={"memory_bytes": str(needed), "limit_bytes": str(limit)},
             )
+        estimate = self._estimate(expansion, packs)
         plan = job_pb2.JobPlan(
             trials=expansion.trials,
             packs=len(packs),
             memory_bytes=memory,
             operations=sum(group.operations for group in expansion.groups),
-            worker_seconds=sum(g.seconds(speed, g.pack) for g in expansion.groups),
+            worker_seconds=estimate.worker_seconds,
+            seconds=estimate.seconds,
         )
         return NewJob(
             job_id=job_id,
@@ -101,6 +103,15 @@ class Planner:
             datasets=expansion.datasets,
             networks=self._keep(expansion),
             packs=tuple(pack.to_new() for pack in packs),
+        )
+
+    def _estimate(self, expansion: Expansion, packs: Sequence[PlannedPack]) -> Estimate:
+        workers, speed = self._workers, self._speed()
+        if expansion.early_stopping is None:
+            return estimate_packs(packs, workers, speed)
+        brackets = expansion.brackets or ()
+        return estimate_brackets(
+            expansion.early_stopping, brackets, expansion.groups, workers, speed
         )
 
     def _keep(self, expansion: Expansion) -> str | None:
