@@ -410,6 +410,20 @@ def test_every_wrong_field_is_named(
     require_refusal(plan, PLAIN | document, fields)
 
 
+def test_numbers_that_json_has_not_are_refused(plan: Callable[..., NewJob]) -> None:
+    for number in (float("nan"), float("inf")):
+        spec = read(PLAIN)
+        spec.search.points.points.add().values[RATE].number_value = number
+        with pytest.raises(InvalidSpecError, match="no NaN, no infinity"):
+            plan(spec)
+        spec = read(PLAIN | search(OPTIMIZER, choice("epochs", 1)))
+        condition = spec.search.parameters[1].condition
+        condition.path = "optimizer"
+        condition.values.add().number_value = number
+        with pytest.raises(InvalidSpecError, match="never takes a number that is not finite"):
+            plan(spec)
+
+
 @pytest.mark.parametrize(
     ("document", "said"),
     [
