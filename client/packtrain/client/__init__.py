@@ -15,7 +15,7 @@ from packtrain.client.costs import (
     Poisson,
     Quadratic,
 )
-from packtrain.client.domains import choice, integer, log_uniform, normal, uniform
+from packtrain.client.domains import choice, conditional, integer, log_uniform, normal, uniform
 from packtrain.client.errors import (
     Aborted,
     AlreadyExists,
@@ -93,6 +93,7 @@ from packtrain.client.schedules import (
     PolynomialDecay,
     StepDecay,
 )
+from packtrain.client.searches import Grid, LatinHypercube, Points, RandomSearch, Sobol
 from packtrain.client.selections import (
     DatasetSelection,
     InlineDataset,
@@ -105,7 +106,7 @@ from packtrain.client.selections import (
     xor,
 )
 from packtrain.client.settings import RetrySettings, WatchSettings
-from packtrain.client.spec import Grid, JobSpec, Network, RandomSearch
+from packtrain.client.spec import JobSpec, Network
 from packtrain.client.stopping import Patience, Stopping, Target
 
 __all__ = [
@@ -155,6 +156,7 @@ __all__ = [
     "JobProgress",
     "JobSpec",
     "JobState",
+    "LatinHypercube",
     "LeCun",
     "LearningRateFinding",
     "LearningRateOutcome",
@@ -178,6 +180,7 @@ __all__ = [
     "Patience",
     "PermissionDenied",
     "Plateau",
+    "Points",
     "Poisson",
     "PolynomialDecay",
     "ProtocolError",
@@ -192,6 +195,7 @@ __all__ = [
     "ScaledGaussian",
     "ServerInfo",
     "ServerLimits",
+    "Sobol",
     "SpecError",
     "StepDecay",
     "Stopping",
@@ -211,6 +215,7 @@ __all__ = [
     "WatchSettings",
     "Xavier",
     "choice",
+    "conditional",
     "inline",
     "integer",
     "linear",
