@@ -207,6 +207,9 @@ def test_points_are_trials(expanded: Expand) -> None:
         {},
     ]
     assert expanded_again(found, expanded).trials == 4
+    document: Any = points({RATE: 1}, {"epochs": 2})
+    document["search"]["repeats"] = 2
+    assert told(expanded(document)) == [{RATE: 1}] * 2 + [{"epochs": 2}] * 2
 
 
 def test_equal_structures_of_points_train_as_one(expanded: Expand) -> None:
