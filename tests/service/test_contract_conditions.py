@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -425,6 +426,16 @@ def test_numbers_that_json_has_not_are_refused(plan: Callable[..., NewJob]) -> N
         condition.values.add().number_value = number
         with pytest.raises(InvalidSpecError, match="never takes a number that is not finite"):
             plan(spec)
+
+
+def test_conditions_that_nest_too_deep_are_refused(plan: Callable[..., NewJob]) -> None:
+    paths = [f"initialization{'.model.rest' * depth}.constant.bias" for depth in range(52)]
+    chain = [under(choice(p, 1), other, 1) for other, p in itertools.pairwise(paths)]
+    document = search(choice(paths[0], 1), *chain)
+    with pytest.raises(InvalidSpecError) as caught:
+        plan(read(PLAIN | document))
+    deep = [v.field for v in caught.value.violations if "50 deep" in v.description]
+    assert deep == ["spec.search.parameters[51].condition.path"]
 
 
 @pytest.mark.parametrize(
