@@ -84,7 +84,7 @@ async def record(
 ) -> None:
     epochs = (end - start) * len(trials)
     await store.record_segment(
-        uid, pack, start, end, block(trials, start + 1, end), [], epochs, CORES
+        uid, pack, 0, start, end, block(trials, start + 1, end), [], epochs, CORES
     )
 
 
@@ -189,17 +189,17 @@ class TestStore:
     async def test_only_legal_transitions(self, store: Store) -> None:
         job = await create(store, "a")
         with pytest.raises(IllegalTransitionError):
-            await store.finish_job(job.uid, JobState.SUCCEEDED, None)
+            await store.finish_job(job.uid, JobState.SUCCEEDED, None, 0)
         with pytest.raises(IllegalTransitionError):
             await record(store, job.uid, 0, ints(0, 1, 2), 0, 1)
         await store.finish_cancelling(job.uid)  # not CANCELLING: nothing happens
         assert (await store.get_job("a")).state is JobState.QUEUED
         await store.start_pack(job.uid, 0)
-        await store.finish_job(job.uid, JobState.SUCCEEDED, None)
+        await store.finish_job(job.uid, JobState.SUCCEEDED, None, 0)
         revision = (await store.get_job("a")).revision
-        for state in (JobState.FAILED, JobState.CANCELLED, JobState.RUNNING):
+        for state in (JobState.FAILED, JobState.CANCELLED):
             with pytest.raises(IllegalTransitionError):
-                await store.finish_job(job.uid, state, Failure("X", "x"))
+                await store.finish_job(job.uid, state, Failure("X", "x"), 0)
         with pytest.raises(IllegalTransitionError):
             await store.start_pack(job.uid, 1)
         with pytest.raises(IllegalTransitionError):
@@ -228,7 +228,7 @@ class TestStore:
         await store.start_pack(job.uid, 0)
         given = block(ints(0, 1, 2), 1, 2)
         over = ended(TrialState.DIVERGED, given, 1)
-        await store.record_segment(job.uid, 0, 0, 2, given, [over], 6, CORES)
+        await store.record_segment(job.uid, 0, 0, 0, 2, given, [over], 6, CORES)
         await store.cancel_job("a", None)
         await store.finish_cancelling(job.uid)
         events = await store.read_events(job.uid, 0, ALL)
@@ -264,7 +264,7 @@ class TestStore:
         job = await create(store, "a", everyone)
         await store.start_pack(job.uid, 0)
         given = block(everyone, 1, epochs)
-        await store.record_segment(job.uid, 0, 0, epochs, given, [], trials * epochs, CORES)
+        await store.record_segment(job.uid, 0, 0, 0, epochs, given, [], trials * epochs, CORES)
         seen = np.full((trials, epochs, 2), np.nan, np.float32)
         after, reads = 0, 0
         while events := await store.read_events(job.uid, after, 1 << 20, metrics_only=True):
@@ -286,7 +286,7 @@ class TestStore:
         last = block(ints(0, 1, 2), 3, 4)
         over = ended(TrialState.SUCCEEDED, last, 0, 2)
         both = (*CORES, "another, with commas")
-        await store.record_segment(job.uid, 0, 2, 4, last, [over], 6, both)
+        await store.record_segment(job.uid, 0, 0, 2, 4, last, [over], 6, both)
         assert [p.arithmetics for p in await store.list_packs(job.uid)] == [both, ()]
         trials = await store.list_trials(job, 0, 10, [])
         assert [t.arithmetics for t in trials] == [both, both, both, (), ()]
@@ -326,7 +326,7 @@ class TestStore:
         await store.start_pack(job.uid, 0)
         await record(store, job.uid, 0, ints(0, 1, 2), 0, 2)
         failure = Failure("DATA_UNREADABLE", "the data is gone")
-        await store.finish_job(job.uid, JobState.FAILED, failure)
+        await store.finish_job(job.uid, JobState.FAILED, failure, 0)
         now = await store.get_job("a")
         assert (now.failure, now.counts[TrialState.FAILED]) == (failure, 5)
         trials = await store.list_trials(now, 0, 10, [])
@@ -342,8 +342,8 @@ class TestStore:
         await store.start_pack(job.uid, 1)
         first = block(ints(0, 1, 2), 1, 2)
         over = ended(TrialState.DIVERGED, first, 0)
-        await store.record_segment(job.uid, 0, 0, 2, first, [over], 6, CORES)
-        await store.fail_pack(job.uid, 0, Failure("OUT_OF_MEMORY", "no room"))
+        await store.record_segment(job.uid, 0, 0, 0, 2, first, [over], 6, CORES)
+        await store.fail_pack(job.uid, 0, 0, Failure("OUT_OF_MEMORY", "no room"))
         trials = await store.list_trials(job, 0, 10, [])
         assert [t.state.name for t in trials] == ["DIVERGED", "FAILED", "FAILED"] + ["RUNNING"] * 2
         assert trials[1].final_metrics["training_cost"] == pytest.approx(1.02)
@@ -355,6 +355,7 @@ class TestStore:
         first = block(ints(0, 2, 4, 6), 1, 5)
         await store.record_segment(
             job.uid,
+            0,
             0,
             0,
             5,
@@ -404,7 +405,7 @@ class TestStore:
         await record(store, job.uid, 0, ints(0, 1, 2), 0, 2)
         with pytest.raises(IllegalTransitionError):
             await store.delete_job("a", "", None)
-        await store.finish_job(job.uid, JobState.FAILED, Failure("X", "x"))
+        await store.finish_job(job.uid, JobState.FAILED, Failure("X", "x"), 0)
         stale = job.etag
         with pytest.raises(EtagMismatchError):
             await store.delete_job("a", stale, None)
@@ -435,7 +436,7 @@ class TestStore:
         etags.append((await store.get_job("a")).etag)
         await record(store, job.uid, 0, ints(0, 1, 2), 0, 2)
         etags.append((await store.get_job("a")).etag)
-        await store.fail_pack(job.uid, 0, Failure("X", "x"))
+        await store.fail_pack(job.uid, 0, 0, Failure("X", "x"))
         etags.append((await store.get_job("a")).etag)
         await store.cancel_job("a", None)
         etags.append((await store.get_job("a")).etag)

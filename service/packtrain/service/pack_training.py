@@ -26,13 +26,13 @@ class PackTrainer:
         self._store = store
         self._engine = engine
         self._slots = slots
-        self.is_cancelled = False
-        # Tasks that wait for a turn: cancelling the job need not wait for them.
+        self.is_stopped = False
+        # Tasks that wait for a turn: stopping need not wait for them.
         self._waiting: set[asyncio.Task[None]] = set()
 
-    def cancel(self) -> None:
+    def stop(self) -> None:
         """Hand out no further segment: what is under way is the last."""
-        self.is_cancelled = True
+        self.is_stopped = True
         for task in self._waiting:
             task.cancel()
 
@@ -43,7 +43,7 @@ class PackTrainer:
         task = asyncio.current_task()
         assert task is not None
         try:
-            while not run.is_over and not self.is_cancelled:
+            while not run.is_over and not self.is_stopped:
                 self._waiting.add(task)
                 async with self._slots.turn(self._uid):
                     self._waiting.discard(task)
@@ -59,7 +59,8 @@ class PackTrainer:
             if recording is not None:
                 await recording
             run.abandon()
-            await self._store.fail_pack(self._uid, run.index, Failure(error.reason, str(error)))
+            failure = Failure(error.reason, str(error))
+            await self._store.fail_pack(self._uid, run.index, run.generation, failure)
         finally:
             self._waiting.discard(task)
             if begun is not None:
@@ -86,6 +87,7 @@ class PackTrainer:
                 await self._store.record_segment(
                     self._uid,
                     recording.pack_index,
+                    recording.generation,
                     recording.from_epoch,
                     recording.to_epoch,
                     recording.block,
