@@ -77,9 +77,12 @@ class FairSlots:
         line = self._line(job)
         if line.priority == priority:
             return
-        self._delist(line)
+        is_ready = line.job in self._ready
+        self._count(line, -is_ready)
         line.priority = priority
-        self._enlist(line)
+        # It keeps its place among those that wait.
+        self._count(line, is_ready)
+        self._push(line)
 
     def hold(self, job: str) -> None:
         """Hand out no further turns to the job, until :meth:`release`."""
@@ -146,13 +149,15 @@ class FairSlots:
             return
         line.arrival = next(self._arrivals)
         self._ready[line.job] = line
-        self._levels[line.priority] += 1
+        self._count(line, 1)
         self._push(line)
 
     def _delist(self, line: _Line) -> None:
-        if self._ready.pop(line.job, None) is None:
-            return
-        self._levels[line.priority] -= 1
+        if self._ready.pop(line.job, None) is not None:
+            self._count(line, -1)
+
+    def _count(self, line: _Line, more: int) -> None:
+        self._levels[line.priority] += more
         if not self._levels[line.priority]:
             del self._levels[line.priority]
 

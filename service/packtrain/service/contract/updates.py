@@ -42,7 +42,8 @@ def read_update(request: training_service_pb2.UpdateJobRequest, violations: Viol
         if not paths:
             violations.add("job", f"must have something to change: {', '.join(_PATHS)}")
     elif "*" in paths:
-        paths = list(_PATHS)
+        # A job without a number of epochs or trials is none.
+        paths = ["labels", "priority", *(p for p in (TRIALS, EPOCHS) if _IS_GIVEN[p](job))]
     more = More(
         trials=job.spec.search.random.trials if TRIALS in paths else None,
         epochs=job.spec.epochs if EPOCHS in paths else None,
