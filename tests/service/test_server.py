@@ -367,6 +367,7 @@ class TestBesides:
         assert {"sgd", "lion"} <= set(info.optimizers)
         assert {"constant", "plateau"} <= set(info.schedules)
         assert list(info.search_algorithms) == ["grid", "random", "learning_rate_range"]
+        assert list(info.early_stopping) == ["successive_halving", "hyperband", "median"]
         metrics = {m.name: m for m in info.metrics}
         top = metrics["validation_top5_accuracy"]
         assert (top.needs_validation, top.higher_is_better, top.least_outputs) == (True, True, 6)

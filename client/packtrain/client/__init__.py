@@ -21,6 +21,7 @@ from packtrain.client.errors import (
     AlreadyExists,
     ApiError,
     Cancelled,
+    DatasetError,
     DeadlineExceeded,
     FailedPrecondition,
     InternalError,
@@ -59,6 +60,12 @@ from packtrain.client.learning_rates import (
     LearningRateRange,
 )
 from packtrain.client.models import Model
+from packtrain.client.objectives import (
+    Hyperband,
+    MedianRule,
+    Objective,
+    SuccessiveHalving,
+)
 from packtrain.client.optimizers import SGD, AdaGrad, Adam, AdamW, Lion, NAdam, RMSProp
 from packtrain.client.origins import FromModel
 from packtrain.client.regularization import Augmentation, Regularization
@@ -122,6 +129,7 @@ __all__ = [
     "CreatedJob",
     "CrossEntropy",
     "Dataset",
+    "DatasetError",
     "DatasetSelection",
     "DeadlineExceeded",
     "Event",
@@ -135,6 +143,7 @@ __all__ = [
     "Heartbeat",
     "Hinge",
     "Huber",
+    "Hyperband",
     "InlineDataset",
     "InternalError",
     "InvalidArgument",
@@ -152,6 +161,7 @@ __all__ = [
     "LearningRateRange",
     "Lion",
     "LogLikelihood",
+    "MedianRule",
     "MetricInfo",
     "MetricsReceived",
     "MissingExtra",
@@ -160,6 +170,7 @@ __all__ = [
     "Network",
     "NotFound",
     "NumberInfo",
+    "Objective",
     "OneCycle",
     "Orthogonal",
     "OutOfRange",
@@ -184,6 +195,7 @@ __all__ = [
     "SpecError",
     "StepDecay",
     "Stopping",
+    "SuccessiveHalving",
     "Synthetic",
     "Target",
     "Trial",

@@ -185,18 +185,20 @@ class Trial(_message.Message):
     def __init__(self, name: _Optional[str] = ..., index: _Optional[int] = ..., state: _Optional[_Union[TrialState, str]] = ..., parameters: _Optional[_Mapping[str, _struct_pb2.Value]] = ..., epochs: _Optional[int] = ..., final_metrics: _Optional[_Mapping[str, float]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., arithmetics: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class JobPlan(_message.Message):
-    __slots__ = ("trials", "packs", "memory_bytes", "operations", "worker_seconds")
+    __slots__ = ("trials", "packs", "memory_bytes", "operations", "worker_seconds", "seconds")
     TRIALS_FIELD_NUMBER: _ClassVar[int]
     PACKS_FIELD_NUMBER: _ClassVar[int]
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     OPERATIONS_FIELD_NUMBER: _ClassVar[int]
     WORKER_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
     trials: int
     packs: int
     memory_bytes: int
     operations: float
     worker_seconds: float
-    def __init__(self, trials: _Optional[int] = ..., packs: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., operations: _Optional[float] = ..., worker_seconds: _Optional[float] = ...) -> None: ...
+    seconds: float
+    def __init__(self, trials: _Optional[int] = ..., packs: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., operations: _Optional[float] = ..., worker_seconds: _Optional[float] = ..., seconds: _Optional[float] = ...) -> None: ...
 
 class MetricBlock(_message.Message):
     __slots__ = ("trials", "first_epoch", "epoch_count", "metrics", "values")

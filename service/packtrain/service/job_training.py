@@ -36,7 +36,6 @@ class JobTraining:
         self.job = job
         self._store = store
         self._engine = engine
-        self._slots = slots
         self._planner = planner
         self._models_dir = models_dir
         self._trainer = PackTrainer(job.uid, store, engine, slots)
@@ -119,9 +118,17 @@ class JobTraining:
         rates = expansion.range_rates
         if rates is None:
             return None
-        async with self._slots.turn(job.uid):
-            initial = await measure_initial_cost(self._engine, job.uid, expansion.groups[0])
-        return await find_learning_rates(self._store, job, rates, initial)
+        async with asyncio.TaskGroup() as tasks:
+            measuring = tasks.create_task(self._measure_start(expansion.groups[0]))
+        if self._trainer.is_stopped:
+            return None
+        return await find_learning_rates(self._store, job, rates, measuring.result())
+
+    async def _measure_start(self, group: TrialGroup) -> float | None:
+        if self._trainer.is_stopped:
+            return None
+        async with self._trainer.turn():
+            return await measure_initial_cost(self._engine, self.job.uid, group)
 
 
 def _first_of(errors: BaseExceptionGroup[ServiceError]) -> BaseException:

@@ -22,7 +22,7 @@ class Objective:
 def to_scores(values: NDArray[np.floating], objectives: Sequence[Objective]) -> Scores:
     """Values (..., objectives) turned so that more is better; what is no number is the worst."""
     signs = np.array([1.0 if o.maximize else -1.0 for o in objectives])
-    scores = values.astype(np.float64) * signs
+    scores: Scores = values.astype(np.float64) * signs
     scores[np.isnan(scores)] = -np.inf
     return scores
 

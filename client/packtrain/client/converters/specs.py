@@ -19,9 +19,11 @@ from google.protobuf.message import Message
 from packtrain.client import domains as d
 from packtrain.client import spec
 from packtrain.client.converters.documents import descriptor_of, enum_words, parse_document
-from packtrain.client.converters.readers import read_fields
+from packtrain.client.converters.readers import EARLY_STOPPING, read_fields
+from packtrain.client.converters.whole_numbers import expected_whole, fits
 from packtrain.client.errors import SpecError
 from packtrain.client.learning_rates import LearningRateRange
+from packtrain.client.objectives import list_objectives
 from packtrain.v1 import spec_pb2
 
 # Whole numbers above this are not exact in a JSON number; proto JSON takes them as text.
@@ -40,6 +42,7 @@ def spec_message(given: spec.JobSpec | Mapping[str, Any]) -> spec_pb2.JobSpec:
     parameters: list[spec_pb2.Parameter] = []
     _write(message, given, "", parameters)
     _write_search(message, given.search, parameters)
+    _write_objectives(message.search, given)
     return message
 
 
@@ -80,13 +83,6 @@ def _put(
         getattr(message, field.name).extend(_scalar(field, item, path) for item in value)
 
 
-_WHOLE = {
-    FieldDescriptor.CPPTYPE_INT32: (-(2**31), 2**31 - 1),
-    FieldDescriptor.CPPTYPE_INT64: (-(2**63), 2**63 - 1),
-    FieldDescriptor.CPPTYPE_UINT64: (0, 2**64 - 1),
-}
-
-
 def _scalar(field: FieldDescriptor, value: Any, path: str) -> Any:
     """``value`` as the scalar field takes it: NumPy's numbers too, but no booleans for numbers."""
     if field.enum_type is not None:
@@ -106,9 +102,8 @@ def _scalar(field: FieldDescriptor, value: Any, path: str) -> Any:
         raise SpecError(path, f"expected a number or a domain, not {value!r}")
     if field.cpp_type == FieldDescriptor.CPPTYPE_DOUBLE:
         return float(value)
-    low, high = _WHOLE[field.cpp_type]
-    if not math.isfinite(value) or int(value) != value or not low <= value <= high:
-        raise SpecError(path, f"expected a whole number of {low} to {high}, not {value!r}")
+    if not math.isfinite(value) or int(value) != value or not fits(int(value), field):
+        raise SpecError(path, f"expected {expected_whole(field)}, not {value!r}")
     return int(value)
 
 
@@ -172,6 +167,19 @@ def _write_search(
             raise SpecError(
                 "search", f"expected Grid, RandomSearch or LearningRateRange, not {other!r}"
             )
+
+
+def _write_objectives(message: spec_pb2.Search, given: spec.JobSpec) -> None:
+    for objective in list_objectives(given.objectives):
+        _write(message.objectives.add(), objective, "objectives", None)
+    rule = given.early_stopping
+    if rule is None:
+        return
+    name = EARLY_STOPPING.get(type(rule))
+    if name is None:
+        expected = " or ".join(f"{kind.__name__}()" for kind in EARLY_STOPPING)
+        raise SpecError("early_stopping", f"expected {expected}, not {rule!r}")
+    _write(getattr(message, name), rule, "early_stopping", None)
 
 
 def _count(field: str, value: object) -> int:

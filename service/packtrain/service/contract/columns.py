@@ -13,6 +13,7 @@ from packtrain.service.contract.fields import Violations, set_json
 from packtrain.service.contract.learning_rates import is_range
 from packtrain.service.contract.search import ParameterSpace
 from packtrain.service.search import Column, trial_seeds
+from packtrain.training import DataType
 from packtrain.v1 import spec_pb2
 
 T = TypeVar("T", bound=Hashable)
@@ -98,8 +99,11 @@ class Searched:
             which[np.searchsorted(indices, members)] = entries.setdefault(entry, len(entries))
         return which, tuple(entries)
 
-    def number_column(self, path: str, indices: Indices) -> NDArray[np.float64]:
-        """The values of a number that may differ within a pack, checked."""
+    def number_column(
+        self, path: str, indices: Indices, data_type: DataType
+    ) -> NDArray[np.float64]:
+        """The values of a number that may differ within a pack, checked; networks hold it in
+        ``data_type``."""
         assert self._parameters is not None
         column = self._columns[path][indices]
         if path in self._parameters.choices:
@@ -110,7 +114,7 @@ class Searched:
                     return np.ones(len(indices))
             column = np.array(values, np.float64)[column]
         for value in {float(column.min()), float(column.max())}:
-            wrong = catalogue.NUMBERS[path].wrong(value)
+            wrong = catalogue.NUMBERS[path].wrong(value, data_type)
             if wrong:
                 self._violations.add(path, f"{wrong} (a value of its domain)")
         return column.astype(np.float64)

@@ -104,6 +104,7 @@ def to_job(job: JobRecord) -> job_pb2.Job:
             diverged=job.counts[TrialState.DIVERGED],
             failed=job.counts[TrialState.FAILED],
             cancelled=job.counts[TrialState.CANCELLED],
+            stopped=job.counts[TrialState.STOPPED],
             trial_epochs=job.trial_epochs,
             trial_epochs_total=job.trial_epochs_total,
         ),

@@ -14,6 +14,7 @@ from packtrain.service.contract.fields import Violations
 from packtrain.service.contract.models import Origins
 from packtrain.service.datasets import Catalog
 from packtrain.service.errors import InvalidSpecError, ServiceError, Violation
+from packtrain.service.estimate import Estimate, estimate_brackets, estimate_packs
 from packtrain.service.labels import find_wrong_labels, find_wrong_priority
 from packtrain.service.networks import NetworkStore
 from packtrain.service.planner import Part, PlannedPack, cut, plan_packs
@@ -99,7 +100,7 @@ class Planner:
             job_id=job_id,
             uid=uid,
             spec=expansion.spec.SerializeToString(),
-            plan=self._estimate(expansion, packs),
+            plan=self._describe(expansion, packs),
             trials=expansion.trials,
             trial_epochs_total=expansion.trial_epochs,
             metrics=expansion.metrics,
@@ -132,7 +133,7 @@ class Planner:
         return Extension(
             generation=job.generation,
             spec=new.spec.SerializeToString(),
-            plan=self._estimate(new, whole),
+            plan=self._describe(new, whole),
             trials=new.trials,
             trial_epochs_total=new.trial_epochs,
             metrics=new.metrics,
@@ -196,17 +197,27 @@ class Planner:
                 metadata={"memory_bytes": str(needed), "limit_bytes": str(limit)},
             )
 
-    def _estimate(self, expansion: Expansion, packs: Sequence[PlannedPack]) -> bytes:
+    def _describe(self, expansion: Expansion, packs: Sequence[PlannedPack]) -> bytes:
         """The job's plan, serialized."""
-        speed = self._speed()
+        estimate = self._estimate(expansion, packs)
         plan = job_pb2.JobPlan(
             trials=expansion.trials,
             packs=len(packs),
             memory_bytes=sum(pack.memory_bytes for pack in packs),
             operations=sum(group.operations for group in expansion.groups),
-            worker_seconds=sum(g.seconds(speed, g.pack) for g in expansion.groups),
+            worker_seconds=estimate.worker_seconds,
+            seconds=estimate.seconds,
         )
         return plan.SerializeToString()
+
+    def _estimate(self, expansion: Expansion, packs: Sequence[PlannedPack]) -> Estimate:
+        workers, speed = self._workers, self._speed()
+        if expansion.early_stopping is None:
+            return estimate_packs(packs, workers, speed)
+        brackets = expansion.brackets or ()
+        return estimate_brackets(
+            expansion.early_stopping, brackets, expansion.groups, workers, speed
+        )
 
     def _keep(self, expansion: Expansion) -> str | None:
         if self._kept is None or not expansion.networks:

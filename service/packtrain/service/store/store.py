@@ -334,10 +334,10 @@ class Store:
             partial(training.list_trials, job=job, first=first, limit=limit, states=tuple(states))
         )
 
-    def find_trial_blocking(self, job: JobRecord, index: int) -> TrialRecord | None:
-        """The trial of this index, if the job has it; for threads."""
+    def list_trials_blocking(self, job: JobRecord, first: int, limit: int) -> list[TrialRecord]:
+        """As :meth:`list_trials` in all states, for threads."""
         return self._database.read_blocking(
-            lambda c: next(iter(training.list_trials(c, job, index, 1, ())), None)
+            partial(training.list_trials, job=job, first=first, limit=limit, states=())
         )
 
     # Events
