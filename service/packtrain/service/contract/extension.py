@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from packtrain.service.contract.expansion import Expansion
 from packtrain.service.contract.fields import Violations
-from packtrain.service.contract.learning_rates import searched_paths
+from packtrain.service.contract.search import searched_paths
 from packtrain.training import CosineDecay, OneCycle, PolynomialDecay, RateShape
 from packtrain.v1 import spec_pb2
 
