@@ -4,6 +4,6 @@ from packtrain.service.contract.catalogue import NUMBERS
 from packtrain.service.contract.expansion import Expansion
 from packtrain.service.contract.numbers import NumberField
 from packtrain.service.contract.planning import Planner
-from packtrain.service.contract.search import trial_parameters
+from packtrain.service.contract.trial_parameters import TrialParameters
 
-__all__ = ["NUMBERS", "Expansion", "NumberField", "Planner", "trial_parameters"]
+__all__ = ["NUMBERS", "Expansion", "NumberField", "Planner", "TrialParameters"]

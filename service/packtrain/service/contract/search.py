@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from google.protobuf import json_format
-from google.protobuf.struct_pb2 import Value
 
 from packtrain.service.contract.catalogue import COLUMNS
 from packtrain.service.contract.fields import (
@@ -230,17 +228,3 @@ def _check_grid(
         violations.add(f"{where}.{kind}", "a normal domain has no grid: use random search")
     elif isinstance(domain, Uniform) and grid.points is None:
         violations.add("search.grid.points", f"must be given for the {kind} domain of {where}")
-
-
-def trial_parameters(spec: spec_pb2.JobSpec, trials: Sequence[int]) -> list[dict[str, Value]]:
-    """The values of these trials, by path; ``trials`` ascend."""
-    parameters = read_search(spec, Violations())
-    if parameters is None or not trials:
-        return [{} for _ in trials]
-    first = trials[0]
-    columns = parameters.space.columns(spec.seed, first, trials[-1] + 1)
-    rows: list[dict[str, Value]] = []
-    for k in trials:
-        row = {path: parameters.value(path, column, k - first) for path, column in columns.items()}
-        rows.append({path: json_format.ParseDict(v, Value()) for path, v in row.items()})
-    return rows

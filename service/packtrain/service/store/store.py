@@ -12,6 +12,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
+
 from packtrain.service.learning_rates import RateFinding
 from packtrain.service.records import (
     ActiveJob,
@@ -25,8 +28,9 @@ from packtrain.service.records import (
     RequestKey,
     TrialRecord,
 )
+from packtrain.service.results.columns import TrialColumns
 from packtrain.service.states import JobState, TrialState
-from packtrain.service.store import jobs, log, training
+from packtrain.service.store import jobs, log, training, trial_columns
 from packtrain.service.store.database import Database
 
 
@@ -242,6 +246,22 @@ class Store:
         """The trial of this index, if the job has it; for threads."""
         return self._database.read_blocking(
             lambda c: next(iter(training.list_trials(c, job, index, 1, ())), None)
+        )
+
+    async def load_trial_columns(self, job: JobRecord) -> TrialColumns:
+        """All trials of the job as they stand, without parameters, which the store can't read."""
+        return await self._database.read(partial(trial_columns.load_columns, job=job))
+
+    async def read_news(self, uid: str, after: int) -> list[Event]:
+        """Everything in the log after sequence ``after``."""
+        return await self._database.read(partial(trial_columns.read_news, uid=uid, after=after))
+
+    async def read_trials(
+        self, uid: str, columns: TrialColumns, rows: NDArray[np.intp]
+    ) -> list[TrialRecord]:
+        """The trials of these indices, in their order, as the columns have them."""
+        return await self._database.read(
+            partial(trial_columns.read_records, uid=uid, columns=columns, rows=rows)
         )
 
     # Events
