@@ -62,9 +62,12 @@ from packtrain.client.models import Model
 from packtrain.client.optimizers import SGD, AdaGrad, Adam, AdamW, Lion, NAdam, RMSProp
 from packtrain.client.origins import FromModel
 from packtrain.client.regularization import Augmentation, Regularization
+from packtrain.client.repeats import Repeats, group_repeats
 from packtrain.client.resources import (
+    BestTrial,
     Dataset,
     Failure,
+    Importance,
     Job,
     JobPlan,
     JobProgress,
@@ -76,7 +79,7 @@ from packtrain.client.resources import (
     Trial,
     TrialState,
 )
-from packtrain.client.results import Best, Results
+from packtrain.client.results import Best, Block, Results
 from packtrain.client.schedules import (
     ConstantRate,
     CosineDecay,
@@ -100,6 +103,7 @@ from packtrain.client.selections import (
 from packtrain.client.settings import RetrySettings, WatchSettings
 from packtrain.client.spec import Grid, JobSpec, Network, RandomSearch
 from packtrain.client.stopping import Patience, Stopping, Target
+from packtrain.client.trial_columns import TrialColumns
 
 __all__ = [
     "SGD",
@@ -114,6 +118,8 @@ __all__ = [
     "AsyncJobHandle",
     "Augmentation",
     "Best",
+    "BestTrial",
+    "Block",
     "Cancelled",
     "Client",
     "Constant",
@@ -135,6 +141,7 @@ __all__ = [
     "Heartbeat",
     "Hinge",
     "Huber",
+    "Importance",
     "InlineDataset",
     "InternalError",
     "InvalidArgument",
@@ -174,6 +181,7 @@ __all__ = [
     "RMSProp",
     "RandomSearch",
     "Regularization",
+    "Repeats",
     "ResourceExhausted",
     "Results",
     "RetrySettings",
@@ -187,6 +195,7 @@ __all__ = [
     "Synthetic",
     "Target",
     "Trial",
+    "TrialColumns",
     "TrialState",
     "TrialsChanged",
     "Unauthenticated",
@@ -199,6 +208,7 @@ __all__ = [
     "WatchSettings",
     "Xavier",
     "choice",
+    "group_repeats",
     "inline",
     "integer",
     "linear",

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from packtrain.client.commands import datasets, jobs, rates, results, service, submit, trials
+from packtrain.client.commands import (
+    datasets,
+    export,
+    importance,
+    jobs,
+    rates,
+    results,
+    service,
+    submit,
+    trials,
+)
 from packtrain.client.commands.failures import CommandGroup
 
 app = typer.Typer(
@@ -60,7 +70,9 @@ for _command in (
     jobs.jobs,
     jobs.show,
     trials.trials,
+    importance.importance,
     results.metrics,
+    export.export,
     results.model,
     results.plot,
     jobs.cancel,
