@@ -56,11 +56,13 @@ class TrialColumns:
         self.epochs.append(trial.epochs)
         self.states.append(trial.state)
         for path in trial.parameters:
-            self._parameters.setdefault(path, [None] * rows)
+            if path not in self._parameters:
+                self._parameters[path] = [None] * rows
         for path, values in self._parameters.items():
             values.append(trial.parameters.get(path))
         for name in trial.final_metrics:
-            self._metrics.setdefault(name, array("f", [np.nan] * rows))
+            if name not in self._metrics:
+                self._metrics[name] = array("f", [np.nan] * rows)
         for name, column in self._metrics.items():
             column.append(trial.final_metrics.get(name, np.nan))
 
