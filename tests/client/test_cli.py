@@ -208,6 +208,23 @@ def test_trials_are_asked_for_in_the_contracts_words(
     packtrain("trials", "j", "--sort", "a", "--order-by", "b", code=2)
 
 
+def test_the_table_at_the_end_has_the_best_of_many(
+    packtrain: Packtrain, fake: FakeServer, spec: str
+) -> None:
+    made = created()
+    made.job.progress.trials = 3000
+    made.job.metrics[:] = ["training_cost", "validation_accuracy"]
+    fake.script("CreateJob", made)
+    fake.answers["WatchJob"] = ordinary_log().replay
+    fake.script("ListTrials", TRIALS)
+    told = packtrain("run", spec)
+    asked = fake.requests["ListTrials"][0]
+    assert (asked.order_by, asked.page_size) == ("validation_accuracy desc", 10)
+    assert len(fake.requests["ListTrials"]) == 1
+    assert told.stdout.split()[4] == "validation_accuracy"
+    assert "The best 10 of 3000" in told.stderr
+
+
 def test_repeats_are_one_row_with_their_spread(packtrain: Packtrain, fake: FakeServer) -> None:
     made = [
         trial(i, rate, training_cost=cost)
@@ -376,6 +393,7 @@ def test_model_and_plot_write_files(
     )
     (told,) = packtrain.lines("model", "j", "2", "--json")
     assert told == {"path": "j-2.safetensors", "trial": 2, "size_bytes": len(content)}
+    fake.script("GetTrial", training_service_pb2.GetTrialResponse(trial=TRIALS.trials[0]))
     (told,) = packtrain.lines("plot", "j", "--json")
     assert told == {"path": "j.png", "trials": [0, 1, 2], "metrics": ["m"]}
     assert Path("j.png").read_bytes().startswith(b"\x89PNG")

@@ -108,7 +108,10 @@ def _draw_lines(
     beyond = "min" if is_high else "max"
     bar = figure.colorbar(opaque, ax=axis, pad=0.01, aspect=30, extend=beyond)
     bar.set_label(name, fontsize=9)
-    bar.ax.tick_params(labelsize=8)
+    bar.ax.tick_params(labelsize=8, which="both")
+    if metric.log:
+        for set_formatter in (bar.ax.yaxis.set_major_formatter, bar.ax.yaxis.set_minor_formatter):
+            set_formatter(lambda value, _: label(float(value)))
     bar.outline.set_visible(False)
 
 

@@ -41,6 +41,7 @@ def draw_scatter(
         raise ValueError(f"there is no parameter, or no trial has a finite {metric} yet")
     is_high = (goal or default_goal(metric)) == "max"
     best = int(np.argmin(np.where(finite, -values if is_high else values, np.inf)))
+    best_label = f"the best: trial {trials.index[best]}, {values[best]:.4g}"
     columns = 2 if len(parameters) == 4 else min(_COLUMNS, len(parameters))
     rows = -(-len(parameters) // columns)
     headline = f"{title}: {words(metric)} of {finite.sum()} trials"
@@ -48,7 +49,7 @@ def draw_scatter(
     axes = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
     for place, (name, column) in enumerate(parameters.items()):
         axis, scale = axes[place], parameter_scale(column, is_log=name in log)
-        _draw_panel(axis, scale, values, best, is_high)
+        _draw_panel(axis, scale, values, best, best_label, is_high)
         first_of_row = place % columns == 0
         finish_axis(axis, words(short_path(name, parameters)), words(metric) * first_of_row)
     for axis in axes[len(parameters) :]:
@@ -60,7 +61,12 @@ def draw_scatter(
 
 
 def _draw_panel(
-    axis: Any, scale: Scale, values: NDArray[np.float64], best: int, is_high: bool
+    axis: Any,
+    scale: Scale,
+    values: NDArray[np.float64],
+    best: int,
+    best_label: str,
+    is_high: bool,
 ) -> None:
     finite = np.isfinite(values)
     x = scale.positions.copy()
@@ -108,7 +114,7 @@ def _draw_panel(
         edgecolors="white",
         linewidths=0.7,
         zorder=4,
-        label=f"the best: trial {best}, {values[best]:.4g}",
+        label=best_label,
     )
 
 
