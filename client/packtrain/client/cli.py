@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from packtrain.client.commands import datasets, jobs, rates, results, service, submit, trials
+from packtrain.client.commands import (
+    datasets,
+    export,
+    importance,
+    jobs,
+    plots,
+    rates,
+    results,
+    service,
+    submit,
+    trials,
+)
 from packtrain.client.commands.failures import CommandGroup
 
 app = typer.Typer(
@@ -61,9 +72,11 @@ for _command in (
     jobs.jobs,
     jobs.show,
     trials.trials,
+    importance.importance,
     results.metrics,
+    export.export,
     results.model,
-    results.plot,
+    plots.plot,
     jobs.cancel,
     jobs.delete,
     service.info,

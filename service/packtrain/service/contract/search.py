@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
-
-from google.protobuf import json_format
-from google.protobuf.struct_pb2 import Value
 
 from packtrain.service.contract.domains import read_domain
 from packtrain.service.contract.fields import Violations
@@ -171,25 +167,3 @@ def _check_grid(field: SearchedField, grid: Grid, kind: str | None, violations: 
                 "it more often",
             )
         met.add(written)
-
-
-def trial_parameters(spec: spec_pb2.JobSpec, trials: Sequence[int]) -> list[dict[str, Value]]:
-    """The values of these trials, by path, of the parameters that exist in them; ``trials``
-    ascend."""
-    if spec.search.HasField("points"):  # as they stand: to read all of them takes a second
-        points, repeats = spec.search.points.points, max(1, spec.search.repeats)
-        return [dict(points[k // repeats].values) for k in trials]
-    parameters = read_search(spec, Violations())
-    if parameters is None or not trials:
-        return [{} for _ in trials]
-    first = trials[0]
-    columns = parameters.space.columns(spec.seed, first, trials[-1] + 1)
-    rows: list[dict[str, Value]] = []
-    for k in trials:
-        row = {
-            path: parameters.value(path, column, k - first)
-            for path, column in columns.items()
-            if column.exists[k - first]
-        }
-        rows.append({path: json_format.ParseDict(v, Value()) for path, v in row.items()})
-    return rows
