@@ -112,6 +112,10 @@ async def test_the_best_so_far_is_told_while_a_job_runs(
         async def best(by: str) -> pb.GetJobResponse:
             return await api.training.GetJob(pb.GetJobRequest(name=job.name, best_by=by))
 
+        # What was trained before may be on its way to the store yet.
+        async for event in api.training.WatchJob(pb.WatchJobRequest(name=job.name)):
+            if event.metrics.first_epoch == 5:
+                break
         await reached.wait()
         found = await best("validation_cost")
         running = await api.trials(job.name)

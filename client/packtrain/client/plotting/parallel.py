@@ -80,6 +80,7 @@ def _draw_lines(
     from matplotlib.cm import ScalarMappable
     from matplotlib.collections import LineCollection
     from matplotlib.colors import LogNorm, Normalize
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     heights = np.stack([np.nan_to_num(s.unit()[rows], nan=_ABSENT) for s in scales], axis=1)
     for column, scale in enumerate(scales):
@@ -110,8 +111,9 @@ def _draw_lines(
     bar.set_label(name, fontsize=9)
     bar.ax.tick_params(labelsize=8, which="both")
     if metric.log:
-        for set_formatter in (bar.ax.yaxis.set_major_formatter, bar.ax.yaxis.set_minor_formatter):
-            set_formatter(lambda value, _: label(float(value)))
+        bar.ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        bar.ax.yaxis.set_major_formatter(lambda value, _: label(float(value)))
+        bar.ax.yaxis.set_minor_formatter(NullFormatter())
     bar.outline.set_visible(False)
 
 

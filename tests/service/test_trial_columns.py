@@ -1,8 +1,9 @@
-"""Filters, orders and fronts of trials, computed from columns."""
+"""Filters, orders, fronts and importance of trials, computed from columns."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 
 import numpy as np
 import pytest
@@ -10,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from packtrain.service.errors import InvalidSpecError, Violation
+from packtrain.service.errors import IllegalTransitionError, InvalidSpecError, Violation
 from packtrain.service.results.columns import STATE_CODES, Numbers, TrialColumns, Words
 from packtrain.service.results.filters import MOST_NESTED, matching_rows
 from packtrain.service.results.goals import Goal, best_row, higher_is_better, read_goal
+from packtrain.service.results.importance import importances
 from packtrain.service.results.ordering import Order, read_order
 from packtrain.service.results.pareto import pareto_front
+from packtrain.service.search import Choice, Integer, Normal, Uniform
 from packtrain.service.states import TrialState
 from packtrain.training import METRICS
 
@@ -217,3 +220,53 @@ def test_the_front_is_what_nothing_dominates(losses: np.ndarray) -> None:
         for i in range(len(losses))
     ]
     assert pareto_front(losses).tolist() == expected
+
+
+def test_importance_takes_every_domain_and_parameters_that_trials_lack() -> None:
+    draw = np.random.default_rng(3)
+    count = 300
+    rate = np.exp(draw.uniform(-5, 2, count))
+    is_sgd = np.arange(count) % 2 == 0
+    momentum = np.where(is_sgd, draw.uniform(0, 1, count), NAN)
+    cost = np.log(rate) ** 2 + np.where(is_sgd, 5 * momentum, 3)
+    cost[:7] = INF
+    parameters = {
+        "rate": Numbers(rate),
+        "optimizer": Words(is_sgd.astype(np.int64), ("adam", "sgd")),
+        "momentum": Numbers(momentum),
+        "seed": Numbers(draw.integers(0, 2**53, count)),
+        "steps": Numbers(1 + 4 * draw.integers(0, 3, count)),
+        "noise": Numbers(draw.normal(size=count)),
+        "single": Numbers(np.full(count, 0.5)),
+        "nobody": Words(np.full(count, -1), ("a",)),
+        "l2": Numbers(draw.choice([0, 0.1], count)),
+    }
+    domains = {
+        "rate": Uniform(math.exp(-5), math.exp(2), log=True),
+        "optimizer": Choice(2),
+        "momentum": Uniform(0, 1),
+        "seed": Integer(0, 2**53),
+        "steps": Integer(1, 10, 4),
+        "noise": Normal(0, 1),
+        "single": Choice(1),
+        "nobody": Choice(1),
+        "l2": Choice(2),
+    }
+    goal = Goal("cost", False)
+    found, trials = importances(goal, cost.astype(np.float32), parameters, domains)
+    shares = {i.path: i.share for i in found}
+    assert trials == count - 7
+    assert shares.keys() == parameters.keys()
+    assert sum(shares.values()) == pytest.approx(1)
+    idle = max(shares[path] for path in ("steps", "l2", "single", "nobody"))
+    assert min(shares["rate"], shares["momentum"]) > 3 * idle
+    present = {i.path: i.trials for i in found}
+    assert (present["momentum"], present["nobody"]) == (int(is_sgd[7:].sum()), 0)
+    again, _ = importances(goal, cost.astype(np.float32), parameters, domains)
+    assert again == found
+
+
+def test_importance_of_a_constant_metric_is_refused() -> None:
+    same = np.ones(30, np.float32)
+    with pytest.raises(IllegalTransitionError, match="cost is the same for all trials"):
+        importances(Goal("cost", False), same, {"a": Numbers(np.arange(30))}, {})
