@@ -9,8 +9,7 @@ that saves a pass over the weights for each.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -26,8 +25,7 @@ _BY_ERRORS = (Rule.SGD, Rule.NESTEROV)
 _DECOUPLED = (Rule.ADAMW, Rule.LION)
 
 
-@dataclass(frozen=True, eq=False)
-class Coefficients:
+class Coefficients(NamedTuple):
     """What a step multiplies by, each (B,), or (1,) where all trials have the same, or in the
     layout of what it applies to.
 
@@ -48,13 +46,9 @@ class Coefficients:
     look: NDArray[Any]
     epsilon: NDArray[Any]
 
-    def map(self, change: Callable[[str, NDArray[Any]], NDArray[Any]]) -> Self:
-        """Each of them changed."""
-        return type(self)(*(change(f.name, getattr(self, f.name)) for f in fields(self)))
-
-    def at(self, place: int) -> Self:
+    def at(self, place: int) -> Coefficients:
         """Those at ``place`` of the first axis, and those that all trials share."""
-        return self.map(lambda _, values: values[place] if values.ndim else values)
+        return Coefficients(*[values[place] if values.ndim else values for values in self])
 
 
 class StepPlan:
@@ -109,7 +103,7 @@ class StepPlan:
         root = np.sqrt((1 - self._beta2) / (1 - self._beta2**step))
         along, look = self._adam_factors(step)
         look = found.look if look is None else eta * look / root
-        return replace(found, rate=eta * along / root, look=look, epsilon=self._epsilon / root)
+        return found._replace(rate=eta * along / root, look=look, epsilon=self._epsilon / root)
 
     def _adam_factors(self, step: int) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
         """Factors of the kept mean gradient and of the gradient itself; None: 0."""
@@ -150,22 +144,20 @@ class Stepper:
         self._rule, self._dtype, self._lay = block.rule, np.dtype(dtype), lay
         self._has_l2, self._has_l1 = block.has_l2, block.has_l1
         self._has_momentum = block.has_momentum
-        self._columns: Coefficients | None = None
-        self._laid: Coefficients | None = None
-        self._each: dict[str, tuple[NDArray[np.float64], NDArray[Any]]] = {}
+        self._columns = self._laid = Coefficients(*[np.empty(0)] * len(Coefficients._fields))
 
     def laid(self, columns: Coefficients) -> Coefficients:
         """``columns`` in the layout; kept while they are the same object, as is each of them."""
-        if columns is not self._columns or self._laid is None:
-            self._laid, self._columns = columns.map(self._lay_one), columns
+        if columns is not self._columns:
+            known = zip(Coefficients._fields, columns, self._columns, self._laid, strict=True)
+            self._laid = Coefficients(
+                *[
+                    laid if column is before else self._lay_anew(name, column)
+                    for name, column, before, laid in known
+                ]
+            )
+            self._columns = columns
         return self._laid
-
-    def _lay_one(self, name: str, column: NDArray[np.float64]) -> NDArray[Any]:
-        known, laid = self._each.get(name, (None, None))
-        if known is not column or laid is None:
-            laid = self._lay_anew(name, column)
-            self._each[name] = column, laid
-        return laid
 
     def _lay_anew(self, name: str, column: NDArray[np.float64]) -> NDArray[Any]:
         """``column`` in the layout, or one number where all trials have the same, which NumPy
