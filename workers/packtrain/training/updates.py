@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+from scipy.linalg import blas
 
 from packtrain.training.blocks import TIMED_RULES, Block
 from packtrain.training.kernel import Floats
@@ -144,6 +145,8 @@ class Stepper:
         self._rule, self._dtype, self._lay = block.rule, np.dtype(dtype), lay
         self._has_l2, self._has_l1 = block.has_l2, block.has_l1
         self._has_momentum = block.has_momentum
+        # y += a x, of contiguous arrays.
+        (self._axpy,) = blas.get_blas_funcs(("axpy",), dtype=self._dtype)
         self._columns = self._laid = Coefficients(*[np.empty(0)] * len(Coefficients._fields))
 
     def laid(self, columns: Coefficients) -> Coefficients:
@@ -171,6 +174,34 @@ class Stepper:
         self, c: Coefficients, w: Floats, moments: list[Floats], g: Floats, scratch: Floats
     ) -> None:
         """One step of weights along the gradient ``g``, which is used up."""
+        self._regularize(c, w, moments, g, scratch)
+        self.step_biases(c, w, moments, g, scratch)
+
+    def step_alone(
+        self, c: Coefficients, w: Floats, moments: list[Floats], spare: list[Floats]
+    ) -> None:
+        """One step of weights of a single trial, contiguous like all arrays here. ``spare`` are
+        the gradient, which is used up, and scratch; arrays of ``moments`` and ``spare`` may have
+        changed places afterwards."""
+        if self._rule not in (Rule.ADAM, Rule.ADAMW):
+            self.step_weights(c, w, moments, *spare)
+            return
+        self._regularize(c, w, moments, *spare)
+        (m, s), (g, square) = moments, spare
+        np.multiply(g, g, out=square)
+        # The moments are made where the gradient and its square lie: BLAS multiplies and adds in
+        # one pass, but only into what is added to.
+        self._axpy(s.reshape(-1), square.reshape(-1), a=c.beta2.item(0))
+        self._axpy(m.reshape(-1), g.reshape(-1), a=c.beta1.item(0))
+        np.sqrt(square, out=s)
+        np.add(s, c.epsilon, out=s)
+        np.divide(g, s, out=s)
+        self._axpy(s.reshape(-1), w.reshape(-1), a=-c.rate.item(0))
+        moments[:], spare[:] = (g, square), (m, s)
+
+    def _regularize(
+        self, c: Coefficients, w: Floats, moments: list[Floats], g: Floats, scratch: Floats
+    ) -> None:
         if self._rule in _DECOUPLED or not (moments or self._has_l1):
             if self._has_l2:
                 np.multiply(w, c.keep, out=w)
@@ -181,7 +212,6 @@ class Stepper:
             np.sign(w, out=scratch)
             np.multiply(scratch, c.shrink, out=scratch)
             np.add(g, scratch, out=g)
-        self.step_biases(c, w, moments, g, scratch)
 
     def step_biases(
         self, c: Coefficients, w: Floats, moments: list[Floats], g: Floats, scratch: Floats
