@@ -110,7 +110,10 @@ class TrialResults:
         if known.columns.sequence == position[1]:
             return known
         news = await self._store.read_news(job.uid, known.columns.sequence)
-        return replace(known, columns=await asyncio.to_thread(known.columns.advanced, news))
+        columns = await asyncio.to_thread(known.columns.advanced, news)
+        # Early stopping moves trials from pack to pack, without an event of its own.
+        packs = await self._store.find_packs_of_trials(job)
+        return replace(known, columns=replace(columns, packs=packs))
 
     def _forget(self) -> None:
         """Drop what was not asked for the longest, but never the last."""

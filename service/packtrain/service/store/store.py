@@ -345,6 +345,10 @@ class Store:
         """All trials of the job as they stand, without parameters, which the store can't read."""
         return await self._database.read(partial(trial_columns.load_columns, job=job))
 
+    async def find_packs_of_trials(self, job: JobRecord) -> NDArray[np.int32]:
+        """The last pack of each trial, (trials,)."""
+        return await self._database.read(partial(trial_columns.find_packs, job=job))
+
     async def read_news(self, uid: str, after: int) -> list[Event]:
         """Everything in the log after sequence ``after``."""
         return await self._database.read(partial(trial_columns.read_news, uid=uid, after=after))

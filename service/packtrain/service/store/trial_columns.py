@@ -51,6 +51,15 @@ def load_columns(connection: Connection, job: JobRecord) -> TrialColumns:
     return columns
 
 
+def find_packs(connection: Connection, job: JobRecord) -> NDArray[np.int32]:
+    """See Store.find_packs_of_trials."""
+    found = np.zeros(job.trials, np.int32)
+    query = select(_P.pack_index, _P.trials).where(_P.job_uid == job.uid)
+    for index, trials in connection.execute(query.order_by(_P.pack_index)):
+        found[np.frombuffer(trials, "<i4")] = index
+    return found
+
+
 def _load_ended(
     connection: Connection, uid: str, columns: TrialColumns, metrics: dict[int, tuple[str, ...]]
 ) -> None:
