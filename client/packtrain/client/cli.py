@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from packtrain.client.commands import datasets, jobs, rates, results, service, submit, trials
+from packtrain.client.commands import (
+    changes,
+    datasets,
+    jobs,
+    rates,
+    results,
+    service,
+    submit,
+    trials,
+)
 from packtrain.client.commands.failures import CommandGroup
 
 app = typer.Typer(
@@ -64,7 +73,11 @@ for _command in (
     results.metrics,
     results.model,
     results.plot,
-    jobs.cancel,
+    changes.update,
+    changes.pause,
+    changes.resume,
+    changes.retry,
+    changes.cancel,
     jobs.delete,
     service.info,
     service.demo,
