@@ -209,10 +209,9 @@ async def test_a_job_that_was_cancelled_trains_no_more(start_api: Any, moons: Ma
         assert dict((await update(api, job.name, "labels", labels={"a": "b"})).labels) == {"a": "b"}
 
 
-async def test_trials_that_are_compared_are_not_retried(start_api: Any, moons: MakeSpec) -> None:
-    async with start_api() as api:
-        api.engine.fail_next(SegmentFailedError("OUT_OF_MEMORY", "no room"))
-        job = await api.train(stopping_early(moons()))
-        assert state_of(job) == "FAILED"
-        found = await refused(retry(api, job.name))
-        assert (found.reason, found.state) == ("TRIALS_COMPARED", "FAILED")
+async def test_trials_that_are_compared_are_not_retried(api: Any, moons: MakeSpec) -> None:
+    api.engine.fail_next(SegmentFailedError("OUT_OF_MEMORY", "no room"))
+    job = await api.train(stopping_early(moons()))
+    assert state_of(job) == "FAILED"
+    found = await refused(retry(api, job.name))
+    assert (found.reason, found.state) == ("TRIALS_COMPARED", "FAILED")
