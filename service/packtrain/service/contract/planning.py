@@ -158,11 +158,10 @@ class Planner:
             members.setdefault(trial.pack_index, []).append(trial.index)
         parts: dict[Part, PackRecord] = {}
         for index, indices in members.items():
-            trials = np.array(indices, np.int32)
             # A pack's trials are of one group; what was recorded of them is not recorded anew.
-            for part in cut(expansion.groups, trials, packs[index].epochs, 0):
-                total = part.group.pack.signature.epochs
-                parts[replace(part, until=total)] = packs[index]
+            (part,) = cut(expansion.groups, np.array(indices, np.int32), packs[index].epochs, 0)
+            total = part.group.pack.signature.epochs
+            parts[replace(part, until=total)] = packs[index]
         planned = self.plan_packs(list(parts))
         return Retry(
             generation=job.generation,
