@@ -82,6 +82,9 @@ async def test_an_update_names_what_it_changes(
         assert request.job.spec.epochs == 60
     first = fake.requests["UpdateJob"][0]
     assert (first.job.etag, first.request_id) == ("e", "mine")
+    fake.script("GetJob", get_job(spec={"search": {"sobol": {"trials": 4}}}))
+    client.update_job("j", trials=8)
+    assert fake.requests["UpdateJob"][-1].job.spec.search.sobol.trials == 8
     client.update_job("j", priority=0)
     assert list(fake.requests["UpdateJob"][-1].update_mask.paths) == ["priority"]
 
@@ -96,8 +99,9 @@ async def test_an_update_names_what_it_changes(
     ],
 )
 def test_what_no_message_holds_is_refused_by_name(
-    client: Client, change: dict[str, Any], words: str
+    fake: FakeServer, client: Client, change: dict[str, Any], words: str
 ) -> None:
+    fake.script("GetJob", get_job())
     with pytest.raises(api.SpecError, match=words):
         client.update_job("j", **change)
 

@@ -258,6 +258,22 @@ async def test_more_trials_give_the_numbers_of_a_job_that_had_them(
         assert sum(start == 0 for start in gate.begun) == 3
 
 
+async def test_a_sobol_search_takes_more_trials_each_with_its_repeats(
+    api: Any, moons: MakeSpec, by_trial_and_epoch: ByTrial
+) -> None:
+    spec = random_search(moons(()), 3, "sobol")
+    spec.search.repeats = 2
+    job = await api.train(spec)
+    changed = await update(api, job.name, trials=7, kind="sobol")
+    assert changed.progress.trials == 14
+    await api.watch(job.name)
+    spec.search.sobol.trials = 7
+    whole = await api.train(spec)
+    assert (await api.get(job.name)).spec == whole.spec
+    found = by_trial_and_epoch(await api.metrics(job.name))
+    assert_equal_values(found, by_trial_and_epoch(await api.metrics(whole.name)))
+
+
 async def test_trials_and_epochs_are_raised_at_once(
     api: Any, moons: MakeSpec, by_trial_and_epoch: ByTrial
 ) -> None:

@@ -155,7 +155,7 @@ async def test_a_trial_that_diverges_or_ends_by_itself_is_not_compared(
     wild["network"]["output_activation"] = "ACTIVATION_IDENTITY"
     wild["search"]["parameters"][0] = {
         "path": RATE,
-        "choice": {"values": [1e30, 1e30, 0.1, 0.2, 0.01, 0.02, 0.03, 0.04, 0.05]},
+        "choice": {"values": [1e30, 2e30, 0.1, 0.2, 0.01, 0.02, 0.03, 0.04, 0.05]},
     }
     wild["stopping"] = {"target": {"metric": "training_cost", "value": 0.2}}
     job = await api.train(read(wild))

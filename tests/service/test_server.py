@@ -366,7 +366,14 @@ class TestBesides:
         assert set(info.hidden_activations) < set(info.activations)
         assert {"sgd", "lion"} <= set(info.optimizers)
         assert {"constant", "plateau"} <= set(info.schedules)
-        assert list(info.search_algorithms) == ["grid", "random", "learning_rate_range"]
+        assert list(info.search_algorithms) == [
+            "grid",
+            "random",
+            "learning_rate_range",
+            "sobol",
+            "latin_hypercube",
+            "points",
+        ]
         assert list(info.early_stopping) == ["successive_halving", "hyperband", "median"]
         metrics = {m.name: m for m in info.metrics}
         top = metrics["validation_top5_accuracy"]

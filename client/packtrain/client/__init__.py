@@ -15,7 +15,7 @@ from packtrain.client.costs import (
     Poisson,
     Quadratic,
 )
-from packtrain.client.domains import choice, integer, log_uniform, normal, uniform
+from packtrain.client.domains import choice, conditional, integer, log_uniform, normal, uniform
 from packtrain.client.errors import (
     Aborted,
     AlreadyExists,
@@ -69,9 +69,12 @@ from packtrain.client.objectives import (
 from packtrain.client.optimizers import SGD, AdaGrad, Adam, AdamW, Lion, NAdam, RMSProp
 from packtrain.client.origins import FromModel
 from packtrain.client.regularization import Augmentation, Regularization
+from packtrain.client.repeats import Repeats, group_repeats
 from packtrain.client.resources import (
+    BestTrial,
     Dataset,
     Failure,
+    Importance,
     Job,
     JobPlan,
     JobProgress,
@@ -83,7 +86,7 @@ from packtrain.client.resources import (
     Trial,
     TrialState,
 )
-from packtrain.client.results import Best, Results
+from packtrain.client.results import Best, Block, Results
 from packtrain.client.schedules import (
     ConstantRate,
     CosineDecay,
@@ -93,6 +96,7 @@ from packtrain.client.schedules import (
     PolynomialDecay,
     StepDecay,
 )
+from packtrain.client.searches import Grid, LatinHypercube, Points, RandomSearch, Sobol
 from packtrain.client.selections import (
     DatasetSelection,
     InlineDataset,
@@ -105,8 +109,9 @@ from packtrain.client.selections import (
     xor,
 )
 from packtrain.client.settings import RetrySettings, WatchSettings
-from packtrain.client.spec import Grid, JobSpec, Network, RandomSearch
+from packtrain.client.spec import JobSpec, Network
 from packtrain.client.stopping import Patience, Stopping, Target
+from packtrain.client.trial_columns import TrialColumns
 
 __all__ = [
     "SGD",
@@ -121,6 +126,8 @@ __all__ = [
     "AsyncJobHandle",
     "Augmentation",
     "Best",
+    "BestTrial",
+    "Block",
     "Cancelled",
     "Client",
     "Constant",
@@ -144,6 +151,7 @@ __all__ = [
     "Hinge",
     "Huber",
     "Hyperband",
+    "Importance",
     "InlineDataset",
     "InternalError",
     "InvalidArgument",
@@ -155,6 +163,7 @@ __all__ = [
     "JobProgress",
     "JobSpec",
     "JobState",
+    "LatinHypercube",
     "LeCun",
     "LearningRateFinding",
     "LearningRateOutcome",
@@ -178,6 +187,7 @@ __all__ = [
     "Patience",
     "PermissionDenied",
     "Plateau",
+    "Points",
     "Poisson",
     "PolynomialDecay",
     "ProtocolError",
@@ -185,6 +195,7 @@ __all__ = [
     "RMSProp",
     "RandomSearch",
     "Regularization",
+    "Repeats",
     "ResourceExhausted",
     "Results",
     "RetrySettings",
@@ -192,6 +203,7 @@ __all__ = [
     "ScaledGaussian",
     "ServerInfo",
     "ServerLimits",
+    "Sobol",
     "SpecError",
     "StepDecay",
     "Stopping",
@@ -199,6 +211,7 @@ __all__ = [
     "Synthetic",
     "Target",
     "Trial",
+    "TrialColumns",
     "TrialState",
     "TrialsChanged",
     "Unauthenticated",
@@ -211,6 +224,8 @@ __all__ = [
     "WatchSettings",
     "Xavier",
     "choice",
+    "conditional",
+    "group_repeats",
     "inline",
     "integer",
     "linear",

@@ -5,25 +5,39 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import grpc
 from numpy.typing import ArrayLike
 
 from packtrain.client import calls, handles
-from packtrain.client.calls import Call, CreatedJob, Page, SpecLike
+from packtrain.client.calls import Call, CreatedJob, Page, SpecLike, TrialQuery
 from packtrain.client.errors import ApiError, api_error
 from packtrain.client.events import Event
+from packtrain.client.export import open_export
+from packtrain.client.handles import LARGEST_PAGE
 from packtrain.client.models import Model
 from packtrain.client.names import job_name
-from packtrain.client.resources import Dataset, Job, JobState, ServerInfo, Trial, TrialState
-from packtrain.client.results import Results
+from packtrain.client.repeats import Repeats, group_repeats
+from packtrain.client.resources import (
+    BestTrial,
+    Dataset,
+    Importance,
+    Job,
+    JobState,
+    ServerInfo,
+    Trial,
+    TrialState,
+)
+from packtrain.client.results import Block, Goal, Results
 from packtrain.client.settings import (
     CHANNEL_OPTIONS,
     ClientSettings,
     RetrySettings,
     WatchSettings,
 )
+from packtrain.client.trial_columns import TrialColumns
 from packtrain.client.uploads import make_splits
 from packtrain.client.watching import (
     Interruption,
@@ -146,14 +160,17 @@ class AsyncClient:
         request_id: str | None = None,
     ) -> Job:
         """Change a job's labels (those that are named; None removes one) and its priority, or
-        give it more trials (of a random search) or epochs: a job that has ended goes on then.
+        give it more trials (of a random or Sobol search) or epochs: a job that has ended goes on then.
 
         Raises InvalidArgument where the numbers would not be those of a job that had so many from
         the beginning, FailedPrecondition where it was cancelled, Aborted where it no longer has
         the ``etag``.
         """
+        more = None
+        if trials is not None:
+            more = calls.search_of(await self.get_job(name)), trials
         return await self._invoke(
-            calls.update_job(name, labels, priority, trials, epochs, etag, request_id)
+            calls.update_job(name, labels, priority, more, epochs, etag, request_id)
         )
 
     async def cancel_job(self, name: str, *, request_id: str | None = None) -> Job:
@@ -202,16 +219,56 @@ class AsyncClient:
         return self._follow(Watch(wanted, self._settings.retry))
 
     def list_trials(
-        self, name: str, *, states: Sequence[TrialState] = (), page_size: int = 0
+        self,
+        name: str,
+        *,
+        states: Sequence[TrialState] = (),
+        filter: str = "",  # noqa: A002  (the contract's word)
+        order_by: str = "",
+        pareto: Sequence[str] = (),
+        page_size: int = 0,
     ) -> AsyncIterator[Trial]:
-        """A job's trials in any of these states (none: all), by index, fetched as needed."""
-        return self._pages(lambda token: calls.list_trials(name, states, page_size, token))
+        """A job's trials, fetched as needed; see :meth:`Client.list_trials`."""
+        query = TrialQuery(
+            states=states, filter=filter, order_by=order_by, pareto=pareto, page_size=page_size
+        )
+        return self._pages(lambda token: calls.list_trials(name, query, token))
+
+    async def get_trial(self, name: str, index: int) -> Trial:
+        """One trial of a job."""
+        return await self._invoke(calls.get_trial(name, index))
+
+    async def best_trial(
+        self, name: str, metric: str, goal: Goal | None = None
+    ) -> BestTrial | None:
+        """The best trial so far by a metric; see :meth:`Client.best_trial`."""
+        return await self._invoke(calls.get_best(name, metric, goal))
+
+    async def importance(self, name: str, metric: str, goal: Goal | None = None) -> Importance:
+        """How much each searched parameter matters; see :meth:`Client.importance`."""
+        return await self._invoke(calls.get_importance(name, metric, goal))
 
     async def read_metrics(
         self, name: str, *, trials: Sequence[int] = (), metrics: Sequence[str] = ()
     ) -> Results:
         """The metrics recorded so far, of these trials and metrics (none: all)."""
         return await self._invoke(calls.read_metrics(name, trials, metrics))
+
+    async def stream_metrics(
+        self, name: str, *, trials: Sequence[int] = (), metrics: Sequence[str] = ()
+    ) -> AsyncIterator[Block]:
+        """Block by block, for more than memory holds; see :meth:`Client.stream_metrics`."""
+        call = calls.stream_metrics(name, trials, metrics)
+        stream = self._stubs[call.service].ReadMetrics(
+            call.arguments(), timeout=call.timeout_seconds(self._settings)
+        )
+        try:
+            async for message in stream:
+                yield call.parse(message)
+        except grpc.RpcError as error:
+            raise self._read_error(error) from None
+        finally:
+            stream.cancel()
 
     async def download_model(self, name: str, trial: int = 0) -> Model:
         """The weights and biases of a trial that SUCCEEDED."""
@@ -381,9 +438,40 @@ class AsyncJobHandle:
         """Delete it, with its metrics and models, once it has ended."""
         await self._client.delete_job(self.name)
 
-    async def trials(self) -> list[Trial]:
-        """Its trials, by index."""
-        return [trial async for trial in self._client.list_trials(self.name)]
+    async def trials(self, **query: Any) -> list[Trial]:
+        """Its trials; see :meth:`Client.list_trials` for what may be asked for."""
+        return [trial async for trial in self._client.list_trials(self.name, **query)]
+
+    async def best(self, metric: str | None = None, goal: Goal | None = None) -> BestTrial | None:
+        """The best trial so far; see :meth:`JobHandle.best`."""
+        return await self._client.best_trial(
+            self.name, handles.chosen_metric(self.latest, metric), goal
+        )
+
+    async def pareto(self, *metrics: str) -> list[Trial]:
+        """The Pareto front of some metrics; see :meth:`JobHandle.pareto`."""
+        return await self.trials(pareto=metrics)
+
+    async def importance(self, metric: str | None = None, goal: Goal | None = None) -> Importance:
+        """How much each parameter matters; see :meth:`JobHandle.importance`."""
+        return await self._client.importance(
+            self.name, handles.chosen_metric(self.latest, metric), goal
+        )
+
+    async def repeats(self) -> list[Repeats]:
+        """Trials that differ in their seed alone; see :meth:`JobHandle.repeats`."""
+        return group_repeats(await self.trials(page_size=LARGEST_PAGE))
+
+    async def export(self, path: Path | str, *, history: bool = False) -> Path:
+        """Write all trials into one file; see :meth:`JobHandle.export`."""
+        columns = TrialColumns()
+        async for trial in self._client.list_trials(self.name, page_size=LARGEST_PAGE):
+            columns.add(trial)
+        with open_export(Path(path), columns, self.latest.metrics, history=history) as file:
+            if history:
+                async for block in self._client.stream_metrics(self.name):
+                    file.add(block)
+        return Path(path)
 
     async def results(self, *, trials: Sequence[int] = (), metrics: Sequence[str] = ()) -> Results:
         """The metrics recorded so far."""

@@ -119,8 +119,8 @@ class Job:
 class Trial:
     """One assignment of values to the search space, and what came of it.
 
-    ``parameters`` are this trial's values by path; ``final_metrics`` those of its last epoch,
-    once it has ended. ``arithmetics`` are what the workers that trained it computed with: trials of
+    ``parameters`` are this trial's values by path; ``final_metrics`` those of the last epoch that
+    was measured, which may not be the last one of a trial that has not ended. ``arithmetics`` are what the workers that trained it computed with: trials of
     one specification are the same bit for bit where both name the same one, and may differ in their
     last bits elsewhere.
     """
@@ -133,6 +133,33 @@ class Trial:
     final_metrics: Mapping[str, float]
     failure: Failure | None
     arithmetics: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class BestTrial:
+    """The best trial so far by a metric, and its value; of equal ones the first."""
+
+    trial: Trial
+    metric: str
+    value: float
+    higher_is_better: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Importance:
+    """How much each searched parameter matters for a metric.
+
+    ``shares`` are by path, the largest first, and add up to 1; ``trials`` were compared, of which
+    ``present`` have the parameter. ``evaluator`` says how. Shares are of what the parameters tell:
+    where none matters they compare noise.
+    """
+
+    metric: str
+    higher_is_better: bool
+    shares: Mapping[str, float]
+    present: Mapping[str, int]
+    trials: int
+    evaluator: str
 
 
 @dataclass(frozen=True, kw_only=True)

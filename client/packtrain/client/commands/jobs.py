@@ -13,13 +13,17 @@ from packtrain.client.commands.connection import connect
 from packtrain.client.commands.labels import parse_labels
 from packtrain.client.commands.output import (
     JsonOption,
+    plain,
     print_deleted,
     print_fields,
     print_json,
     print_table,
+    shown,
 )
 from packtrain.client.names import job_name
-from packtrain.client.resources import Job, JobState
+from packtrain.client.paths import short_path
+from packtrain.client.resources import BestTrial, Job, JobState
+from packtrain.client.results import leading_metric
 
 
 def jobs(
@@ -60,8 +64,10 @@ def show(ctx: typer.Context, job: JobArgument, as_json: JsonOption = False) -> N
     """
     with connect(ctx) as client:
         found = client.get_job(job)
+        metric = leading_metric(found.metrics)
+        best = client.best_trial(job, metric) if metric else None
     if as_json:
-        print_json(found)
+        print_json(plain(found) | {"best": best})
         return
     progress = found.progress
     print_fields(
@@ -78,6 +84,7 @@ def show(ctx: typer.Context, job: JobArgument, as_json: JsonOption = False) -> N
             "trial-epochs": _epochs(found),
             "layers": found.layer_sizes,
             "metrics": found.metrics,
+            "best": _told(best) if best else None,
             "finding": found.learning_rate_finding,
             "priority": found.priority,
             "labels": ", ".join(f"{key}={value}" for key, value in found.labels.items()),
@@ -96,6 +103,13 @@ def delete(ctx: typer.Context, job: JobArgument, as_json: JsonOption = False) ->
     with connect(ctx) as client:
         client.delete_job(job)
     print_deleted(job_name(job), as_json)
+
+
+def _told(best: BestTrial) -> str:
+    parameters = best.trial.parameters
+    names = [f"{short_path(p, parameters)} {shown(v)}" for p, v in parameters.items()]
+    who = f"trial {best.trial.index}" + (f": {', '.join(names)}" if names else "")
+    return f"{best.metric} {shown(best.value)} ({who})"
 
 
 def _epochs(job: Job) -> str:

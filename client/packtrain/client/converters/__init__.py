@@ -12,8 +12,11 @@ from packtrain.client.converters.requests import (
     watch_request,
 )
 from packtrain.client.converters.resources import (
+    read_best,
+    read_block,
     read_dataset,
     read_event,
+    read_importance,
     read_job,
     read_model,
     read_plan,
@@ -28,8 +31,11 @@ __all__ = [
     "list_jobs_request",
     "parse_document",
     "range_document",
+    "read_best",
+    "read_block",
     "read_dataset",
     "read_event",
+    "read_importance",
     "read_job",
     "read_model",
     "read_plan",

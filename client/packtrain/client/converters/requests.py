@@ -62,13 +62,13 @@ def update_job_request(
     name: str,
     labels: Mapping[str, str | None],
     priority: int | None,
-    trials: int | None,
+    trials: tuple[str, int] | None,
     epochs: int | None,
     etag: str,
     request_id: str,
 ) -> training.UpdateJobRequest:
     """The request that changes what is given, and of the labels those that are named: None
-    removes one. Raises SpecError."""
+    removes one. ``trials`` are of a kind of search. Raises SpecError."""
     made = training.UpdateJobRequest(request_id=request_id)
     made.job.name, made.job.etag = name, etag
     paths = made.update_mask.paths
@@ -78,8 +78,9 @@ def update_job_request(
         _put_number(made.job, "priority", priority, "priority")
         paths.append("priority")
     if trials is not None:
-        _put_number(made.job.spec.search.random, "trials", trials, "trials")
-        paths.append("spec.search.random.trials")
+        kind, count = trials
+        _put_number(getattr(made.job.spec.search, kind), "trials", count, "trials")
+        paths.append(f"spec.search.{kind}.trials")
     if epochs is not None:
         _put_number(made.job.spec, "epochs", epochs, "epochs")
         paths.append("spec.epochs")

@@ -5,7 +5,7 @@ from packtrain.service.contract.expansion import Expansion
 from packtrain.service.contract.fields import Violations
 from packtrain.service.contract.numbers import NumberField
 from packtrain.service.contract.planning import Planner
-from packtrain.service.contract.search import trial_parameters
+from packtrain.service.contract.trial_parameters import TrialParameters
 from packtrain.service.contract.updates import read_update
 
 __all__ = [
@@ -13,7 +13,7 @@ __all__ = [
     "Expansion",
     "NumberField",
     "Planner",
+    "TrialParameters",
     "Violations",
     "read_update",
-    "trial_parameters",
 ]

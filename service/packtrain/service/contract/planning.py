@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from packtrain.service.contract.expansion import Expansion, expand
-from packtrain.service.contract.extension import More, extend_spec
+from packtrain.service.contract.extension import More, check_further_trials, extend_spec
 from packtrain.service.contract.fields import Violations
 from packtrain.service.contract.models import Origins
 from packtrain.service.datasets import Catalog
@@ -128,6 +128,7 @@ class Planner:
             prefix = "" if error.reason == "MEMORY_LIMIT_EXCEEDED" else f"{field}."
             violations.add_all(error.violations, prefix)
             return None
+        check_further_trials(old, new, violations)
         further = [replace(p, trials=p.trials[p.trials >= old.trials]) for p in new.parts]
         packs = self.plan_packs([part for part in further if len(part.trials)])
         return Extension(
