@@ -50,7 +50,19 @@ COMMANDS = (
         "model",
         "plot",
     ),
-    *("cancel", "delete", "info", "demo", "datasets list", "datasets show", "datasets upload"),
+    *(
+        "update",
+        "pause",
+        "resume",
+        "retry",
+        "cancel",
+        "delete",
+        "info",
+        "demo",
+        "datasets list",
+        "datasets show",
+        "datasets upload",
+    ),
     *("datasets delete", "datasets download"),
 )
 

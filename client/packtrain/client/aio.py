@@ -87,13 +87,28 @@ class AsyncClient:
 
     # Jobs
 
-    async def train(self, spec: SpecLike, job_id: str | None = None) -> AsyncJobHandle:
+    async def train(
+        self,
+        spec: SpecLike,
+        job_id: str | None = None,
+        *,
+        labels: Mapping[str, str] | None = None,
+        priority: int = 0,
+    ) -> AsyncJobHandle:
         """Create a job and return at once."""
-        return AsyncJobHandle(self, (await self.create_job(spec, job_id)).job)
+        created = await self.create_job(spec, job_id, labels=labels, priority=priority)
+        return AsyncJobHandle(self, created.job)
 
-    async def run(self, spec: SpecLike, job_id: str | None = None) -> AsyncJobHandle:
+    async def run(
+        self,
+        spec: SpecLike,
+        job_id: str | None = None,
+        *,
+        labels: Mapping[str, str] | None = None,
+        priority: int = 0,
+    ) -> AsyncJobHandle:
         """Create a job and wait for its end. Raises JobFailed."""
-        return await (await self.train(spec, job_id)).wait()
+        return await (await self.train(spec, job_id, labels=labels, priority=priority)).wait()
 
     async def job(self, name: str) -> AsyncJobHandle:
         """The handle of a job that there is already."""
@@ -104,25 +119,75 @@ class AsyncClient:
         spec: SpecLike,
         job_id: str | None = None,
         *,
+        labels: Mapping[str, str] | None = None,
+        priority: int = 0,
         request_id: str | None = None,
         validate_only: bool = False,
     ) -> CreatedJob:
-        """Create a job: (job, plan). With ``validate_only``, check and plan it only."""
-        return await self._invoke(calls.create_job(spec, job_id, request_id, validate_only))
+        """Create a job: (job, plan). With ``validate_only``, check and plan it only.
+
+        ``labels`` are to find it by; the ``priority``, from -100 to 100, says which jobs get the
+        workers first.
+        """
+        return await self._invoke(
+            calls.create_job(spec, job_id, labels, priority, request_id, validate_only)
+        )
 
     async def get_job(self, name: str) -> Job:
         """A job as it is now."""
         return await self._invoke(calls.get_job(name))
 
     def list_jobs(
-        self, *, states: Sequence[JobState] = (), page_size: int = 0
+        self,
+        *,
+        states: Sequence[JobState] = (),
+        labels: Mapping[str, str] | None = None,
+        page_size: int = 0,
     ) -> AsyncIterator[Job]:
-        """The jobs in any of these states (none: all), newest first, fetched as needed."""
-        return self._pages(lambda token: calls.list_jobs(states, page_size, token))
+        """The jobs in any of these states (none: all) that have all of these labels, newest
+        first, fetched as needed."""
+        return self._pages(lambda token: calls.list_jobs(states, labels, page_size, token))
+
+    async def update_job(
+        self,
+        name: str,
+        *,
+        labels: Mapping[str, str | None] | None = None,
+        priority: int | None = None,
+        trials: int | None = None,
+        epochs: int | None = None,
+        etag: str = "",
+        request_id: str | None = None,
+    ) -> Job:
+        """Change a job's labels (those that are named; None removes one) and its priority, or
+        give it more trials (of a random or Sobol search) or epochs: a job that has ended goes on then.
+
+        Raises InvalidArgument where the numbers would not be those of a job that had so many from
+        the beginning, FailedPrecondition where it was cancelled, Aborted where it no longer has
+        the ``etag``.
+        """
+        more = None
+        if trials is not None:
+            more = calls.search_of(await self.get_job(name)), trials
+        return await self._invoke(
+            calls.update_job(name, labels, priority, more, epochs, etag, request_id)
+        )
 
     async def cancel_job(self, name: str, *, request_id: str | None = None) -> Job:
         """Stop a job after the segments that are under way."""
         return await self._invoke(calls.cancel_job(name, request_id))
+
+    async def pause_job(self, name: str, *, request_id: str | None = None) -> Job:
+        """Hold a job after the segments that are under way, until it is resumed."""
+        return await self._invoke(calls.pause_job(name, request_id))
+
+    async def resume_job(self, name: str, *, request_id: str | None = None) -> Job:
+        """Let a job go on that is PAUSED."""
+        return await self._invoke(calls.resume_job(name, request_id))
+
+    async def retry_job(self, name: str, *, request_id: str | None = None) -> Job:
+        """Train a job's trials anew that have FAILED."""
+        return await self._invoke(calls.retry_job(name, request_id))
 
     async def delete_job(self, name: str, *, etag: str = "", request_id: str | None = None) -> None:
         """Delete a job that has ended, with its metrics and models."""
@@ -346,6 +411,27 @@ class AsyncJobHandle:
     async def cancel(self) -> Job:
         """Stop it after the segments that are under way."""
         self.latest = await self._client.cancel_job(self.name)
+        return self.latest
+
+    async def pause(self) -> Job:
+        """Hold it after the segments that are under way, until it is resumed."""
+        self.latest = await self._client.pause_job(self.name)
+        return self.latest
+
+    async def resume(self) -> Job:
+        """Let it go on, where it is PAUSED."""
+        self.latest = await self._client.resume_job(self.name)
+        return self.latest
+
+    async def retry(self) -> Job:
+        """Train its trials anew that have FAILED."""
+        self.latest = await self._client.retry_job(self.name)
+        return self.latest
+
+    async def update(self, **changes: Any) -> Job:
+        """Change ``labels``, ``priority``, ``trials`` or ``epochs``; see
+        :meth:`Client.update_job`."""
+        self.latest = await self._client.update_job(self.name, **changes)
         return self.latest
 
     async def delete(self) -> None:

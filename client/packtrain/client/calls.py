@@ -108,10 +108,20 @@ class Page(NamedTuple, Generic[T_co]):
 
 
 def create_job(
-    spec: SpecLike, job_id: str | None, request_id: str | None, validate_only: bool
+    spec: SpecLike,
+    job_id: str | None,
+    labels: Mapping[str, str] | None,
+    priority: int,
+    request_id: str | None,
+    validate_only: bool,
 ) -> Call[CreatedJob]:
     request = converters.create_job_request(
-        spec, names.job_id(job_id or ""), request_id or new_request_id(), validate_only
+        spec,
+        names.job_id(job_id or ""),
+        request_id or new_request_id(),
+        validate_only,
+        labels or {},
+        priority,
     )
     return Call("Training", "CreateJob", request, _read_created)
 
@@ -129,18 +139,61 @@ def _read_job(response: Any) -> Job:
     return converters.read_job(response.job)
 
 
-def list_jobs(states: Sequence[JobState], page_size: int, token: str) -> Call[Page[Job]]:
-    request = converters.request(
-        "ListJobs", page_size=page_size, page_token=token, states=converters.job_states(states)
-    )
+def list_jobs(
+    states: Sequence[JobState], labels: Mapping[str, str] | None, page_size: int, token: str
+) -> Call[Page[Job]]:
+    request = converters.list_jobs_request(states, labels or {}, page_size, token)
     return Call("Training", "ListJobs", request, _page("jobs", converters.read_job))
 
 
-def cancel_job(job: str, request_id: str | None) -> Call[Job]:
-    request = converters.request(
-        "CancelJob", name=names.job_name(job), request_id=request_id or new_request_id()
+def update_job(
+    job: str,
+    labels: Mapping[str, str | None] | None,
+    priority: int | None,
+    trials: tuple[str, int] | None,
+    epochs: int | None,
+    etag: str,
+    request_id: str | None,
+) -> Call[Job]:
+    request = converters.update_job_request(
+        names.job_name(job),
+        labels or {},
+        priority,
+        trials,
+        epochs,
+        etag,
+        request_id or new_request_id(),
     )
-    return Call("Training", "CancelJob", request, _read_job)
+    return Call("Training", "UpdateJob", request, _read_job)
+
+
+def search_of(job: Job) -> str:
+    """The kind of its search that a number of trials is asked for of. Any other is for the server
+    to refuse."""
+    return "sobol" if "sobol" in job.spec.get("search", {}) else "random"
+
+
+def cancel_job(job: str, request_id: str | None) -> Call[Job]:
+    return _move_job("CancelJob", job, request_id)
+
+
+def pause_job(job: str, request_id: str | None) -> Call[Job]:
+    return _move_job("PauseJob", job, request_id)
+
+
+def resume_job(job: str, request_id: str | None) -> Call[Job]:
+    return _move_job("ResumeJob", job, request_id)
+
+
+def retry_job(job: str, request_id: str | None) -> Call[Job]:
+    return _move_job("RetryJob", job, request_id)
+
+
+def _move_job(method: str, job: str, request_id: str | None) -> Call[Job]:
+    request = converters.request(
+        method, name=names.job_name(job), request_id=request_id or new_request_id()
+    )
+    return Call("Training", method, request, _read_job)
 
 
 def delete_job(job: str, etag: str, request_id: str | None) -> Call[None]:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from packtrain.client.commands import (
+    changes,
     datasets,
     export,
     importance,
@@ -77,7 +78,11 @@ for _command in (
     export.export,
     results.model,
     plots.plot,
-    jobs.cancel,
+    changes.update,
+    changes.pause,
+    changes.resume,
+    changes.retry,
+    changes.cancel,
     jobs.delete,
     service.info,
     service.demo,

@@ -90,13 +90,28 @@ class Client:
 
     # Jobs
 
-    def train(self, spec: SpecLike, job_id: str | None = None) -> JobHandle:
+    def train(
+        self,
+        spec: SpecLike,
+        job_id: str | None = None,
+        *,
+        labels: Mapping[str, str] | None = None,
+        priority: int = 0,
+    ) -> JobHandle:
         """Create a job and return at once."""
-        return JobHandle(self, self.create_job(spec, job_id).job)
+        created = self.create_job(spec, job_id, labels=labels, priority=priority)
+        return JobHandle(self, created.job)
 
-    def run(self, spec: SpecLike, job_id: str | None = None) -> JobHandle:
+    def run(
+        self,
+        spec: SpecLike,
+        job_id: str | None = None,
+        *,
+        labels: Mapping[str, str] | None = None,
+        priority: int = 0,
+    ) -> JobHandle:
         """Create a job and wait for its end. Raises JobFailed."""
-        return self.train(spec, job_id).wait()
+        return self.train(spec, job_id, labels=labels, priority=priority).wait()
 
     def job(self, name: str) -> JobHandle:
         """The handle of a job that there is already."""
@@ -107,23 +122,75 @@ class Client:
         spec: SpecLike,
         job_id: str | None = None,
         *,
+        labels: Mapping[str, str] | None = None,
+        priority: int = 0,
         request_id: str | None = None,
         validate_only: bool = False,
     ) -> CreatedJob:
-        """Create a job: (job, plan). With ``validate_only``, check and plan it only."""
-        return self._invoke(calls.create_job(spec, job_id, request_id, validate_only))
+        """Create a job: (job, plan). With ``validate_only``, check and plan it only.
+
+        ``labels`` are to find it by; the ``priority``, from -100 to 100, says which jobs get the
+        workers first.
+        """
+        return self._invoke(
+            calls.create_job(spec, job_id, labels, priority, request_id, validate_only)
+        )
 
     def get_job(self, name: str) -> Job:
         """A job as it is now."""
         return self._invoke(calls.get_job(name))
 
-    def list_jobs(self, *, states: Sequence[JobState] = (), page_size: int = 0) -> Iterator[Job]:
-        """The jobs in any of these states (none: all), newest first, fetched as needed."""
-        return self._pages(lambda token: calls.list_jobs(states, page_size, token))
+    def list_jobs(
+        self,
+        *,
+        states: Sequence[JobState] = (),
+        labels: Mapping[str, str] | None = None,
+        page_size: int = 0,
+    ) -> Iterator[Job]:
+        """The jobs in any of these states (none: all) that have all of these labels, newest
+        first, fetched as needed."""
+        return self._pages(lambda token: calls.list_jobs(states, labels, page_size, token))
+
+    def update_job(
+        self,
+        name: str,
+        *,
+        labels: Mapping[str, str | None] | None = None,
+        priority: int | None = None,
+        trials: int | None = None,
+        epochs: int | None = None,
+        etag: str = "",
+        request_id: str | None = None,
+    ) -> Job:
+        """Change a job's labels (those that are named; None removes one) and its priority, or
+        give it more trials (of a random or Sobol search) or epochs: a job that has ended goes on then.
+
+        Raises InvalidArgument where the numbers would not be those of a job that had so many from
+        the beginning, FailedPrecondition where it was cancelled, Aborted where it no longer has
+        the ``etag``.
+        """
+        more = None
+        if trials is not None:
+            more = calls.search_of(self.get_job(name)), trials
+        return self._invoke(
+            calls.update_job(name, labels, priority, more, epochs, etag, request_id)
+        )
 
     def cancel_job(self, name: str, *, request_id: str | None = None) -> Job:
         """Stop a job after the segments that are under way."""
         return self._invoke(calls.cancel_job(name, request_id))
+
+    def pause_job(self, name: str, *, request_id: str | None = None) -> Job:
+        """Hold a job after the segments that are under way, until it is resumed."""
+        return self._invoke(calls.pause_job(name, request_id))
+
+    def resume_job(self, name: str, *, request_id: str | None = None) -> Job:
+        """Let a job go on that is PAUSED."""
+        return self._invoke(calls.resume_job(name, request_id))
+
+    def retry_job(self, name: str, *, request_id: str | None = None) -> Job:
+        """Train a job's trials anew that have FAILED."""
+        return self._invoke(calls.retry_job(name, request_id))
 
     def delete_job(self, name: str, *, etag: str = "", request_id: str | None = None) -> None:
         """Delete a job that has ended, with its metrics and models."""

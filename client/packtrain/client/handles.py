@@ -73,6 +73,27 @@ class JobHandle:
         self.latest = self._client.cancel_job(self.name)
         return self.latest
 
+    def pause(self) -> Job:
+        """Hold it after the segments that are under way, until it is resumed."""
+        self.latest = self._client.pause_job(self.name)
+        return self.latest
+
+    def resume(self) -> Job:
+        """Let it go on, where it is PAUSED."""
+        self.latest = self._client.resume_job(self.name)
+        return self.latest
+
+    def retry(self) -> Job:
+        """Train its trials anew that have FAILED."""
+        self.latest = self._client.retry_job(self.name)
+        return self.latest
+
+    def update(self, **changes: Any) -> Job:
+        """Change ``labels``, ``priority``, ``trials`` or ``epochs``; see
+        :meth:`Client.update_job`."""
+        self.latest = self._client.update_job(self.name, **changes)
+        return self.latest
+
     def delete(self) -> None:
         """Delete it, with its metrics and models, once it has ended."""
         self._client.delete_job(self.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -21,10 +21,11 @@ class JobState(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    PAUSED = "paused"
 
     @property
     def is_terminal(self) -> bool:
-        """Whether nothing leads out of it."""
+        """Whether it is an end: nothing leads out of it but more to train, or a retry."""
         return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 
 
@@ -88,7 +89,8 @@ class Job:
     ``spec`` is the contract's JSON form with every default filled in, by the proto's names
     (batch_size); ``create_job`` takes it, and so does a specification file.
     ``layer_sizes`` is empty where trials differ. ``learning_rate_finding`` is what a
-    LearningRateRange found, once the job has SUCCEEDED.
+    LearningRateRange found, once the job has SUCCEEDED. ``priority``, from -100 to 100, says which
+    jobs get the workers first.
     """
 
     name: str
@@ -104,6 +106,8 @@ class Job:
     layer_sizes: tuple[int, ...]
     etag: str
     learning_rate_finding: LearningRateFinding | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    priority: int = 0
 
     @property
     def id(self) -> str:

@@ -1,4 +1,4 @@
-"""`jobs`, `show`, `cancel` and `delete`."""
+"""`jobs`, `show` and `delete`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 import yaml
 
+from packtrain.client.commands.changes import JobArgument
 from packtrain.client.commands.connection import connect
+from packtrain.client.commands.labels import parse_labels
 from packtrain.client.commands.output import (
     JsonOption,
     plain,
@@ -23,31 +25,36 @@ from packtrain.client.paths import short_path
 from packtrain.client.resources import BestTrial, Job, JobState
 from packtrain.client.results import leading_metric
 
-JobArgument = Annotated[str, typer.Argument(help="The job's name.")]
-
 
 def jobs(
     ctx: typer.Context,
     state: Annotated[
         list[JobState] | None, typer.Option(help="Only jobs in this state; may be repeated.")
     ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Only jobs with this label; may be repeated."),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
     """List the jobs, newest first.
 
-    Example: packtrain jobs --state running
+    Example: packtrain jobs --state running --label team=vision
     """
+    labels = parse_labels(label)
     with connect(ctx) as client:
-        found = list(itertools.islice(client.list_jobs(states=state or ()), limit))
+        every = client.list_jobs(states=state or (), labels=labels)
+        found = list(itertools.islice(every, limit))
     if as_json:
         for job in found:
             print_json(job)
         return
     rows = [
-        [job.id, job.state, job.progress.trials, _epochs(job), job.create_time] for job in found
+        [job.id, job.state, job.progress.trials, _epochs(job), job.priority, job.create_time]
+        for job in found
     ]
-    print_table(["job", "state", "trials", "trial-epochs", "created"], rows)
+    print_table(["job", "state", "trials", "trial-epochs", "priority", "created"], rows)
 
 
 def show(ctx: typer.Context, job: JobArgument, as_json: JsonOption = False) -> None:
@@ -79,24 +86,13 @@ def show(ctx: typer.Context, job: JobArgument, as_json: JsonOption = False) -> N
             "metrics": found.metrics,
             "best": _told(best) if best else None,
             "finding": found.learning_rate_finding,
+            "priority": found.priority,
+            "labels": ", ".join(f"{key}={value}" for key, value in found.labels.items()),
         }
     )
     typer.echo("specification:")
     text = yaml.safe_dump(dict(found.spec), sort_keys=False, allow_unicode=True)
     typer.echo("".join(f"  {line}\n" for line in text.splitlines()), nl=False)
-
-
-def cancel(ctx: typer.Context, job: JobArgument, as_json: JsonOption = False) -> None:
-    """Stop a job after the segments that are under way; what was recorded stays.
-
-    Example: packtrain cancel my-sweep
-    """
-    with connect(ctx) as client:
-        found = client.cancel_job(job)
-    if as_json:
-        print_json(found)
-    else:
-        typer.echo(f"{found.id} {found.state}")
 
 
 def delete(ctx: typer.Context, job: JobArgument, as_json: JsonOption = False) -> None:

@@ -4,9 +4,10 @@ from packtrain.client.converters.documents import parse_document
 from packtrain.client.converters.ranges import range_document
 from packtrain.client.converters.requests import (
     create_job_request,
-    job_states,
+    list_jobs_request,
     request,
     trial_states,
+    update_job_request,
     upload_requests,
     watch_request,
 )
@@ -27,7 +28,7 @@ from packtrain.client.converters.specs import spec_message
 
 __all__ = [
     "create_job_request",
-    "job_states",
+    "list_jobs_request",
     "parse_document",
     "range_document",
     "read_best",
@@ -44,6 +45,7 @@ __all__ = [
     "request",
     "spec_message",
     "trial_states",
+    "update_job_request",
     "upload_requests",
     "watch_request",
 ]

@@ -52,6 +52,8 @@ def read_job(message: job_pb2.Job) -> resources.Job:
         layer_sizes=tuple(message.layer_sizes),
         etag=message.etag,
         learning_rate_finding=_finding(message),
+        labels=dict(sorted(message.labels.items())),
+        priority=message.priority,
     )
 
 

@@ -117,6 +117,7 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
         key = request_key(request, "UpdateJob")
         job_id = parse_job_name(request.job.name, "job.name")
         if key is not None and (earlier := await self._store.repeated(key)) is not None:
+            await self._coordinator.follow(earlier.uid)
             return pb.UpdateJobResponse(job=messages.to_job(earlier))
         violations = Violations()
         wanted = read_update(request, violations)
@@ -162,6 +163,7 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
         key = request_key(request, "RetryJob")
         job_id = parse_job_name(request.name)
         if key is not None and (earlier := await self._store.repeated(key)) is not None:
+            await self._coordinator.follow(earlier.uid)
             return pb.RetryJobResponse(job=messages.to_job(earlier))
         job = await self._store.get_job(job_id)
         job.check_changeable()
