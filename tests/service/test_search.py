@@ -9,18 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from packtrain.service.search import (
-    Choice,
-    Domain,
-    Grid,
-    Integer,
-    Normal,
-    Random,
-    SearchSpace,
-    Uniform,
-    draw,
-    trial_seeds,
-)
+from packtrain.service.domains import Choice, Domain, Integer, Normal, Uniform
 
 DOMAINS: list[Domain] = [
     Choice(3),

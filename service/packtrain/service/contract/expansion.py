@@ -27,7 +27,8 @@ from packtrain.service.contract.models import (
     check_model_initialization,
     read_model_initialization,
 )
-from packtrain.service.contract.search import ParameterSpace, read_search
+from packtrain.service.contract.paths import is_within
+from packtrain.service.contract.search import ParameterSpace, read_search, searched_paths
 from packtrain.service.contract.selections import Sources
 from packtrain.service.contract.structures import Structure, read_structure
 from packtrain.service.datasets import Catalog
@@ -128,10 +129,9 @@ def expand(
         )
         parameters, trials = None, 1
     columns = parameters.space.columns(spec.seed, 0, trials) if parameters else {}
-    for path in columns:
-        set_parents(spec, path)
+    _set_parents(spec, columns)
     sources = Sources(datasets, stored)
-    early_stopping = read_early_stopping(spec, violations)
+    early_stopping = read_early_stopping(spec, searched_paths(spec), violations)
     expander = _Expander(spec, parameters, columns, sources, origins, violations)
     groups = [g for g in expander.groups(trials) if g is not None]
     objectives = expander.objectives
@@ -148,6 +148,13 @@ def expand(
         objectives=same,
         early_stopping=early_stopping,
     )
+
+
+def _set_parents(spec: spec_pb2.JobSpec, columns: Columns) -> None:
+    """Set what leads to the fields that every trial has, unless trials set it themselves."""
+    for path, column in columns.items():
+        if column.is_whole and not any(is_within(path, other) for other in columns):
+            set_parents(spec, path)
 
 
 def _with_seed(spec: spec_pb2.JobSpec) -> spec_pb2.JobSpec:
@@ -269,9 +276,9 @@ class _Expander:
             return tuple(found[name] for name in regularization.COLUMNS)
 
         numbers: dict[str, NDArray[np.float64]] = {}
-        which, entries = self._searched.table(
-            self._table_paths("optimizer"), indices, base, read_optimizer
-        )
+        # A number that only some trials have makes their optimizer the one that it is of.
+        paths = [*self._table_paths("optimizer"), *self._searched.partial("optimizer")]
+        which, entries = self._searched.table(paths, indices, base, read_optimizer)
         rules = tuple(dict.fromkeys(rule for rule, _ in entries))
         rule = np.array([rules.index(rule) for rule, _ in entries], np.intp)[which]
         for i, name in enumerate(optimizers.COLUMNS):
@@ -283,5 +290,5 @@ class _Expander:
             numbers[name] = np.array([row[i] for row in rows], np.float64)[which]
         for path in self._searched.paths():
             if path in COLUMNS:
-                numbers[COLUMNS[path]] = self._searched.number_column(path, indices)
+                self._searched.fill_numbers(path, indices, numbers[COLUMNS[path]])
         return rule, rules, numbers
