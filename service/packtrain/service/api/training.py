@@ -8,7 +8,7 @@ import itertools
 import secrets
 import shutil
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from packtrain.service.api.requests import (
@@ -22,7 +22,7 @@ from packtrain.service.api.requests import (
 from packtrain.service.contract import Planner, messages, trial_parameters
 from packtrain.service.coordinator import Coordinator
 from packtrain.service.networks import Origin
-from packtrain.service.records import JobRecord, MetricsRecorded, TrialRecord
+from packtrain.service.records import JobRecord, MetricsRecorded, Proposal, TrialRecord
 from packtrain.service.resources import check_id, parse_job_name, parse_trial_name
 from packtrain.service.store import Store
 from packtrain.service.trained_networks import locate_model, read_trial_model
@@ -127,7 +127,8 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
         first = read_page_number(request.page_token) or 0
         states = messages.from_trial_states(request.states)
         found = await self._store.list_trials(job, first, size + 1, states)
-        trials = await asyncio.to_thread(_shown_trials, job, found[:size])
+        proposals = await self._store.list_proposals(job.uid)
+        trials = await asyncio.to_thread(_shown_trials, job, found[:size], proposals)
         shown = len(trials)
         more = write_page_token(found[shown].index) if len(found) > shown else ""
         return pb.ListTrialsResponse(trials=trials, next_page_token=more)
@@ -172,14 +173,16 @@ def _fitting(jobs: list[JobRecord]) -> list[JobRecord]:
     return jobs[: max(1, sum(size <= _READ_BYTES for size in sizes))]
 
 
-def _shown_trials(job: JobRecord, found: list[TrialRecord]) -> list[job_pb2.Trial]:
+def _shown_trials(
+    job: JobRecord, found: list[TrialRecord], proposals: Sequence[Proposal]
+) -> list[job_pb2.Trial]:
     """As many of them, but at least one, as a client's 4 MiB hold: parameters may be arrays."""
     spec = spec_pb2.JobSpec.FromString(job.spec)
     shown: list[job_pb2.Trial] = []
     left = _READ_BYTES
     for start in range(0, len(found), _TRIALS_AT_A_TIME):
         part = found[start : start + _TRIALS_AT_A_TIME]
-        values = trial_parameters(spec, [t.index for t in part])
+        values = trial_parameters(spec, [t.index for t in part], proposals)
         for trial, parameters in zip(part, values, strict=True):
             message = messages.to_trial(job, trial, parameters)
             left -= message.ByteSize()

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Value
 
 from packtrain.service.contract.domains import read_domain
 from packtrain.service.contract.fields import Violations
 from packtrain.service.contract.json_values import show
+from packtrain.service.contract.learners import check_numbers_only, is_learner, read_learner
 from packtrain.service.contract.learning_rates import is_range, rate_path, read_range
 from packtrain.service.contract.parameters import (
     Fields,
@@ -21,6 +23,8 @@ from packtrain.service.contract.parameters import (
 from packtrain.service.contract.paths import check_fields, check_not_given, check_path
 from packtrain.service.contract.points import point_paths, read_points
 from packtrain.service.domains import Choice, Normal, Uniform
+from packtrain.service.learners import Learner
+from packtrain.service.records import Proposal
 from packtrain.service.samplers import (
     MAX_SOBOL_PARAMETERS,
     LatinHypercube,
@@ -102,8 +106,12 @@ def _read_repeats(spec: spec_pb2.JobSpec, violations: Violations) -> int:
     return violations.integer(spec.search, "repeats", where, 1, 1, MAX_REPEATS)
 
 
-def _read_algorithm(search: spec_pb2.Search, violations: Violations) -> Grid | Sampler | None:
+def _read_algorithm(
+    search: spec_pb2.Search, violations: Violations
+) -> Grid | Sampler | Learner | None:
     kind = search.WhichOneof("algorithm")
+    if is_learner(search):
+        return read_learner(search, violations)
     if kind == "grid":
         points = violations.integer(search.grid, "points", "search.grid.points", 1, 1, 1_000_000)
         return Grid(points if search.grid.HasField("points") else None)
@@ -124,7 +132,7 @@ def _read_algorithm(search: spec_pb2.Search, violations: Violations) -> Grid | S
 
 
 def _read_fields(
-    spec: spec_pb2.JobSpec, algorithm: Grid | Sampler | None, violations: Violations
+    spec: spec_pb2.JobSpec, algorithm: Grid | Sampler | Learner | None, violations: Violations
 ) -> Fields:
     """The parameters that are right, by path."""
     fields: Fields = {}
@@ -148,6 +156,8 @@ def _read_fields(
             fields[path] = field
     fields = read_conditions(spec.search.parameters, fields, violations)
     check_fields(fields, violations)
+    for field in fields.values():
+        check_numbers_only(spec.search, field.parameter, field.where, violations)
     return fields
 
 
@@ -173,20 +183,29 @@ def _check_grid(field: SearchedField, grid: Grid, kind: str | None, violations: 
         met.add(written)
 
 
-def trial_parameters(spec: spec_pb2.JobSpec, trials: Sequence[int]) -> list[dict[str, Value]]:
+def trial_parameters(
+    spec: spec_pb2.JobSpec, trials: Sequence[int], proposals: Sequence[Proposal] = ()
+) -> list[dict[str, Value]]:
     """The values of these trials, by path, of the parameters that exist in them; ``trials``
-    ascend."""
+    ascend. ``proposals`` are all of the job's, in their order, where its algorithm learns: trials
+    that were not proposed yet have no values."""
     parameters = read_search(spec, Violations())
     if parameters is None or not trials:
         return [{} for _ in trials]
-    first = trials[0]
-    columns = parameters.space.columns(spec.seed, first, trials[-1] + 1)
+    space, first, stop = parameters.space, trials[0], trials[-1] + 1
+    if isinstance(space.algorithm, Learner):
+        first -= first % space.repeats
+        known = [p.points for p in proposals] or [np.empty((0, len(space.parameters)))]
+        points = np.concatenate(known)[first // space.repeats : -(-stop // space.repeats)]
+        columns, stop = space.place(points), first + len(points) * space.repeats
+    else:
+        columns = space.columns(spec.seed, first, stop)
     rows: list[dict[str, Value]] = []
     for k in trials:
         row = {
             path: parameters.value(path, column, k - first)
             for path, column in columns.items()
-            if column.exists[k - first]
+            if k < stop and column.exists[k - first]
         }
         rows.append({path: json_format.ParseDict(v, Value()) for path, v in row.items()})
     return rows

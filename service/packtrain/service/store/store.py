@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -22,15 +22,17 @@ from packtrain.service.records import (
     Event,
     Failure,
     JobRecord,
+    Lessons,
     MetricsRecorded,
     NewJob,
     NewPack,
     PackRecord,
+    Proposal,
     RequestKey,
     TrialRecord,
 )
 from packtrain.service.states import JobState, TrialState
-from packtrain.service.store import jobs, log, training
+from packtrain.service.store import jobs, log, proposals, training
 from packtrain.service.store.database import Database
 
 
@@ -233,6 +235,48 @@ class Store:
         )
         self._tell(uid)
         return made
+
+    async def add_proposal(
+        self,
+        uid: str,
+        proposal: Proposal,
+        packs: Sequence[NewPack],
+        trial_epochs: int,
+        failures: Mapping[Failure, Sequence[int]],
+    ) -> list[PackRecord]:
+        """An algorithm that learns has proposed: its trials will train in these packs, which are
+        returned, for so many epochs in all, but for those that can't, which are FAILED.
+
+        Raises IllegalTransitionError where the job no longer trains, or this was done before.
+        """
+        made = await self._database.write(
+            partial(
+                proposals.add_proposal,
+                uid=uid,
+                proposal=proposal,
+                packs=tuple(packs),
+                trial_epochs=trial_epochs,
+                failures=dict(failures),
+            )
+        )
+        self._tell(uid)
+        return made
+
+    async def list_proposals(self, uid: str) -> list[Proposal]:
+        """What the job's algorithm has proposed, in its order."""
+        return await self._database.read(partial(proposals.list_proposals, uid=uid))
+
+    async def find_lessons(self, uid: str) -> Lessons | None:
+        """What the job began with of another's results."""
+        return await self._database.read(partial(proposals.find_lessons, uid=uid))
+
+    def read_results_blocking(
+        self, job: JobRecord, states: Sequence[TrialState]
+    ) -> tuple[list[TrialRecord], list[Proposal]]:
+        """The trials of these states, and what the job's algorithm has proposed; for threads."""
+        return self._database.read_blocking(
+            partial(proposals.read_results, job=job, states=tuple(states))
+        )
 
     async def fail_pack(self, uid: str, pack_index: int, failure: Failure) -> None:
         """Every trial of the pack that has not ended is FAILED.
