@@ -366,7 +366,14 @@ class TestBesides:
         assert set(info.hidden_activations) < set(info.activations)
         assert {"sgd", "lion"} <= set(info.optimizers)
         assert {"constant", "plateau"} <= set(info.schedules)
-        assert list(info.search_algorithms) == ["grid", "random", "learning_rate_range"]
+        assert list(info.search_algorithms) == [
+            "grid",
+            "random",
+            "learning_rate_range",
+            "sobol",
+            "latin_hypercube",
+            "points",
+        ]
         metrics = {m.name: m for m in info.metrics}
         top = metrics["validation_top5_accuracy"]
         assert (top.needs_validation, top.higher_is_better, top.least_outputs) == (True, True, 6)

@@ -15,7 +15,7 @@ from packtrain.client.costs import (
     Poisson,
     Quadratic,
 )
-from packtrain.client.domains import choice, integer, log_uniform, normal, uniform
+from packtrain.client.domains import choice, conditional, integer, log_uniform, normal, uniform
 from packtrain.client.errors import (
     Aborted,
     AlreadyExists,
@@ -86,6 +86,7 @@ from packtrain.client.schedules import (
     PolynomialDecay,
     StepDecay,
 )
+from packtrain.client.searches import Grid, LatinHypercube, Points, RandomSearch, Sobol
 from packtrain.client.selections import (
     DatasetSelection,
     InlineDataset,
@@ -98,7 +99,7 @@ from packtrain.client.selections import (
     xor,
 )
 from packtrain.client.settings import RetrySettings, WatchSettings
-from packtrain.client.spec import Grid, JobSpec, Network, RandomSearch
+from packtrain.client.spec import JobSpec, Network
 from packtrain.client.stopping import Patience, Stopping, Target
 
 __all__ = [
@@ -146,6 +147,7 @@ __all__ = [
     "JobProgress",
     "JobSpec",
     "JobState",
+    "LatinHypercube",
     "LeCun",
     "LearningRateFinding",
     "LearningRateOutcome",
@@ -167,6 +169,7 @@ __all__ = [
     "Patience",
     "PermissionDenied",
     "Plateau",
+    "Points",
     "Poisson",
     "PolynomialDecay",
     "ProtocolError",
@@ -181,6 +184,7 @@ __all__ = [
     "ScaledGaussian",
     "ServerInfo",
     "ServerLimits",
+    "Sobol",
     "SpecError",
     "StepDecay",
     "Stopping",
@@ -199,6 +203,7 @@ __all__ = [
     "WatchSettings",
     "Xavier",
     "choice",
+    "conditional",
     "inline",
     "integer",
     "linear",

@@ -134,7 +134,7 @@ class Normal:
         # The distribution function is exact in its lower tail alone.
         mirrored = low > 0
         if mirrored:
-            low, high = -high, -low
+            low, high, unit = -high, -low, 1 - unit
         below, share = ndtr(low), ndtr(high) - ndtr(low)
         # Neither end of an unbounded distribution is a number.
         standard = ndtri(np.minimum(below + share * np.maximum(unit, 2.0**-54), _LAST_UNIT))

@@ -29,7 +29,9 @@ def range_document(
     if message.optimizer.WhichOneof("kind"):
         getattr(message.optimizer, kind).ClearField("learning_rate")
     path = f"optimizer.{kind}.learning_rate"
-    others = [p.path for p in message.search.parameters if p.path != path]
+    searched = [p.path for p in message.search.parameters]
+    searched += sorted({p for point in message.search.points.points for p in point.values})
+    others = [other for other in searched if other != path]
     if others:
         raise SpecError(
             "search.parameters",

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
 
 from packtrain.service.contract.catalogue import COLUMNS
 from packtrain.service.contract.fields import Violations, is_float, is_integer
-from packtrain.service.contract.json_values import find_wrong_values
+from packtrain.service.contract.json_values import find_wrong_values, to_json
 from packtrain.service.domains import Choice, Domain, Integer, Normal, Uniform
 from packtrain.v1 import spec_pb2
 
@@ -75,8 +74,8 @@ def _read_values(
     violations: Violations,
 ) -> list[Any]:
     try:
-        values = json_format.MessageToDict(parameter.choice).get("values", [])
-    except json_format.SerializeToJsonError:
+        values = [to_json(value) for value in parameter.choice.values]
+    except ValueError:
         violations.add(where, "must be JSON values: no NaN, no infinity")
         return []
     if not values:
@@ -84,7 +83,7 @@ def _read_values(
     for i, value in enumerate(values):
         if field is not None:
             check_value(value, parameter.path, field, f"{where}[{i}]", violations)
-    return list(values)
+    return values
 
 
 def _read_integer(

@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Value
 
 from packtrain.service.contract.fields import Violations, set_json
-from packtrain.service.contract.json_values import show
+from packtrain.service.contract.json_values import show, to_json
 from packtrain.service.domains import Choice, Domain, Integer
 from packtrain.service.parameters import Condition, Parameter
 from packtrain.v1 import spec_pb2
@@ -102,8 +101,8 @@ def _read_condition(
 def _find_value(value: Value, other: SearchedField) -> list[int]:
     """The indices of a choice, or the number of an integer range, that the value stands for."""
     try:
-        given = json_format.MessageToDict(value)
-    except json_format.SerializeToJsonError:
+        given = to_json(value)
+    except ValueError:
         return []
     if isinstance(other.domain, Integer):
         number = given if isinstance(given, int | float) and not isinstance(given, bool) else 0.5
@@ -118,8 +117,8 @@ def _find_value(value: Value, other: SearchedField) -> list[int]:
 
 def _shown(value: Value) -> str:
     try:
-        return show(json_format.MessageToDict(value))
-    except json_format.SerializeToJsonError:
+        return show(to_json(value))
+    except ValueError:
         return "a number that is not finite"
 
 

@@ -7,12 +7,11 @@ from itertools import permutations
 from typing import Any
 
 import numpy as np
-from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
 
 from packtrain.service.contract.domains import check_value
 from packtrain.service.contract.fields import Violations
-from packtrain.service.contract.json_values import show
+from packtrain.service.contract.json_values import show, to_json
 from packtrain.service.contract.paths import (
     are_alternatives,
     check_not_given,
@@ -87,8 +86,8 @@ def _read_point(
             continue
         place = _place(where, path)
         try:
-            values[path] = json_format.MessageToDict(value)
-        except json_format.SerializeToJsonError:
+            values[path] = to_json(value)
+        except ValueError:
             violations.add(place, "must be a JSON value: no NaN, no infinity")
             continue
         check_value(values[path], path, fields[path], place, violations)

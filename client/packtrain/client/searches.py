@@ -1,0 +1,74 @@
+"""How a search space is walked. Every algorithm gives trial k the same values for the same seed,
+whatever the number of workers.
+
+``repeats``, of any algorithm but a learning-rate range: each assignment of values is trained with
+so many seeds; trial k is repeat k % repeats of assignment k // repeats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from packtrain.client.errors import SpecError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """Base of the algorithms that take repeats. None: once."""
+
+    repeats: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid(Search):
+    """Every combination, exactly once; without domains and with ``repeats``, one network with so
+    many seeds.
+
+    ``points`` values are taken from each uniform and log-uniform interval without a step, ends
+    included; it is required where there is one. A normal domain has no grid.
+    """
+
+    points: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomSearch(Search):
+    """``trials`` independent draws; trial k's values depend on the job's seed and k alone."""
+
+    trials: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sobol(Search):
+    """``trials`` points of a scrambled Sobol sequence, which fill the space more evenly than
+    independent draws; best with a power of two."""
+
+    trials: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatinHypercube(Search):
+    """``trials`` points, one in each of as many slices of every domain."""
+
+    trials: int
+
+
+@dataclass(frozen=True)
+class Points(Search):
+    """A fixed list. Each point gives values by the path of their field:
+
+        Points([{"optimizer.sgd.learning_rate": 0.5, "network.hidden": [30]}, ...])
+
+    A field that a point doesn't name is what the rest of the specification says. No field holds
+    a domain beside it.
+    """
+
+    points: Sequence[Mapping[str, Any]]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.points, str | Mapping) or not all(
+            isinstance(point, Mapping) for point in self.points
+        ):
+            raise SpecError("search.points", f"expected a list of mappings, not {self.points!r}")
