@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -207,6 +208,9 @@ def test_points_are_trials(expanded: Expand) -> None:
         {},
     ]
     assert expanded_again(found, expanded).trials == 4
+    document: Any = points({RATE: 1}, {"epochs": 2})
+    document["search"]["repeats"] = 2
+    assert told(expanded(document)) == [{RATE: 1}] * 2 + [{"epochs": 2}] * 2
 
 
 def test_equal_structures_of_points_train_as_one(expanded: Expand) -> None:
@@ -422,6 +426,16 @@ def test_numbers_that_json_has_not_are_refused(plan: Callable[..., NewJob]) -> N
         condition.values.add().number_value = number
         with pytest.raises(InvalidSpecError, match="never takes a number that is not finite"):
             plan(spec)
+
+
+def test_conditions_that_nest_too_deep_are_refused(plan: Callable[..., NewJob]) -> None:
+    paths = [f"initialization{'.model.rest' * depth}.constant.bias" for depth in range(52)]
+    chain = [under(choice(p, 1), other, 1) for other, p in itertools.pairwise(paths)]
+    document = search(choice(paths[0], 1), *chain)
+    with pytest.raises(InvalidSpecError) as caught:
+        plan(read(PLAIN | document))
+    deep = [v.field for v in caught.value.violations if "50 deep" in v.description]
+    assert deep == ["spec.search.parameters[51].condition.path"]
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,14 @@ from typing import Any
 
 from google.protobuf.struct_pb2 import Value
 
-from packtrain.service.contract.fields import Violations, set_json
+from packtrain.service.contract.fields import Violations, find_field, set_json
 from packtrain.service.contract.json_values import show, to_json
 from packtrain.service.domains import Choice, Domain, Integer
 from packtrain.service.parameters import Condition, Parameter
 from packtrain.v1 import spec_pb2
+
+# More than a specification has use for; each is a level of recursion where trials are counted.
+MAX_DEPTH = 50
 
 # The values of other parameters, by path, that a parameter's conditions ask for.
 Requirements = Mapping[str, frozenset[int]]
@@ -72,7 +75,14 @@ def read_conditions(
             condition = _read_condition(parameter.condition, fields[other], where, violations)
             if field is not None and condition is not None:
                 found[field.path] = replace(field, condition=condition)
-    return _without_circles(parameters, found, violations)
+    found = _without_circles(parameters, found, violations)
+    deep = [field for field in found.values() if len(requirements(field, found)) > MAX_DEPTH]
+    for field in deep:
+        violations.add(
+            f"{field.where}.condition.path", f"conditions may nest {MAX_DEPTH} deep at most"
+        )
+        del found[field.path]
+    return found
 
 
 def _read_condition(
@@ -134,7 +144,11 @@ def _without_circles(
     parameters: Sequence[spec_pb2.Parameter], fields: Fields, violations: Violations
 ) -> Fields:
     """Name every parameter whose conditions lead back to it, and leave out what hangs on it."""
-    leads = {p.path: p.condition.path for p in parameters if p.HasField("condition")}
+    leads = {
+        p.path: p.condition.path
+        for p in parameters
+        if p.HasField("condition") and not isinstance(find_field(spec_pb2.JobSpec, p.path), str)
+    }
     for i, parameter in enumerate(parameters):
         course = [parameter.path]
         while course[-1] in leads and leads[course[-1]] not in course:
@@ -148,14 +162,14 @@ def _without_circles(
 
 
 def _is_rooted(field: SearchedField, fields: Fields) -> bool:
-    seen = {field.path}
-    while field.condition is not None:
-        other = field.condition.path
-        if other in seen or other not in fields:
+    """Whether the field's conditions end at one that every trial has."""
+    for _ in range(len(fields)):
+        if field.condition is None:
+            return True
+        if field.condition.path not in fields:
             return False
-        seen.add(other)
-        field = fields[other]
-    return True
+        field = fields[field.condition.path]
+    return False
 
 
 def requirements(field: SearchedField, fields: Fields) -> Requirements:
