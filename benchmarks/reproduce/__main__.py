@@ -91,7 +91,7 @@ def _train(client: Client, experiment: Experiment, progress: Progress) -> Outcom
             trials, epochs, _ = event.values.shape
             latest = float(event.values[:, -1, 0].mean())
             progress.update(task, advance=trials * epochs, found=f"{event.metrics[0]} {latest:.4f}")
-    ended = job.wait()
+    ended = job.wait().latest
     if ended.state is not JobState.SUCCEEDED:
         raise PacktrainError(f"{job.name} did not succeed: it ended as {ended.state}")
     results = job.results()

@@ -21,7 +21,9 @@ SPEC = {"dataset": {"name": "datasets/digits"}}
 DOWN = Refusal(grpc.StatusCode.UNAVAILABLE, "try again", reason="")
 CREATED = training_service_pb2.CreateJobResponse(
     job=job("QUEUED"),
-    plan=job_pb2.JobPlan(trials=3, packs=2, memory_bytes=5, operations=1e9, worker_seconds=2.5),
+    plan=job_pb2.JobPlan(
+        trials=3, packs=2, memory_bytes=5, operations=1e9, worker_seconds=2.5, seconds=1.5
+    ),
 )
 
 
@@ -103,7 +105,7 @@ def test_a_retry_bears_the_same_request_id(fake: FakeServer, client: Client) -> 
     assert requests[0].job_id == "mine"
     assert created.job.state is JobState.QUEUED
     assert created.plan == api.client.calls.JobPlan(
-        trials=3, packs=2, memory_bytes=5, operations=1e9, worker_seconds=2.5
+        trials=3, packs=2, memory_bytes=5, operations=1e9, worker_seconds=2.5, seconds=1.5
     )
     client.create_job(SPEC)
     assert fake.requests["CreateJob"][3].request_id != requests[0].request_id
@@ -252,6 +254,24 @@ def test_waiting_ends_with_the_job(fake: FakeServer, client: Client, state: str)
     assert handle.id == "j"
 
 
+@pytest.mark.parametrize("state", ["SUCCEEDED", "CANCELLED"])
+async def test_a_wait_is_followed_by_the_results(
+    fake: FakeServer, client: Client, state: str
+) -> None:
+    fake.script("CreateJob", CREATED, CREATED)
+    fake.answers["WatchJob"] = ordinary_log().replay
+    fake.script("GetJob", get_job(state), get_job(state))
+    fake.answers["ReadMetrics"] = lambda request, context: iter(())
+    job = client.train(SPEC).wait()
+    assert (job.id, job.latest.state) == ("j", state.lower())
+    assert job.results().trials == ()
+    async with AsyncClient(fake.target) as other:
+        waited = await (await other.train(SPEC)).wait()
+        assert (waited.id, waited.latest.state) == ("j", state.lower())
+        assert repr(waited) == f"AsyncJobHandle('jobs/j', {state.lower()})"
+        assert (await waited.results()).trials == ()
+
+
 def test_waiting_for_a_job_that_fails_raises(fake: FakeServer, client: Client) -> None:
     fake.answers["WatchJob"] = ordinary_log().replay
     failed = get_job("FAILED", failure=job_pb2.Failure(reason="R", message="No data."))
@@ -373,8 +393,18 @@ async def test_an_upload_is_cut_into_pieces(fake: FakeServer, client: Client) ->
         (["a"], [1], "train inputs"),
         ([[1.0]], [1, 2], "expected 1 class labels"),
         ([[1.0]], ["a"], "train targets"),
+        ([], [], r"train inputs: expected numbers .* one or more of each, not .* shape \(0,\)"),
+        (np.empty((0, 3)), [], "train inputs: expected numbers"),
+        (np.empty((3, 0)), [1, 2, 3], "train inputs: expected numbers"),
+        ([[1.0]], [], "train targets: expected 1 class labels"),
+        ([[1.0]], np.empty((1, 0)), "train targets: expected 1 class labels"),
+        ([[1.0], [1.0, 2.0]], [0, 1], "train inputs: expected numbers"),
+        ([[1.0], [2.0]], [[1.0], [1.0, 2.0]], "train targets: expected 2 class labels"),
     ],
 )
 def test_an_upload_of_something_else_is_refused(client: Client, x: Any, y: Any, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(api.DatasetError, match=told) as error:
         client.upload_dataset("d", x, y)
+    assert isinstance(error.value, ValueError)
+    with pytest.raises(api.DatasetError, match="test "):
+        client.upload_dataset("d", [[1.0]], [1], test=([], []))

@@ -55,7 +55,7 @@ COMMANDS = (
 
 def created(state: str = "QUEUED") -> training_service_pb2.CreateJobResponse:
     plan = job_pb2.JobPlan(
-        trials=3, packs=2, memory_bytes=3 * 2**20, operations=1.5e9, worker_seconds=2.5
+        trials=3, packs=2, memory_bytes=3 * 2**20, operations=1.5e9, worker_seconds=2.5, seconds=1.5
     )
     progress = job_pb2.JobProgress(trials=1, trial_epochs_total=3)
     made = job(state, progress=progress, layer_sizes=[64, 30, 10], metrics=["m"])
@@ -105,9 +105,9 @@ def test_submit_prints_the_name_alone(packtrain: Packtrain, fake: FakeServer, sp
 
 def test_a_dry_run_prints_the_plan(packtrain: Packtrain, fake: FakeServer, spec: str) -> None:
     fake.script("CreateJob", created())
-    told = packtrain("submit", spec, "--validate-only").stdout
+    told = packtrain("plan", spec).stdout
     assert "memory      3.0 MiB" in told
-    assert "seconds     about 2.5 on one worker" in told
+    assert "seconds     about 1.5, on one worker 2.5" in told
     assert "layers      64, 30, 10" in told
     assert fake.requests["CreateJob"][0].validate_only
 
@@ -326,7 +326,7 @@ def test_model_and_plot_write_files(
     assert told == {"path": "j.png", "trials": [0, 1, 2], "metrics": ["m"]}
     assert Path("j.png").read_bytes().startswith(b"\x89PNG")
     packtrain("plot", "j", "-o", "j.nonsense", code=2)
-    packtrain("plot", "j", "-o", "nowhere/j.png", code=1)
+    packtrain("plot", "j", "-o", "nowhere/j.png", code=2)
     fake.answers["ReadMetrics"] = lambda request, context: iter(())
     assert "has no metrics yet" in packtrain("plot", "j", code=1).stderr
 
@@ -358,7 +358,7 @@ def test_datasets(packtrain: Packtrain, fake: FakeServer, tmp_path: Path) -> Non
         "column 'b' holds text ('x'): classes must be whole numbers from 0"
         in packtrain("datasets", "upload", "d", str(path), code=2).stderr
     )
-    assert "No such file" in packtrain("datasets", "upload", "d", "no.csv", code=1).stderr
+    assert "No such file" in packtrain("datasets", "upload", "d", "no.csv", code=2).stderr
     assert "expected mnist" in packtrain("datasets", "download", "cifar", code=2).stderr
 
 

@@ -45,14 +45,14 @@ def test_a_wrong_file_is_told_before_the_server_is_asked(
         "  epoch: is not a field; did you mean epochs?\n"
         "  seed: expected a whole number, not 'x'\n"
     )
-    assert packtrain("run", str(tmp_path / "no.yaml"), code=1).stderr.endswith(
+    assert packtrain("run", str(tmp_path / "no.yaml"), code=2).stderr.endswith(
         "no.yaml: No such file or directory\n"
     )
     assert not fake.requests
 
 
 def test_a_job_in_place_of_a_file_is_hinted_at(packtrain: Packtrain) -> None:
-    told = packtrain("run", "jobs/my-sweep", code=1).stderr
+    told = packtrain("run", "jobs/my-sweep", code=2).stderr
     assert told.endswith("to follow the job of that name: packtrain watch my-sweep\n")
 
 
@@ -119,8 +119,8 @@ def test_a_download_goes_into_a_folder_of_its_name(
 def test_an_unknown_job_is_one_sentence(packtrain: Packtrain, fake: FakeServer) -> None:
     refusal = Refusal(grpc.StatusCode.NOT_FOUND, "there is no job jobs/nope")
     fake.script("GetJob", refusal)
-    assert packtrain("show", "nope", code=1).stderr == "packtrain: there is no job jobs/nope\n"
-    assert packtrain("watch", "nope", code=1).stderr == "packtrain: there is no job jobs/nope\n"
+    assert packtrain("show", "nope", code=2).stderr == "packtrain: there is no job jobs/nope\n"
+    assert packtrain("watch", "nope", code=2).stderr == "packtrain: there is no job jobs/nope\n"
 
 
 def test_a_server_that_is_not_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

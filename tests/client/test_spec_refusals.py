@@ -13,6 +13,7 @@ from packtrain.client import (
     Adam,
     CrossEntropy,
     DatasetSelection,
+    FromModel,
     GivenArrays,
     Grid,
     He,
@@ -183,3 +184,58 @@ def test_a_wrong_field_is_told_plainly(document: Any, told: str) -> None:
     with pytest.raises(SpecError) as error:
         spec_message(document)
     assert error.value.violations[0].description.endswith(told)
+
+
+@pytest.mark.parametrize(
+    ("document", "field", "meant"),
+    [
+        ({"epoch": 1}, "epoch", "epochs"),
+        ({"batch-size": 1}, "batch-size", "batch_size"),
+        ({"BatchSize": 1}, "BatchSize", "batchSize"),
+        ({"optimizer": {"sgd": {"LearningRate": 1}}}, "optimizer.sgd.LearningRate", "learningRate"),
+        ({"optimizer": {"learningRate": 1}}, "optimizer.learningRate", "sgd.learning_rate"),
+        ({"learning_rate": 1}, "learning_rate", "optimizer.sgd.learning_rate"),
+        ({"learningRate": 1}, "learningRate", "optimizer.sgd.learning_rate"),
+        ({"l2": 1}, "l2", "regularization.l2"),
+    ],
+)
+def test_an_unknown_field_gets_a_hint(document: dict[str, Any], field: str, meant: str) -> None:
+    with pytest.raises(SpecError) as error:
+        spec_message(document)
+    assert error.value.violations == ((field, f"is not a field; did you mean {meant}?"),)
+
+
+@pytest.mark.parametrize(
+    ("typed", "document", "field", "expected"),
+    [
+        ({"epochs": 10**10}, {"epochs": 10**10}, "epochs", "1 to 1,000,000"),
+        (
+            {"network": [10**10]},
+            {"network": {"hidden": [10**10]}},
+            "network.hidden",
+            "1 to 16,384",
+        ),
+        (
+            {"initialization": FromModel(job="first", trial=10**10)},
+            {"initialization": {"model": {"job": "jobs/first", "trial": 10**10}}},
+            "initialization.model.trial",
+            "0 to 2,147,483,647",
+        ),
+        (
+            {"epochs": choice(10**10)},
+            {"search": {"grid": {"points": 10**10}}},
+            None,
+            "1 to 1,000,000",
+        ),
+    ],
+)
+def test_a_number_that_no_field_holds_is_told_the_fields_range(
+    typed: dict[str, Any], document: dict[str, Any], field: str | None, expected: str
+) -> None:
+    for write in (lambda: form(**typed), lambda: spec_message(document)):
+        with pytest.raises(SpecError) as error:
+            write()
+        (violation,) = error.value.violations
+        assert field is None or violation.field.removesuffix("[0]") == field
+        told = f"expected a whole number of {expected}, not 10000000000"
+        assert violation.description == told

@@ -89,7 +89,9 @@ def test_what_changes_something_takes_a_request_id(method: MethodDescriptor) -> 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
 def test_a_resource_is_addressed_by_its_name(method: MethodDescriptor) -> None:
-    if not re.match("Get(?!Server)|Cancel|Delete|Watch|Read|Download", method.name):
+    if not re.match(
+        "Get(?!Server)|Cancel|Pause|Resume|Retry|Delete|Watch|Read|Download", method.name
+    ):
         return
     first = method.input_type.fields[0]
     assert (first.name, first.number, first.type) == ("name", 1, FieldDescriptor.TYPE_STRING)

@@ -61,7 +61,7 @@ def test_a_killed_service_goes_on_with_the_same_numbers(
                 server.start()
         assert kills == 2
         assert (seen[:, 1:] == 1).all()
-        assert job.wait().state is JobState.SUCCEEDED
+        assert job.wait().latest.state is JobState.SUCCEEDED
         np.testing.assert_array_equal(job.results().values, reference.results().values)
         model = job.model(3)
     for got, expected in zip(model.weights, reference.model(3).weights, strict=True):
@@ -82,8 +82,8 @@ def test_a_killed_engine_comes_back(make_server: Callable[..., object], client: 
         assert watcher.get_job(job.name).state is JobState.RUNNING
         for _ in job.watch():
             pass
-        assert job.wait().state is JobState.SUCCEEDED
-        assert second.wait().state is JobState.SUCCEEDED
+        assert job.wait().latest.state is JobState.SUCCEEDED
+        assert second.wait().latest.state is JobState.SUCCEEDED
         np.testing.assert_array_equal(job.results().values, undisturbed.values)
 
 
@@ -100,7 +100,7 @@ def test_sigterm_ends_it_and_the_job_goes_on_later(make_server: Callable[..., ob
         server.start()
         for _ in job.watch():
             pass
-        assert job.wait().state is JobState.SUCCEEDED
+        assert job.wait().latest.state is JobState.SUCCEEDED
 
 
 def test_sigterm_during_the_start_ends_it_at_once(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_a_watch_tells_every_epoch_of_every_trial_once(client: Client) -> None:
             seen[np.ix_(event.trials, range(event.first_epoch, last))] += 1
     assert (seen[:, 1:] == 1).all()
     assert (seen[:, 0] == 0).all()
-    assert job.wait().state is JobState.SUCCEEDED
+    assert job.wait().latest.state is JobState.SUCCEEDED
     trials = job.trials()
     assert [t.index for t in trials] == list(range(20))
     assert {t.state for t in trials} == {TrialState.SUCCEEDED}

@@ -44,12 +44,35 @@ def offered(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    """A new store in a file of its own."""
-    database = Database(f"sqlite:///{tmp_path / 'store.db'}")
-    database.migrate()
-    yield Store(database)
-    database.close()
+def database_url(tmp_path: Path) -> str:
+    """A new database; the tests of the store hold over any other URL too."""
+    return f"sqlite:///{tmp_path / 'store.db'}"
+
+
+@pytest.fixture
+def open_database(database_url: str) -> Iterator[Callable[[], Database]]:
+    """Opens the test's database, as often as it is asked to."""
+    opened: list[Database] = []
+
+    def open_one() -> Database:
+        database = Database(database_url)
+        database.migrate()
+        opened.append(database)
+        return database
+
+    yield open_one
+    for database in opened:
+        database.close()
+
+
+@pytest.fixture
+def database(open_database: Callable[[], Database]) -> Database:
+    return open_database()
+
+
+@pytest.fixture
+def store(database: Database) -> Store:
+    return Store(database)
 
 
 @dataclass

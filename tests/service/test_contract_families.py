@@ -33,12 +33,12 @@ WRONG: list[tuple[str, dict[str, object], list[str]]] = [
     (
         "images of no square",
         {"regularization": {"augmentation": {"shift": 1}}},
-        ["regularization.augmentation.height", "regularization.augmentation.width"],
+        ["regularization.augmentation"],
     ),
     (
         "images of another size",
         {"regularization": {"augmentation": {"height": 2, "width": 2, "shift": -1}}},
-        [f"regularization.augmentation.{name}" for name in ("height", "width", "shift")],
+        ["regularization.augmentation", "regularization.augmentation.shift"],
     ),
     (
         "images turned too far",
@@ -91,6 +91,23 @@ WRONG: list[tuple[str, dict[str, object], list[str]]] = [
             "stopping.target.value",
         ],
     ),
+    *(
+        (
+            f"a target that {metric} can't reach",
+            {
+                "dataset": PLAIN["dataset"] | {"validationShare": 0.5},
+                "stopping": {"target": {"metric": metric, "value": value}},
+            },
+            ["stopping.target.value"],
+        )
+        for metric, value in [
+            ("validation_accuracy", 97),
+            ("", 97),
+            ("training_f1", -0.1),
+            ("training_mean_squared_error", -1),
+            ("validation_r2", 1.5),
+        ]
+    ),
     (
         "going by what is not measured",
         {
@@ -133,5 +150,43 @@ def test_every_wrong_field_is_named(
     with pytest.raises(InvalidSpecError) as caught:
         plan(read(PLAIN | document))
     found = [v.field for v in caught.value.violations]
-    assert sorted(set(found)) == sorted({f"spec.{field}" for field in fields})
+    assert sorted(found) == sorted(f"spec.{field}" for field in fields)
     assert all(v.description for v in caught.value.violations)
+
+
+def test_a_target_out_of_its_metrics_range_is_told_the_range(plan: Callable[..., object]) -> None:
+    target = {"stopping": {"target": {"metric": "training_accuracy", "value": 97}}}
+    with pytest.raises(InvalidSpecError) as caught:
+        plan(read(PLAIN | target))
+    (violation,) = caught.value.violations
+    assert violation == (
+        "spec.stopping.target.value",
+        "must be at least 0 and at most 1, not 97.0: that is the range of training_accuracy",
+    )
+
+
+@pytest.mark.parametrize(
+    ("metric", "value"), [("training_accuracy", 1), ("training_cost", 97), ("training_r2", -3)]
+)
+def test_a_target_within_its_metrics_range_is_taken(
+    plan: Callable[..., object], metric: str, value: float
+) -> None:
+    plan(read(PLAIN | {"stopping": {"target": {"metric": metric, "value": value}}}))
+
+
+@pytest.mark.parametrize(
+    ("sides", "said"),
+    [
+        ({}, "is not 1 * 1: give both"),
+        ({"width": 3}, "is not 0 * 3: give both"),
+        ({"height": 2, "width": 2}, "is not 2 * 2"),
+    ],
+)
+def test_images_of_another_size_are_told_in_one_sentence(
+    plan: Callable[..., object], sides: dict[str, int], said: str
+) -> None:
+    with pytest.raises(InvalidSpecError) as caught:
+        plan(read(PLAIN | {"regularization": {"augmentation": sides}}))
+    (violation,) = caught.value.violations
+    expected = "height * width must be the number of inputs, 2, which "
+    assert violation == ("spec.regularization.augmentation", f"{expected}{said}")

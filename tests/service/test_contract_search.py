@@ -149,6 +149,34 @@ def test_an_unknown_path_lists_what_was_expected(plan: Callable[..., object]) ->
         plan(read(PLAIN | search(choice("regularization.l3", 1))))
 
 
+@pytest.mark.parametrize(
+    ("parameter", "place", "said"),
+    [
+        (
+            choice("optimizer.sgd.learningRate", 1),
+            "search.parameters[0].path",
+            "there is no field 'learningRate' in Sgd: did you mean learning_rate?",
+        ),
+        (
+            choice("optimizer", {"adam": {"learning_rat": 1}}),
+            f"{VALUES}[0].adam.learning_rat",
+            "is no field of Adam: did you mean learning_rate?",
+        ),
+        (
+            choice("cost", {"quadratic": {"delta": 1}}),
+            f"{VALUES}[0].quadratic.delta",
+            "is no field of QuadraticCost: it has none",
+        ),
+    ],
+)
+def test_a_misspelt_field_gets_a_hint(
+    plan: Callable[..., object], parameter: tuple[str, dict[str, object]], place: str, said: str
+) -> None:
+    with pytest.raises(InvalidSpecError) as caught:
+        plan(read(PLAIN | search(parameter)))
+    assert caught.value.violations == ((f"spec.{place}", said),)
+
+
 def test_too_many_trials_are_counted(plan: Callable[..., object]) -> None:
     paths = ("regularization.l1", "regularization.l2", RATE)
     document = search(*((p, {"integer": {"low": 1, "high": 1000}}) for p in paths))
@@ -186,7 +214,20 @@ def test_a_wrong_parameter_hides_no_other(plan: Callable[..., NewJob]) -> None:
             "batch_size",
             3e9,
             "",
-            "must be -2147483648 to 2147483647 for batch_size, not 3000000000",
+            "must be 1 to 2,147,483,647 for batch_size, not 3000000000",
+        ),
+        ("network.hidden", [3e9], "[0]", "must be 1 to 16,384 for hidden, not 3000000000"),
+        (
+            "optimizer",
+            {"schedule": {"step": {"every": 3e9}}},
+            ".schedule.step.every",
+            "must be 1 to 2,147,483,647 for every, not 3000000000",
+        ),
+        (
+            "initialization.model.trial",
+            -3e9,
+            "",
+            "must be 0 to 2,147,483,647 for trial, not -3000000000",
         ),
         ("network.hidden", 30, "", "must be a list for hidden, not 30"),
         ("network.hidden", [30, "x"], "[1]", "must be a whole number for hidden, not 'x'"),
@@ -200,6 +241,18 @@ def test_a_wrong_parameter_hides_no_other(plan: Callable[..., NewJob]) -> None:
             "network.hidden_activation",
             "tanh",
             "",
+            "must be one of ACTIVATION_SIGMOID, ACTIVATION_TANH, ",
+        ),
+        (
+            "network.hidden_activation",
+            1.5,
+            "",
+            "must be one of ACTIVATION_SIGMOID, ACTIVATION_TANH, ",
+        ),
+        (
+            "network",
+            {"hidden_activation": 1.5},
+            ".hidden_activation",
             "must be one of ACTIVATION_SIGMOID, ACTIVATION_TANH, ",
         ),
         ("initialization.model.job", 3, "", "must be a text for job, not 3"),
@@ -242,7 +295,7 @@ def test_numbers_beyond_a_field_are_told_of_other_domains_too(plan: Callable[...
     with pytest.raises(InvalidSpecError) as caught:
         plan(read(PLAIN | search(("epochs", domain))))
     said = {v.description for v in caught.value.violations if v.field == "spec.epochs"}
-    assert "must be -2147483648 to 2147483647 for epochs, not 3000000000" in said
+    assert "must be 1 to 1,000,000 for epochs, not 3000000000" in said
 
 
 def test_what_json_takes_is_taken(plan: Callable[..., NewJob]) -> None:

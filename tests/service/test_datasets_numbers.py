@@ -20,6 +20,7 @@ from packtrain.service.datasets import (
 )
 from packtrain.service.errors import InvalidSpecError, Violation
 from packtrain.service.settings import Limits
+from packtrain.v1 import job_pb2
 
 INPUTS = np.arange(12.0).reshape(6, 2)
 TARGETS = np.linspace(0, 1, 6).reshape(6, 1)
@@ -51,11 +52,14 @@ def test_a_file_beyond_float32_is_refused_with_its_place(catalog: Catalog, offer
     first, second = violations(catalog, named)
     assert first == Violation(
         "spec.dataset.name",
-        "inputs of split 'train' hold -1e+39 (row 3, column 1), which is beyond the numbers of "
-        "float32: ask for the data_type FLOAT64",
+        "inputs of split 'train' hold -1e+39 (row 3, column 1, counted from 0), which is beyond "
+        "the numbers of float32: ask for the data_type FLOAT64",
     )
     assert second.field == "spec.dataset.name"
-    assert "targets of split 'train' hold 1e+300 (row 4, column 0)" in second.description
+    assert (
+        "targets of split 'train' hold 1e+300 (row 4, column 0, counted from 0)"
+        in second.description
+    )
     # The rows that hold them are what counts, and so is the data type.
     assert violations(catalog, named, dataType="DATA_TYPE_FLOAT64") == []
     assert violations(catalog, named | {"training": {"count": 3}}) == []
@@ -68,7 +72,7 @@ def test_a_table_beyond_float32_is_refused(catalog: Catalog, offered: Path) -> N
     (offered / "table.csv").write_text("1,2,0.5\n1e39,4,1.5\n5,6,2.5\n")
     (wrong,) = violations(catalog, {"name": "datasets/table"})
     assert wrong.field == "spec.dataset.name"
-    assert "1e+39 (row 1, column 0)" in wrong.description
+    assert "1e+39 (row 1, column 0, counted from 0)" in wrong.description
 
 
 @pytest.mark.parametrize("number", ["nan", "inf", "-1e400"])
@@ -79,7 +83,7 @@ def test_a_table_that_is_not_finite_is_refused(
     for fields in ({}, {"dataType": "DATA_TYPE_FLOAT64"}):
         (wrong,) = violations(catalog, {"name": "datasets/table"}, **fields)
         assert wrong.field == "spec.dataset.name"
-        assert "not finite (row 1)" in wrong.description
+        assert "line 2: holds a number that is not finite" in wrong.description
 
 
 def test_an_upload_beyond_float32_serves_float64_alone(catalog: Catalog) -> None:
@@ -134,3 +138,20 @@ def test_content_that_an_older_server_wrote_is_read(catalog: Catalog, offered: P
     assert [v.field for v in violations(catalog, {"name": "datasets/wide"})] == [
         "spec.dataset.name"
     ]
+
+
+async def test_a_row_that_only_its_scaling_throws_beyond_float32_is_told_by_the_job(
+    api: Any,
+) -> None:
+    rows = [{"values": [0.0, number]} for number in (0.0, 1e-30, 1e20)]
+    dataset = {
+        "inline": {"inputs": rows, "labels": [0, 1, 0]},
+        "validationRows": {"first": 2},
+        "scaling": "SCALING_MIN_MAX",
+    }
+    job = await api.train(read({"dataset": dataset}))
+    assert job.state == job_pb2.JOB_STATE_FAILED
+    assert job.failure.message.endswith(
+        "inputs of split 'train' hold 1e+20 (row 2, column 1, counted from 0), which is beyond "
+        "the numbers of float32, once scaled"
+    )

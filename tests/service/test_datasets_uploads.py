@@ -204,7 +204,7 @@ def test_number_that_is_not_finite_names_array_and_row(
     array[row, draw.integers(array.shape[1])] = number
     before = tree(tmp_path)
     with pytest.raises(
-        InvalidDatasetError, match=rf"^{part} of split 'train' .*\(row {row}\)$"
+        InvalidDatasetError, match=rf"^{part} of split 'train' .*\(row {row}, counted from 0\)$"
     ) as caught:
         upload(catalog, {"train": (x, y)}, chunk=chunk)
     assert caught.value.reason == "NOT_FINITE"
@@ -216,7 +216,7 @@ def test_number_that_is_not_finite_names_array_and_row(
 def test_label_out_of_range_names_the_row(tmp_path: Path, catalog: Catalog, label: int):
     before = tree(tmp_path)
     y = np.array([0, 1, label, 0], dtype=np.int64)
-    with pytest.raises(InvalidDatasetError, match=rf"label {label};.*\(row 2\)$"):
+    with pytest.raises(InvalidDatasetError, match=rf"label {label};.*\(row 2, counted from 0\)$"):
         upload(catalog, {"train": (TRAIN[0], y)}, chunk=9)
     assert tree(tmp_path) == before
 

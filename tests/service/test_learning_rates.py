@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ from tests.service.test_server import fields_of, refused
 from packtrain.service.contract.messages import to_finding
 from packtrain.service.learning_rates import CostCourses, RateFinding, find_rates
 from packtrain.v1 import job_pb2, spec_pb2, training_service_pb2
-from packtrain.workers import Segment, SegmentFailedError
+from packtrain.workers import LocalEngine, Segment, SegmentFailedError
 
 pb = training_service_pb2
 MakeSpec = Callable[..., spec_pb2.JobSpec]
@@ -220,6 +221,26 @@ async def test_a_range_ends_without_the_initial_cost(start_api: Any, moons: Make
     assert job.state == job_pb2.JOB_STATE_SUCCEEDED
     assert not job.learning_rate_finding.HasField("initial_cost")
     assert job.learning_rate_finding.HasField("suggestion")
+
+
+async def test_a_range_is_cancelled_at_once_while_its_last_step_waits_for_a_worker(
+    start_api: Any, moons: MakeSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def take_all_workers(_: Segment) -> None:
+        monkeypatch.setattr(LocalEngine, "workers", 0)
+
+    async with start_api(before_segment=take_all_workers) as api, asyncio.timeout(20):
+        job = await api.create(ranged(moons, points=3))
+        async for event in api.training.WatchJob(pb.WatchJobRequest(name=job.name)):
+            if event.trials.state == job_pb2.TRIAL_STATE_SUCCEEDED:
+                break
+        await asyncio.sleep(0.1)  # for the last step to wait
+        await api.training.CancelJob(pb.CancelJobRequest(name=job.name))
+        await api.watch(job.name)
+        job = await api.get(job.name)
+    assert job.state == job_pb2.JOB_STATE_CANCELLED
+    assert job.progress.succeeded == 3
+    assert not job.HasField("learning_rate_finding")
 
 
 async def test_a_range_without_values_takes_its_defaults(api: Any, moons: MakeSpec) -> None:

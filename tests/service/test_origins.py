@@ -21,7 +21,9 @@ from packtrain.service.datasets import Catalog
 from packtrain.service.errors import NotFoundError
 from packtrain.service.networks import Network, NetworkStore, Origin
 from packtrain.service.planner import pack_of
+from packtrain.service.records import JobRecord, TrialRecord
 from packtrain.service.settings import Limits
+from packtrain.service.store import Store
 from packtrain.training import GivenArrays, Xavier
 from packtrain.v1 import job_pb2, spec_pb2, training_service_pb2
 
@@ -133,7 +135,7 @@ async def test_wrong_origins_are_refused(api: Any, moons: MakeSpec) -> None:
         ({"trial": -1}, None, "trial", "must be at least 0, not -1"),
         ({"layers": 0}, None, "layers", "must be at least 1, not 0"),
         ({"layers": 3}, None, "layers", f"the layers of {source.name}/trials/0, not 3"),
-        ({}, other, "layers", "layer 1 must be 2 x 7, as in the new network; that of"),
+        ({}, other, "layers", f"widths, 2-7-1; those of {source.name}/trials/0 are 2-5-1"),
         (
             {"rest": spec_pb2.Initialization(arrays=spec_pb2.GivenArrays())},
             None,
@@ -154,6 +156,7 @@ async def test_wrong_origins_are_refused(api: Any, moons: MakeSpec) -> None:
         assert code is grpc.StatusCode.INVALID_ARGUMENT
         assert f"{where}.{field}" in fields_of(details), changes
         assert words in str(details["BadRequest"]), changes
+        assert len(fields_of(details)) == 1, changes
 
 
 async def test_more_layers_than_the_new_network_has_are_refused(api: Any, moons: MakeSpec) -> None:
@@ -212,6 +215,33 @@ async def test_a_transfer_takes_the_first_layers(api: Any, moons: MakeSpec) -> N
     assert job.spec.initialization.model.rest.WhichOneof("kind") == "he"
 
 
+@pytest.mark.parametrize(("trials", "pages"), [((3, 0, 2, 1), 1), ((69, 0, 65, 1), 2)])
+async def test_trials_that_a_job_begins_from_are_found_by_the_page(
+    api: Any,
+    moons: MakeSpec,
+    monkeypatch: pytest.MonkeyPatch,
+    trials: tuple[int, ...],
+    pages: int,
+) -> None:
+    source = await api.train(moons(tuple(0.1 * (1 + i) for i in range(70)), epochs=1))
+    spec = begin_from(moons((), epochs=1), source.name)
+    choice = spec.search.parameters.add(path="initialization.model.trial").choice
+    for trial in trials:
+        choice.values.add(number_value=trial)
+    spec.search.grid.SetInParent()
+    firsts: list[int] = []
+    read = Store.list_trials_blocking
+
+    def count(store: Store, job: JobRecord, first: int, limit: int) -> list[TrialRecord]:
+        firsts.append(first)
+        return read(store, job, first, limit)
+
+    monkeypatch.setattr(Store, "list_trials_blocking", count)
+    job = await api.train(spec)
+    assert job.progress.succeeded == len(trials)
+    assert len(firsts) == pages
+
+
 # Expansion alone, over networks that are given.
 
 
@@ -222,14 +252,22 @@ class Trained:
         self.networks = networks
         self.reads = 0
 
-    def find_job(self, job_id: str) -> str:
-        return job_id
+    def find_job(self, job_id: str) -> TrainedOf:
+        return TrainedOf(self, job_id)
 
-    def read(self, job: str, trial: int) -> Network:
-        self.reads += 1
-        if (job, trial) not in self.networks:
+
+class TrainedOf:
+    """One job's part of it."""
+
+    def __init__(self, trained: Trained, job_id: str) -> None:
+        self.trained, self.job_id = trained, job_id
+
+    def read(self, trial: int) -> Network:
+        self.trained.reads += 1
+        origin = Origin(self.job_id, trial)
+        if origin not in self.trained.networks:
             raise NotFoundError("TRIAL_NOT_FOUND", "no such trial")
-        return self.networks[Origin(job, trial)]
+        return self.trained.networks[origin]
 
 
 def test_a_transfer_leaves_the_other_layers_to_their_own_start(

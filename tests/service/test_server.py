@@ -374,6 +374,7 @@ class TestBesides:
             "latin_hypercube",
             "points",
         ]
+        assert list(info.early_stopping) == ["successive_halving", "hyperband", "median"]
         metrics = {m.name: m for m in info.metrics}
         top = metrics["validation_top5_accuracy"]
         assert (top.needs_validation, top.higher_is_better, top.least_outputs) == (True, True, 6)

@@ -83,7 +83,7 @@ TRIALS = make_trials(2, learning_rate=0.1)
         ({}, {}, {"y": np.zeros((5, 1), np.float32)}, "data.y"),
         ({}, {}, {"y": np.full((4, 1), 2, np.float32)}, "data.y"),
         ({}, {}, {"x": np.zeros((0, 2), np.float32)}, "data.x"),
-        ({}, {}, {"x_validation": X, "y_validation": Y[:2]}, "data.validation.y"),
+        ({}, {}, {"x_validation": X, "y_validation": Y[:2]}, "data.y_validation"),
     ],
 )
 def test_field_is_named(signature, trials, data, field):

@@ -209,7 +209,7 @@ X, LABELS = np.ones((4, 2)), np.array([0, 1, 2, 0])
     [
         ({"train": Split(X, LABELS)}, Selection(one_hot_outputs=2), "targets"),
         ({"train": Split(X, LABELS - 1)}, Selection(one_hot_outputs=3), "targets"),
-        ({"train": Split(X, X)}, Selection(one_hot_outputs=3), "target_encoding"),
+        ({"train": Split(X, X)}, Selection(one_hot_outputs=3), "one_hot_outputs"),
         ({"train": Split(X, LABELS[:3])}, Selection(), "targets"),
         ({"train": Split(X[0], LABELS)}, Selection(), "inputs"),
         ({"train": Split(X * 1e300, LABELS)}, Selection(), "inputs"),
@@ -236,7 +236,12 @@ SPREAD = np.array([[0.0, 1e200], [0.0, -1e200], [0.0, 1.0], [1e300, 2.0]])
     [
         (Scaling.NONE, RowRange(), "float64", []),
         (Scaling.NONE, RowRange(first=2, count=1), "float32", []),
-        (Scaling.NONE, RowRange(first=2), "float32", [("inputs", 3, "1e+300 (row 3, column 0)")]),
+        (
+            Scaling.NONE,
+            RowRange(first=2),
+            "float32",
+            [("inputs", 3, "1e+300 (row 3, column 0, counted from 0)")],
+        ),
         (Scaling.STANDARDIZE, RowRange(first=2), "float32", [("scaling", None, "input 0 ")]),
         (Scaling.STANDARDIZE, RowRange(count=3), "float64", [("scaling", None, "input 1 ")]),
         (Scaling.MIN_MAX, RowRange(count=3), "float32", []),
@@ -274,9 +279,11 @@ def test_a_row_that_scaling_puts_out_of_range_is_told():
     selection = Selection(validation=RowRange(first=2), scaling=Scaling.MIN_MAX)
     (error,) = find_unfit_numbers({"train": Split(inputs, LABELS[:3])}, selection, "float32")
     assert str(error) == (
-        "inputs of split 'train' hold 1e+20 (row 2, column 0), which is beyond the numbers of "
-        "float32, once scaled"
+        "inputs: inputs of split 'train' hold 1e+20 (row 2, column 0, counted from 0), which is beyond "
+        "the numbers of float32, once scaled"
     )
+    again = pickle.loads(pickle.dumps(error))
+    assert (again.field, again.message, str(again)) == (error.field, error.message, str(error))
     assert pickle.loads(pickle.dumps(error)).row == 2
 
 
@@ -302,3 +309,79 @@ def test_a_scaling_is_none_of_text(scaling):
     with pytest.raises(DataError, match=r"expected one of Scaling\.NONE") as caught:
         prepare_data(splits, Selection(scaling=scaling), "float32")
     assert caught.value.field == "scaling"
+
+
+def test_lists_are_arrays():
+    lists = {"train": Split([[0.5, 1], [2, 3], [4, 5]], [0, 1, 1])}
+    data = prepare_data(lists, Selection(one_hot_outputs=2), "float32")
+    np.testing.assert_array_equal(data.x, np.array([[0.5, 1], [2, 3], [4, 5]], np.float32))
+    np.testing.assert_array_equal(data.y, np.array([[1, 0], [0, 1], [0, 1]], np.float32))
+    assert data.target_kind is TargetKind.CLASSES
+
+
+PLAIN = Split(X, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("splits", "selection", "said"),
+    [
+        (PLAIN, Selection(), "splits: expected Splits by name, got Split("),
+        (None, Selection(), "splits: expected Splits by name, got None"),
+        ({"train": (X, LABELS)}, Selection(), "splits: expected a Split as 'train', got (array("),
+        ({"train": PLAIN}, None, "selection: expected a Selection, got None"),
+        (
+            {"train": PLAIN},
+            Selection(one_hot_outputs="3"),
+            "one_hot_outputs: expected a whole number from 1, or None, got '3'",
+        ),
+        (
+            {"train": PLAIN},
+            Selection(one_hot_outputs=0),
+            "one_hot_outputs: expected a whole number from 1, or None, got 0",
+        ),
+        (
+            {"train": PLAIN},
+            Selection(training=3),
+            "training: expected a RowRange, or None, got 3",
+        ),
+        (
+            {"train": PLAIN},
+            Selection(training=RowRange(["train"])),
+            "training.split: expected the name of a split, got ['train']",
+        ),
+        (
+            {"train": PLAIN},
+            Selection(validation=RowRange(first=None)),
+            "validation_rows.first: expected a whole number, got None",
+        ),
+        (
+            {"train": PLAIN},
+            Selection(validation="a fifth"),
+            "validation_share: expected a number above 0 and below 1, or a RowRange, got 'a fifth'",
+        ),
+        ({"train": PLAIN}, Selection(seed="x"), "seed: expected a whole number of 0 to 2^64 - 1"),
+        ({"train": Split(None, LABELS)}, Selection(), "inputs: inputs of split 'train' must be"),
+        ({"train": Split(X, "labels")}, Selection(), "targets: targets of split 'train' must be"),
+        ({"train": Split(X[:0], LABELS[:0])}, Selection(), "training.split: split 'train' has no"),
+    ],
+)
+def test_what_is_of_no_such_kind_is_refused_in_one_sentence(splits, selection, said):
+    with pytest.raises(DataError) as caught:
+        prepare_data(splits, selection, "float32")
+    assert str(caught.value).startswith(said)
+    assert [str(found) for found in find_unfit_numbers(splits, selection, "float32")] == [
+        str(caught.value)
+    ]
+
+
+@pytest.mark.parametrize("name", ["inputs", "targets"])
+def test_lists_of_different_lengths_are_no_arrays(name: str):
+    with pytest.raises(DataError) as caught:
+        Split(**{"inputs": X, "targets": LABELS, name: [[1, 2], [3]]})
+    assert str(caught.value) == f"{name}: expected an array of numbers, got [[1, 2], [3]]"
+
+
+@pytest.mark.parametrize("rows", [None, {"train": "10"}, [10]])
+def test_rows_are_counted_by_split(rows):
+    with pytest.raises(DataError, match="rows: expected numbers of rows by split, got "):
+        select_rows(Selection(), rows)

@@ -9,6 +9,7 @@ import pytest
 
 from packtrain.training import (
     Activation,
+    Augmentation,
     Cost,
     Pack,
     Rule,
@@ -114,6 +115,14 @@ def test_the_work_of_an_epoch_by_hand():
     assert work == Work(layer_passes=passes, lane_values=100 * values)
     in_float64 = epoch_work(make_pack((2, 3, 1), 4, 100, data_type="float64"), 4, 0)
     assert in_float64 == Work(layer_passes=passes, lane_values=200 * values)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0])
+def test_epochs_are_counted_as_played_where_the_kernel_repeats_them(shift):
+    # Images that are not moved are the same rows each epoch.
+    augmentation = Augmentation(height=1, width=2, shift=shift)
+    work = epoch_work(make_pack((2, 3, 1), 4, 100, augmentation=augmentation), 4, 0)
+    assert work.layer_passes == (3 * 2 + 2) / (1 if shift else 2)
 
 
 def test_an_empty_pack_takes_nothing():

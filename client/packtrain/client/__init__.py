@@ -21,6 +21,7 @@ from packtrain.client.errors import (
     AlreadyExists,
     ApiError,
     Cancelled,
+    DatasetError,
     DeadlineExceeded,
     FailedPrecondition,
     InternalError,
@@ -59,6 +60,12 @@ from packtrain.client.learning_rates import (
     LearningRateRange,
 )
 from packtrain.client.models import Model
+from packtrain.client.objectives import (
+    Hyperband,
+    MedianRule,
+    Objective,
+    SuccessiveHalving,
+)
 from packtrain.client.optimizers import SGD, AdaGrad, Adam, AdamW, Lion, NAdam, RMSProp
 from packtrain.client.origins import FromModel
 from packtrain.client.regularization import Augmentation, Regularization
@@ -123,6 +130,7 @@ __all__ = [
     "CreatedJob",
     "CrossEntropy",
     "Dataset",
+    "DatasetError",
     "DatasetSelection",
     "DeadlineExceeded",
     "Event",
@@ -136,6 +144,7 @@ __all__ = [
     "Heartbeat",
     "Hinge",
     "Huber",
+    "Hyperband",
     "InlineDataset",
     "InternalError",
     "InvalidArgument",
@@ -154,6 +163,7 @@ __all__ = [
     "LearningRateRange",
     "Lion",
     "LogLikelihood",
+    "MedianRule",
     "MetricInfo",
     "MetricsReceived",
     "MissingExtra",
@@ -162,6 +172,7 @@ __all__ = [
     "Network",
     "NotFound",
     "NumberInfo",
+    "Objective",
     "OneCycle",
     "Orthogonal",
     "OutOfRange",
@@ -188,6 +199,7 @@ __all__ = [
     "SpecError",
     "StepDecay",
     "Stopping",
+    "SuccessiveHalving",
     "Synthetic",
     "Target",
     "Trial",

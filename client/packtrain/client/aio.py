@@ -79,9 +79,7 @@ class AsyncClient:
 
     async def run(self, spec: SpecLike, job_id: str | None = None) -> AsyncJobHandle:
         """Create a job and wait for its end. Raises JobFailed."""
-        handle = await self.train(spec, job_id)
-        await handle.wait()
-        return handle
+        return await (await self.train(spec, job_id)).wait()
 
     async def job(self, name: str) -> AsyncJobHandle:
         """The handle of a job that there is already."""
@@ -258,6 +256,9 @@ class AsyncJobHandle:
         self._client = client
         self.latest = job
 
+    def __repr__(self) -> str:
+        return f"AsyncJobHandle({self.name!r}, {self.latest.state})"
+
     @property
     def name(self) -> str:
         """ "jobs/{job}" """
@@ -277,15 +278,16 @@ class AsyncJobHandle:
         """Its events; see :meth:`Client.watch_job` for the options."""
         return self._client.watch_job(self.name, **options)
 
-    async def wait(self, timeout_seconds: float | None = None) -> Job:
-        """Wait until it has ended; see :meth:`JobHandle.wait`."""
+    async def wait(self, timeout_seconds: float | None = None) -> Self:
+        """Wait until it has ended, and go on from there; see :meth:`JobHandle.wait`."""
         deadline = handles.wait_deadline(timeout_seconds)
         settings = handles.wait_settings(timeout_seconds)
         events = self.watch(settings=settings, **handles.STATES_ONLY)
         async with aclosing(events):
             async for _ in events:
                 handles.check_deadline(deadline, self.name)
-        return handles.check_outcome(await self.refresh())
+        handles.check_outcome(await self.refresh())
+        return self
 
     async def cancel(self) -> Job:
         """Stop it after the segments that are under way."""

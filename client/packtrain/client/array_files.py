@@ -60,16 +60,19 @@ def _read_npz(path: Path) -> Splits:
 
 def _read_csv(path: Path, target: str | None) -> tuple[NDArray[Any], NDArray[Any]]:
     with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = [row for row in csv.reader(file) if row]
-    header = rows.pop(0) if rows and not all(map(_is_number, rows[0])) else None
+        reader = csv.reader(file)
+        rows = [(reader.line_num, row) for row in reader if row]  # lines as editors number them
+    header = rows.pop(0)[1] if rows and not all(map(_is_number, rows[0][1])) else None
     if not rows:
         raise ValueError(f"{path}: expected rows of numbers, found none")
-    width = len(header or rows[0])
+    width = len(header or rows[0][1])
     numbers = np.empty((len(rows), width))
-    for line, row in enumerate(rows, start=2 if header else 1):
+    for index, (line, row) in enumerate(rows):
         if len(row) != width or not all(map(_is_number, row)):
-            raise ValueError(f"{path}, row {line}: {_explain_row(row, header, width, target)}")
-        numbers[line - (2 if header else 1)] = row
+            raise ValueError(f"{path}, line {line}: {_explain_row(row, header, width, target)}")
+        numbers[index] = row
+        if not np.isfinite(numbers[index]).all():
+            raise ValueError(f"{path}, line {line}: holds a number that is not finite")
     column = _target_column(path, target, header, width)
     return np.delete(numbers, column, axis=1), numbers[:, column]
 

@@ -40,8 +40,8 @@ def packtrain(
 ) -> None:
     """Train thousands of small neural networks as one big array.
 
-    Exit codes: 0 all went well, 1 something failed, 2 the request was wrong, 3 the job was
-    cancelled.
+    Exit codes: 0 all went well, 1 something failed, 2 the request was wrong or names what is not
+    there, 3 the job was cancelled.
 
     Example: packtrain serve & packtrain run examples/digits-sweep.yaml
     """
@@ -53,6 +53,7 @@ app.command(
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
 )(service.serve)
 for _command in (
+    submit.plan,
     submit.run,
     submit.submit,
     submit.watch,

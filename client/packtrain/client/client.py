@@ -87,9 +87,7 @@ class Client:
 
     def run(self, spec: SpecLike, job_id: str | None = None) -> JobHandle:
         """Create a job and wait for its end. Raises JobFailed."""
-        handle = self.train(spec, job_id)
-        handle.wait()
-        return handle
+        return self.train(spec, job_id).wait()
 
     def job(self, name: str) -> JobHandle:
         """The handle of a job that there is already."""
@@ -184,6 +182,7 @@ class Client:
 
         ``x`` is (rows, ...), numbers. ``y`` is (rows,) of integers, classes from 0, or (rows,)
         or (rows, outputs) of floats. The same content under the same name again is no error.
+        Raises DatasetError where they are anything else, or empty.
         """
         arrays = make_splits(x, y, test, splits)
         return self._invoke(calls.upload_dataset(name, arrays, description))

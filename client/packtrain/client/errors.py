@@ -18,6 +18,7 @@ PacktrainError
 │   │   └── WatchLost         a watch that could not be taken up again: resume_token
 │   └── InternalError
 ├── SpecError                 a specification that can't be written as a message (ValueError): violations
+├── DatasetError              arrays that can't be uploaded (ValueError)
 ├── ProtocolError             the server's answer breaks the contract
 ├── JobFailed                 a job that was waited for FAILED: job
 ├── WaitTimeout               a job that was waited for did not end in time (TimeoutError)
@@ -146,6 +147,10 @@ class SpecError(PacktrainError, ValueError):
     def __init__(self, field: str, description: str, *more: Violation) -> None:
         self.violations = (Violation(field, description), *more)
         super().__init__("; ".join(f"{v.field}: {v.description}" for v in self.violations))
+
+
+class DatasetError(PacktrainError, ValueError):
+    """Arrays that can't be uploaded as a dataset; the message names the split and which of them."""
 
 
 class ProtocolError(PacktrainError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from packtrain.client.errors import JobFailed, WaitTimeout
 from packtrain.client.events import Event
@@ -49,8 +49,9 @@ class JobHandle:
         """Its events; see :meth:`Client.watch_job` for the options."""
         return self._client.watch_job(self.name, **options)
 
-    def wait(self, timeout_seconds: float | None = None) -> Job:
-        """Wait until it has ended and return it, SUCCEEDED or CANCELLED.
+    def wait(self, timeout_seconds: float | None = None) -> Self:
+        """Wait until it has ended, SUCCEEDED or CANCELLED as ``latest.state`` tells, and go on
+        from there: ``job.wait().results()``.
 
         Raises JobFailed where it FAILED, WaitTimeout where it did not end in time.
         """
@@ -58,7 +59,8 @@ class JobHandle:
         settings = wait_settings(timeout_seconds)
         for _ in self.watch(settings=settings, **STATES_ONLY):
             check_deadline(deadline, self.name)
-        return check_outcome(self.refresh())
+        check_outcome(self.refresh())
+        return self
 
     def cancel(self) -> Job:
         """Stop it after the segments that are under way."""
@@ -100,8 +102,7 @@ def check_deadline(deadline: float, name: str) -> None:
         raise WaitTimeout(f"{name} did not end in the time given; it goes on")
 
 
-def check_outcome(job: Job) -> Job:
-    """The job, unless it FAILED: then JobFailed."""
+def check_outcome(job: Job) -> None:
+    """Raise JobFailed where it FAILED."""
     if job.state is JobState.FAILED:
         raise JobFailed(job)
-    return job

@@ -29,7 +29,7 @@ class JobState(StrEnum):
 
 
 class TrialState(StrEnum):
-    """A trial's state. DIVERGED is a result, not an error."""
+    """A trial's state. DIVERGED and STOPPED (by the search's early stopping) are results."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -37,6 +37,7 @@ class TrialState(StrEnum):
     DIVERGED = "diverged"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    STOPPED = "stopped"
 
     @property
     def is_terminal(self) -> bool:
@@ -61,6 +62,7 @@ class JobProgress:
     diverged: int
     failed: int
     cancelled: int
+    stopped: int
     trial_epochs: int
     trial_epochs_total: int
 
@@ -68,13 +70,15 @@ class JobProgress:
 @dataclass(frozen=True, kw_only=True)
 class JobPlan:
     """What a job would cost: ``operations`` are multiplications and additions;
-    ``worker_seconds`` is about how long a single worker would take."""
+    ``worker_seconds`` is about how long a single worker would take, ``seconds`` all the server's,
+    with nothing else to do."""
 
     trials: int
     packs: int
     memory_bytes: int
     operations: float
     worker_seconds: float
+    seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,6 +214,7 @@ class ServerInfo:
     schedules: tuple[str, ...]
     search_algorithms: tuple[str, ...]
     domains: tuple[str, ...]
+    early_stopping: tuple[str, ...]
     metrics: tuple[MetricInfo, ...]
     numbers: tuple[NumberInfo, ...]
     cost_outputs: Mapping[str, tuple[str, ...]]

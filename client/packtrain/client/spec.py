@@ -1,7 +1,7 @@
 """What to train, as typed objects that mirror the contract's JobSpec.
 
 Where a field is None the server's default holds; the contract names it. Any field but
-``metrics``, ``measure_every``, ``data_type`` and ``search`` takes a domain of
+``metrics``, ``measure_every``, ``data_type`` and those of the search takes a domain of
 :mod:`packtrain.client.domains` in place of a value.
 """
 
@@ -18,6 +18,7 @@ from packtrain.client.domains import Domain
 from packtrain.client.errors import SpecError
 from packtrain.client.initializations import Initialization
 from packtrain.client.learning_rates import LearningRateRange
+from packtrain.client.objectives import EarlyStopping, Objectives
 from packtrain.client.optimizers import Optimizer
 from packtrain.client.origins import FromModel
 from packtrain.client.regularization import Regularization
@@ -29,6 +30,7 @@ HiddenActivation = Literal[
     "sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "identity"
 ]
 OutputActivation = Literal[HiddenActivation, "exponential", "softmax"]
+_OF_THE_SEARCH = ("search", "objectives", "early_stopping")
 DataType = Literal["float32", "float64"]
 
 
@@ -55,7 +57,9 @@ class JobSpec:
     of its hidden layers. ``metrics`` are names that the server offers (``server_info``),
     measured after every ``measure_every`` epochs and after the last. ``stopping`` ends a trial
     before its last epoch. A specification with
-    domains but no ``search`` is searched by a grid where all domains can be listed.
+    domains but no ``search`` is searched by a grid where all domains can be listed. ``objectives``
+    are what the search is for, most important first: metrics' names, or :class:`Objective`;
+    ``early_stopping`` goes by them.
     """
 
     dataset: str | DatasetSelection | Synthetic | InlineDataset | tuple[ArrayLike, ArrayLike]
@@ -72,10 +76,12 @@ class JobSpec:
     metrics: Sequence[str] = ()
     measure_every: int | None = None
     search: Search | LearningRateRange | None = None
+    objectives: Objectives = ()
+    early_stopping: EarlyStopping | None = None
 
     def __post_init__(self) -> None:
         check_word("data_type", self.data_type, DataType)
-        for field in ("data_type", "metrics", "measure_every", "search"):
+        for field in ("data_type", "metrics", "measure_every", *_OF_THE_SEARCH):
             if isinstance(getattr(self, field), Domain):
                 raise SpecError(field, "is the same for all trials and takes no domain")
         if isinstance(self.metrics, str):

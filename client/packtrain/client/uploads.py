@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from packtrain.client.errors import DatasetError
+
 # The contract's limit of a piece.
 CHUNK_BYTES = 2**20
 
@@ -30,18 +32,28 @@ def make_splits(
 ) -> tuple[Split, ...]:
     """The splits of an upload: (x, y) as "train", ``test`` as "test", and any others.
 
-    ValueError where an array can't be sent.
+    DatasetError where an array can't be sent.
     """
     given = {"train": (x, y), **({"test": test} if test is not None else {}), **(splits or {})}
-    return tuple(
-        Split(n, _inputs(n, a), _targets(n, b, len(np.asarray(a)))) for n, (a, b) in given.items()
-    )
+    made = []
+    for name, (inputs, targets) in given.items():
+        sent = _inputs(name, inputs)
+        made.append(Split(name, sent, _targets(name, targets, len(sent))))
+    return tuple(made)
+
+
+def _as_array(array: ArrayLike, expected: str) -> NDArray[Any]:
+    try:
+        return np.asarray(array)
+    except ValueError:  # rows of several lengths
+        raise DatasetError(expected) from None
 
 
 def _inputs(split: str, array: ArrayLike) -> NDArray[Any]:
-    x = np.asarray(array)
-    if x.ndim == 0 or x.dtype.kind not in "biuf":
-        raise ValueError(f"{split} inputs: expected numbers of shape (rows, features)")
+    expected = f"{split} inputs: expected numbers of shape (rows, features), one or more of each"
+    x = _as_array(array, expected)
+    if x.ndim == 0 or x.size == 0 or x.dtype.kind not in "biuf":
+        raise DatasetError(f"{expected}, not {_describe(x)}")
     x = x.reshape(len(x), -1)  # images (rows, height, width) become rows
     if x.dtype == np.float64 or x.dtype == np.uint8:
         return np.ascontiguousarray(x, x.dtype.newbyteorder("<"))
@@ -50,15 +62,21 @@ def _inputs(split: str, array: ArrayLike) -> NDArray[Any]:
 
 
 def _targets(split: str, array: ArrayLike, rows: int) -> NDArray[Any]:
-    y = np.asarray(array)
-    if y.dtype.kind not in "biuf" or y.ndim not in (1, 2) or len(y) != rows:
-        raise ValueError(
-            f"{split} targets: expected {rows} class labels, or numbers of shape ({rows}, outputs)"
-        )
+    expected = (
+        f"{split} targets: expected {rows} class labels, or numbers of shape ({rows}, outputs)"
+    )
+    y = _as_array(array, expected)
+    if y.dtype.kind not in "biuf" or y.ndim not in (1, 2) or len(y) != rows or y.size == 0:
+        raise DatasetError(f"{expected}, not {_describe(y)}")
     if y.dtype.kind in "biu" and y.ndim == 1:
         return np.ascontiguousarray(y, "<i4" if y.dtype == np.int32 else "<i8")
     y = y.reshape(rows, -1)
     return np.ascontiguousarray(y, "<f4" if y.dtype == np.float32 else "<f8")
+
+
+def _describe(array: NDArray[Any]) -> str:
+    kind = "numbers" if array.dtype.kind in "biuf" else str(array.dtype)
+    return f"{kind} of shape {array.shape}"
 
 
 def cut_pieces(splits: tuple[Split, ...]) -> Iterator[bytes]:

@@ -32,7 +32,7 @@ class GetServerInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetServerInfoResponse(_message.Message):
-    __slots__ = ("version", "activations", "costs", "initializations", "optimizers", "search_algorithms", "domains", "metrics", "synthetic_datasets", "limits", "engine", "hidden_activations", "schedules", "numbers", "cost_outputs")
+    __slots__ = ("version", "activations", "costs", "initializations", "optimizers", "search_algorithms", "domains", "metrics", "synthetic_datasets", "limits", "engine", "hidden_activations", "schedules", "numbers", "cost_outputs", "early_stopping")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     ACTIVATIONS_FIELD_NUMBER: _ClassVar[int]
     COSTS_FIELD_NUMBER: _ClassVar[int]
@@ -48,6 +48,7 @@ class GetServerInfoResponse(_message.Message):
     SCHEDULES_FIELD_NUMBER: _ClassVar[int]
     NUMBERS_FIELD_NUMBER: _ClassVar[int]
     COST_OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    EARLY_STOPPING_FIELD_NUMBER: _ClassVar[int]
     version: str
     activations: _containers.RepeatedScalarFieldContainer[str]
     costs: _containers.RepeatedScalarFieldContainer[str]
@@ -63,7 +64,8 @@ class GetServerInfoResponse(_message.Message):
     schedules: _containers.RepeatedScalarFieldContainer[str]
     numbers: _containers.RepeatedCompositeFieldContainer[NumberInfo]
     cost_outputs: _containers.RepeatedCompositeFieldContainer[CostInfo]
-    def __init__(self, version: _Optional[str] = ..., activations: _Optional[_Iterable[str]] = ..., costs: _Optional[_Iterable[str]] = ..., initializations: _Optional[_Iterable[str]] = ..., optimizers: _Optional[_Iterable[str]] = ..., search_algorithms: _Optional[_Iterable[str]] = ..., domains: _Optional[_Iterable[str]] = ..., metrics: _Optional[_Iterable[_Union[MetricInfo, _Mapping]]] = ..., synthetic_datasets: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[ServerLimits, _Mapping]] = ..., engine: _Optional[_Union[EngineInfo, _Mapping]] = ..., hidden_activations: _Optional[_Iterable[str]] = ..., schedules: _Optional[_Iterable[str]] = ..., numbers: _Optional[_Iterable[_Union[NumberInfo, _Mapping]]] = ..., cost_outputs: _Optional[_Iterable[_Union[CostInfo, _Mapping]]] = ...) -> None: ...
+    early_stopping: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, version: _Optional[str] = ..., activations: _Optional[_Iterable[str]] = ..., costs: _Optional[_Iterable[str]] = ..., initializations: _Optional[_Iterable[str]] = ..., optimizers: _Optional[_Iterable[str]] = ..., search_algorithms: _Optional[_Iterable[str]] = ..., domains: _Optional[_Iterable[str]] = ..., metrics: _Optional[_Iterable[_Union[MetricInfo, _Mapping]]] = ..., synthetic_datasets: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[ServerLimits, _Mapping]] = ..., engine: _Optional[_Union[EngineInfo, _Mapping]] = ..., hidden_activations: _Optional[_Iterable[str]] = ..., schedules: _Optional[_Iterable[str]] = ..., numbers: _Optional[_Iterable[_Union[NumberInfo, _Mapping]]] = ..., cost_outputs: _Optional[_Iterable[_Union[CostInfo, _Mapping]]] = ..., early_stopping: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class NumberInfo(_message.Message):
     __slots__ = ("path", "whole", "per_trial", "default_value", "at_least", "above", "at_most", "below")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -14,9 +14,10 @@ from packtrain.service.objectives import score_trials
 from packtrain.service.pack_training import PackTrainer
 from packtrain.service.proposals import Proposer
 from packtrain.service.records import Failure, JobRecord, PackRecord, Proposal
+from packtrain.service.states import TrialState
 from packtrain.service.store import Store
 
-TrainBatch = Callable[[Expansion, Sequence[PackRecord]], Awaitable[None]]
+TrainBatch = Callable[[Sequence[PackRecord], Mapping[int, TrialState], Expansion], Awaitable[None]]
 
 
 class BatchTraining:
@@ -45,7 +46,7 @@ class BatchTraining:
                 await self._go_on(batch)
             await self._learn(proposer, batch)
         first = sum(len(batch.points) for batch in proposed)
-        while first < self._space.assignments and not self._trainer.is_cancelled:
+        while first < self._space.assignments and not self._trainer.is_stopped:
             count = min(self._batch_size, self._space.assignments - first)
             points = await asyncio.to_thread(proposer.propose, first, count)
             batch = Proposal(first, points)
@@ -82,7 +83,7 @@ class BatchTraining:
             self._job.uid, batch, [pack.to_new() for pack in planned], epochs, failures
         )
         if expansion is not None:
-            await self._train(expansion, packs)
+            await self._train(packs, {}, expansion)
 
     def _trials_of(self, assignment: int) -> range:
         return range(assignment * self._space.repeats, (assignment + 1) * self._space.repeats)
@@ -97,11 +98,12 @@ class BatchTraining:
             return
         expansion = await asyncio.to_thread(self._planner.expand_stored, self._job, batch, without)
         mine = set(expansion.members.tolist())
-        await self._train(expansion, [pack for pack in packs if pack.trials[0] in mine])
+        ended = await self._store.ended_trials(self._job.uid)
+        await self._train([p for p in packs if p.trials[0] in mine], ended, expansion)
 
     async def _learn(self, proposer: Proposer, batch: Proposal) -> None:
         """Tell what came of a batch: of repeats, their mean."""
-        if self._trainer.is_cancelled:
+        if self._trainer.is_stopped:
             return
         repeats, count = self._space.repeats, len(batch.points)
         trials = await self._store.list_trials(

@@ -75,7 +75,7 @@ class BracketTraining:
                     await _wait_all(begun)
                     await self._drop(held)
                 held = {run.state_key for run in runs}
-                if bracket is None or self._trainer.is_cancelled:
+                if bracket is None or self._trainer.is_stopped:
                     return
                 runs = await self._pass_rung(bracket, runs)
         finally:

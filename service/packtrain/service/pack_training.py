@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 
 import structlog
 
@@ -26,27 +28,36 @@ class PackTrainer:
         self._store = store
         self._engine = engine
         self._slots = slots
-        self.is_cancelled = False
-        # Tasks that wait for a turn: cancelling the job need not wait for them.
-        self._waiting: set[asyncio.Task[None]] = set()
+        self.is_stopped = False
+        self._waiting: set[asyncio.Task[object]] = set()
 
-    def cancel(self) -> None:
+    def stop(self) -> None:
         """Hand out no further segment: what is under way is the last."""
-        self.is_cancelled = True
+        self.is_stopped = True
         for task in self._waiting:
             task.cancel()
+
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for the job's turn, and hold it. Cancelling the job need not wait for a turn: it
+        cancels the task, which must be one of the job's own in a task group."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._waiting.add(task)
+        try:
+            async with self._slots.turn(self._uid):
+                self._waiting.discard(task)
+                yield
+        finally:
+            self._waiting.discard(task)
 
     async def train(self, run: PackRun, begun: asyncio.Event | None = None) -> None:
         """Train until the pack is over: its end, or where its trials are compared with others.
         ``begun`` is set as soon as it no longer needs what it began from."""
         recording: asyncio.Task[None] | None = None
-        task = asyncio.current_task()
-        assert task is not None
         try:
-            while not run.is_over and not self.is_cancelled:
-                self._waiting.add(task)
-                async with self._slots.turn(self._uid):
-                    self._waiting.discard(task)
+            while not run.is_over and not self.is_stopped:
+                async with self.turn():
                     made = await self._run_segment(run)
                 if begun is not None:
                     begun.set()
@@ -59,9 +70,9 @@ class PackTrainer:
             if recording is not None:
                 await recording
             run.abandon()
-            await self._store.fail_pack(self._uid, run.index, Failure(error.reason, str(error)))
+            failure = Failure(error.reason, str(error))
+            await self._store.fail_pack(self._uid, run.index, run.generation, failure)
         finally:
-            self._waiting.discard(task)
             if begun is not None:
                 begun.set()
             if recording is not None:
@@ -86,6 +97,7 @@ class PackTrainer:
                 await self._store.record_segment(
                     self._uid,
                     recording.pack_index,
+                    recording.generation,
                     recording.from_epoch,
                     recording.to_epoch,
                     recording.block,

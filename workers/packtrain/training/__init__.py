@@ -5,20 +5,13 @@ from packtrain.training.calibration import measure_speed
 from packtrain.training.checks import check_pack
 from packtrain.training.choice import block_trials
 from packtrain.training.costs import ALLOWED_OUTPUTS
-from packtrain.training.data import (
-    RowRange,
-    Selection,
-    Split,
-    TrainingData,
-    find_unfit_numbers,
-    prepare_data,
-    select_rows,
-)
+from packtrain.training.data import Split, TrainingData, find_unfit_numbers, prepare_data
 from packtrain.training.footprint import epoch_operations, segment_memory_bytes
 from packtrain.training.metrics import METRICS, Metric, metric_names
 from packtrain.training.refusals import DataError, PackError
 from packtrain.training.scaling import Scaling
 from packtrain.training.segment import initial_state, train, train_segment
+from packtrain.training.selection import RowRange, Selection, select_rows
 from packtrain.training.spec import (
     NUMBERS,
     Activation,

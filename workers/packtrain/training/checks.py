@@ -11,58 +11,45 @@ from packtrain.training.cost_checks import check_costs
 from packtrain.training.course_checks import check_course
 from packtrain.training.data import TrainingData
 from packtrain.training.metrics import METRICS
-from packtrain.training.refusals import PackError, require_kind, require_known
+from packtrain.training.refusals import PackError, require_kind, require_known, show
 from packtrain.training.signature_checks import check_signature
-from packtrain.training.spec import Pack, Signature
-from packtrain.training.state import PackState
+from packtrain.training.spec import Pack, Signature, Trials
+from packtrain.training.targets import TargetKind
 from packtrain.training.trial_checks import check_trials
 
 
 def check_pack(pack: Pack, data: TrainingData) -> None:
     """Raise :class:`PackError` for the first thing that doesn't fit."""
+    require_kind("pack", pack, Pack, "a Pack")
+    require_kind("pack.signature", pack.signature, Signature, "a Signature")
+    require_kind("pack.trials", pack.trials, Trials, "Trials")
+    require_kind("data", data, TrainingData, "TrainingData")
     check_signature(pack.signature)
     check_course(pack.signature)
     check_trials(pack.trials, pack.signature)
-    _check_rows(pack.signature, "data", data.x, data.y)
-    if data.x_validation is not None and data.y_validation is not None:
-        _check_rows(pack.signature, "data.validation", data.x_validation, data.y_validation)
+    _check_rows(pack.signature, data, "x", "y")
+    if data.x_validation is not None or data.y_validation is not None:
+        _check_rows(pack.signature, data, "x_validation", "y_validation")
+    require_kind("data.target_kind", data.target_kind, TargetKind, "a TargetKind")
     _check_batch(pack.signature, len(data.x))
     _check_metrics(pack.signature, data)
     check_costs(pack, data)
 
 
-def check_state(pack: Pack, state: PackState) -> None:
-    """Raise :class:`PackError` where ``state`` is not one of ``pack``."""
-    if len(state) != len(pack):
-        raise PackError("state", f"expected {len(pack)} trials, got {len(state)}.")
-    pairs = list(zip(pack.signature.sizes[:-1], pack.signature.sizes[1:], strict=True))
-    for name, shapes in (
-        ("weights", [(len(pack), inputs, outputs) for inputs, outputs in pairs]),
-        ("biases", [(len(pack), outputs) for _, outputs in pairs]),
-    ):
-        arrays = getattr(state, name)
-        found = [array.shape for array in arrays]
-        if found != shapes or any(a.dtype != pack.signature.data_type for a in arrays):
-            raise PackError(
-                f"state.{name}", f"expected {pack.signature.data_type} of shapes {shapes}."
-            )
-
-
-def _check_rows(signature: Signature, field: str, x: object, y: object) -> None:
-    width = {"x": signature.sizes[0], "y": signature.sizes[-1]}
+def _check_rows(signature: Signature, data: TrainingData, inputs: str, targets: str) -> None:
+    x = getattr(data, inputs)
     rows = len(x) if isinstance(x, np.ndarray) and x.ndim else 0
-    for name, array in (("x", x), ("y", y)):
+    for name, width in ((inputs, signature.sizes[0]), (targets, signature.sizes[-1])):
+        array, field = getattr(data, name), f"data.{name}"
         if not isinstance(array, np.ndarray) or array.dtype != signature.data_type:
-            raise PackError(f"{field}.{name}", f"expected an array of {signature.data_type}.")
-        if rows < 1 or array.shape != (rows, width[name]):
-            raise PackError(
-                f"{field}.{name}",
-                f"expected shape ({max(rows, 1)}, {width[name]}), got {array.shape}.",
-            )
+            found = f"one of {array.dtype}" if isinstance(array, np.ndarray) else show(array)
+            raise PackError(field, f"expected an array of {signature.data_type}, got {found}.")
+        if rows < 1 or array.shape != (rows, width):
+            raise PackError(field, f"expected shape ({max(rows, 1)}, {width}), got {array.shape}.")
         if not array.flags.c_contiguous:
-            raise PackError(f"{field}.{name}", "expected a C-contiguous array.")
+            raise PackError(field, "expected a C-contiguous array.")
         if not _is_finite(array):
-            raise PackError(f"{field}.{name}", "expected finite numbers, got NaN or infinity.")
+            raise PackError(field, "expected finite numbers, got NaN or infinity.")
 
 
 def _check_batch(signature: Signature, rows: int) -> None:

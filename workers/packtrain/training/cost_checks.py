@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from packtrain.training.costs import ALLOWED_OUTPUTS
 from packtrain.training.data import TrainingData
-from packtrain.training.refusals import PackError, require_number
+from packtrain.training.refusals import PackError, require_kind, require_number
 from packtrain.training.spec import Cost, CostKind, Pack, Signature
 from packtrain.training.targets import TargetKind
 
@@ -18,6 +18,7 @@ def check_costs(pack: Pack, data: TrainingData) -> None:
     """Raise :class:`PackError` for the first cost of a trial that doesn't fit."""
     for index in sorted(set(pack.trials.cost.tolist())):
         cost, field = pack.trials.costs[index], f"trials.costs[{index}]"
+        require_kind(f"{field}.kind", cost.kind, CostKind, "a CostKind, such as CostKind.HINGE")
         _check_numbers(cost, field, pack.signature)
         if cost.label_smoothing > 0 or cost.class_weights:
             _check_classes(cost, field, data)
@@ -37,6 +38,7 @@ def _check_numbers(cost: Cost, field: str, signature: Signature) -> None:
         raise PackError(
             f"{field}.label_smoothing", "hinge needs targets of 0 or 1, which can't be smoothed."
         )
+    require_kind(f"{field}.class_weights", cost.class_weights, tuple, "a tuple of numbers")
     classes = max(signature.sizes[-1], 2)
     if len(cost.class_weights) not in (0, classes):
         raise PackError(

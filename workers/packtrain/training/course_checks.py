@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from packtrain.training.metrics import METRICS
-from packtrain.training.refusals import PackError, require_known, require_number, require_whole
+from packtrain.training.refusals import (
+    PackError,
+    require_kind,
+    require_known,
+    require_number,
+    require_whole,
+)
 from packtrain.training.spec import (
     Augmentation,
     CosineDecay,
     ExponentialDecay,
     OneCycle,
+    Patience,
     Plateau,
     PolynomialDecay,
+    RateShape,
     Schedule,
     Signature,
     StepDecay,
+    Target,
 )
 
 
 def check_course(signature: Signature) -> None:
     """Raise :class:`PackError` for the first thing that is wrong with how a signature's trials
     stop and what they are shown."""
+    for name, kind in (("patience", Patience), ("target", Target), ("augmentation", Augmentation)):
+        value = getattr(signature, name)
+        if value is not None:
+            require_kind(f"signature.{name}", value, kind, f"{kind.__name__}(...), or None")
     if (patience := signature.patience) is not None:
         _check_followed("signature.patience.metric", patience.metric, signature)
         require_whole("signature.patience.epochs", patience.epochs, at_least=1)
@@ -35,6 +50,7 @@ def check_schedule(schedule: Schedule, field: str, signature: Signature) -> None
     """Raise :class:`PackError` for the first number of a schedule out of its range."""
     require_number(f"{field}.warmup_epochs", schedule.warmup_epochs, at_least=0)
     field = f"{field}.shape"
+    require_kind(field, schedule.shape, get_args(RateShape), "a shape, such as CosineDecay()")
     match schedule.shape:
         case StepDecay(every, factor):
             require_whole(f"{field}.every", every, at_least=1)

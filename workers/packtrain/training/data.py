@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from packtrain.training.refusals import DataError, is_number, is_whole, show
+from packtrain.training.refusals import DataError, show
 from packtrain.training.scaling import (
     Rows,
     Scale,
@@ -18,47 +18,28 @@ from packtrain.training.scaling import (
     count_rows,
     measure_scale,
 )
+from packtrain.training.selection import Selection, check_selection, select_rows
 from packtrain.training.state import Array
 from packtrain.training.targets import TargetKind, are_labels, find_target_kind
-
-# Keeps this stream apart from those of initial weights, dropout and mini-batch order, which
-# may be keyed by the same seed. The number has no meaning: the ASCII bytes of "HELD OUT".
-_PURPOSE_HELD_OUT = 0x48454C44204F5554
-
-
-@dataclass(frozen=True)
-class RowRange:
-    """``count`` rows of ``split`` from row ``first``; None: to the end."""
-
-    split: str = "train"
-    first: int = 0
-    count: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Selection:
-    """Which rows are learnt from and which are held out, and how they are shown.
-
-    ``training`` None: all of "train" that the validation does not take. ``validation`` is a
-    share of the training rows (0 < share < 1, drawn at random by ``seed`` and taken away from
-    them), a range, or None. ``one_hot_outputs``: the number of outputs for class labels that
-    become one-hot rows, or None where targets stay as they are.
-    """
-
-    training: RowRange | None = None
-    validation: RowRange | float | None = None
-    scaling: Scaling = Scaling.NONE
-    one_hot_outputs: int | None = None
-    seed: int = 0
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
     """Stored rows: ``inputs`` (rows, features) of any numeric type; ``targets`` (rows,) of class
-    labels from 0 in an integer type, or (rows, columns) of real numbers."""
+    labels from 0 in an integer type, or (rows, columns) of real numbers. Lists become arrays;
+    raises :class:`DataError` where they can't."""
 
     inputs: NDArray[Any]
     targets: NDArray[Any]
+
+    def __post_init__(self) -> None:
+        for name in ("inputs", "targets"):
+            given = getattr(self, name)
+            try:
+                # A memory map is looked at, not read.
+                object.__setattr__(self, name, np.asarray(given))
+            except (TypeError, ValueError):  # lists of different lengths
+                raise DataError(name, f"expected an array of numbers, got {show(given)}") from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,89 +52,6 @@ class TrainingData:
     x_validation: Array | None
     y_validation: Array | None
     target_kind: TargetKind
-
-
-def select_rows(
-    selection: Selection, rows: Mapping[str, int]
-) -> tuple[tuple[str, Rows], tuple[str, Rows] | None]:
-    """(split, row numbers) to train on and to validate on, for splits of so many ``rows``.
-
-    Row numbers, (count,) from 0, ascend. A validation share is rounded to whole rows, at least one
-    of them, and leaves at least one. Raises :class:`DataError`.
-    """
-    held_out = selection.validation
-    if isinstance(held_out, RowRange):
-        return _select_ranges(selection.training, held_out, rows)
-    training = selection.training or RowRange()
-    chosen = _rows_of(training, "training", rows)
-    if held_out is None:
-        return (training.split, chosen), None
-    kept, drawn = _draw_share(chosen, held_out, selection.seed)
-    return (training.split, kept), (training.split, drawn)
-
-
-def _select_ranges(
-    training: RowRange | None, held_out: RowRange, rows: Mapping[str, int]
-) -> tuple[tuple[str, Rows], tuple[str, Rows]]:
-    validation = held_out.split, _rows_of(held_out, "validation_rows", rows)
-    learnt = training or RowRange()
-    chosen = _rows_of(learnt, "training", rows)
-    if learnt.split == held_out.split:
-        rest = chosen[~np.isin(chosen, validation[1])]
-        if training is None and not len(rest):
-            raise DataError(
-                "validation_rows.count",
-                f"validation_rows take all {len(chosen)} rows of split {learnt.split!r}; "
-                "at least 1 must be left to train on",
-            )
-        if training is not None and len(rest) < len(chosen):
-            raise DataError(
-                "validation_rows",
-                f"{len(chosen) - len(rest)} rows of split {learnt.split!r} are both trained and "
-                "validated on; the two ranges must not overlap",
-            )
-        chosen = rest
-    return (learnt.split, chosen), validation
-
-
-def _rows_of(wanted: RowRange, field: str, rows: Mapping[str, int]) -> Rows:
-    if wanted.split not in rows:
-        known = ", ".join(repr(name) for name in rows)
-        raise DataError(f"{field}.split", f"no split {wanted.split!r}; the dataset has {known}")
-    held = rows[wanted.split]
-    for name in ("first", "count"):
-        value = getattr(wanted, name)
-        if value is not None and not is_whole(value):
-            raise DataError(f"{field}.{name}", f"expected a whole number, got {show(value)}")
-    if not 0 <= wanted.first < held:
-        raise DataError(
-            f"{field}.first",
-            f"{wanted.first} is not a row of split {wanted.split!r}: expected 0 to {held - 1}",
-        )
-    most = held - wanted.first
-    count = most if wanted.count is None else wanted.count
-    if not 1 <= count <= most:
-        raise DataError(
-            f"{field}.count",
-            f"{count} rows from row {wanted.first} of split {wanted.split!r}, which has {held}: "
-            f"expected 1 to {most}",
-        )
-    return np.arange(wanted.first, wanted.first + count, dtype=np.int64)
-
-
-def _draw_share(rows: Rows, share: float, seed: int) -> tuple[Rows, Rows]:
-    if not is_number(share) or not 0 < share < 1:
-        raise DataError("validation_share", f"{show(share)} is not above 0 and below 1")
-    if not is_whole(seed) or not 0 <= seed < 2**64:
-        raise DataError("seed", f"expected a whole number of 0 to 2^64 - 1, got {show(seed)}")
-    if len(rows) < 2:
-        raise DataError(
-            "validation_share", "1 training row can't be shared: expected at least 2 rows"
-        )
-    count = min(max(round(share * len(rows)), 1), len(rows) - 1)
-    key = np.array([seed, _PURPOSE_HELD_OUT], dtype=np.uint64)
-    order = np.random.Generator(np.random.Philox(key=key)).permutation(len(rows))
-    return rows[np.sort(order[count:])], rows[np.sort(order[:count])]
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,11 +116,11 @@ def _select_parts(
     splits: Mapping[str, Split], selection: Selection, data_type: str
 ) -> tuple[list[_Part], Scale]:
     """What is trained on and then what is validated on, if anything, and how it is scaled."""
-    if not isinstance(selection.scaling, Scaling):
-        names = ", ".join(f"Scaling.{kind.name}" for kind in Scaling)
-        raise DataError("scaling", f"expected one of {names}, got {show(selection.scaling)}")
-    if data_type not in ("float32", "float64"):
+    check_selection(selection)
+    if not isinstance(data_type, str) or data_type not in ("float32", "float64"):
         raise DataError("data_type", f"expected 'float32' or 'float64', got {show(data_type)}")
+    if not isinstance(splits, Mapping):
+        raise DataError("splits", f"expected Splits by name, got {show(splits)}")
     for name, split in splits.items():
         _check_split(name, split)
     chosen = select_rows(selection, {name: len(split.inputs) for name, split in splits.items()})
@@ -240,6 +138,8 @@ def _select_parts(
 
 
 def _check_split(name: str, split: Split) -> None:
+    if not isinstance(split, Split):
+        raise DataError("splits", f"expected a Split as {name!r}, got {show(split)}")
     if split.inputs.ndim != 2 or split.inputs.dtype.kind not in "iuf":
         raise DataError("inputs", f"inputs of split {name!r} must be numbers (rows, features)")
     if split.targets.ndim not in (1, 2) or split.targets.dtype.kind not in "iuf":
@@ -289,7 +189,7 @@ def _encoded(part: _Part, one_hot_outputs: int | None, data_type: str) -> Array:
         return y.copy() if np.shares_memory(y, targets) else y
     if not are_labels(targets):
         raise DataError(
-            "target_encoding", "real targets can't be one-hot: expected class labels or AS_IS"
+            "one_hot_outputs", "real targets can't be one-hot: expected class labels, or None"
         )
     if chosen.min() < 0 or chosen.max() >= one_hot_outputs:
         raise DataError(
@@ -317,7 +217,7 @@ def _check_finite(numbers: Array, field: str, part: _Part, stored: NDArray[Any],
     reason = f"beyond the numbers of {kind}" if np.isfinite(value) else "not a finite number"
     raise DataError(
         field,
-        f"{field} of split {part.name!r} hold {value:g} (row {row}, column {column}), which is "
-        f"{reason}",
+        f"{field} of split {part.name!r} hold {value:g} (row {row}, column {column}, counted "
+        f"from 0), which is {reason}",
         row,
     )

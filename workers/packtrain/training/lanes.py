@@ -32,6 +32,13 @@ from packtrain.training.updates import Coefficients, Stepper, StepPlan
 LANE_ROWS = 8
 
 
+def do_lanes_repeat(signature: Signature, block: Block, rows: int) -> bool:
+    """Whether all epochs of so many rows are the same calls: see :meth:`Kernel.does_repeat`."""
+    drawn = changes_rows(signature, block) or block.has_dropout
+    changing = drawn or block.has_clip_norm or block.has_timed_steps
+    return rows <= signature.batch_size and not changing
+
+
 class LaneKernel:
     """Networks turned round, (n_in, n_out, lanes)."""
 
@@ -88,9 +95,7 @@ class LaneKernel:
         return self._passes[len(x)]
 
     def does_repeat(self, rows: Rows) -> bool:
-        steps = -(-len(rows) // self._signature.batch_size)
-        drawn = self._changes_rows or self.block.has_dropout or self.block.has_clip_norm
-        return steps == 1 and not drawn and not self.block.has_timed_steps
+        return do_lanes_repeat(self._signature, self.block, len(rows))
 
     def on(self, tape: Tape) -> Self:
         seen = copy(self)

@@ -15,7 +15,8 @@ class Metric:
 
     ``per_layer`` ones expand to name/1, name/2, ... from the first hidden layer to the outputs.
     ``target_kinds`` are the targets that have it, of networks of ``least_outputs`` or more.
-    ``higher_is_better`` tells what an improvement is.
+    ``higher_is_better`` tells what an improvement is. No value is below ``at_least`` or above
+    ``at_most``, where they are given.
     """
 
     name: str
@@ -25,6 +26,8 @@ class Metric:
     needs_validation: bool = False
     target_kinds: frozenset[TargetKind] = frozenset(TargetKind)
     least_outputs: int = 1
+    at_least: float | None = None
+    at_most: float | None = None
 
 
 _CLASSES = frozenset({TargetKind.CLASSES})
@@ -54,6 +57,8 @@ def _of_split(split: str, validated: bool) -> Iterator[Metric]:
         higher_is_better=True,
         needs_validation=validated,
         target_kinds=_CLASSES,
+        at_least=0,
+        at_most=1,
     )
     yield Metric(
         name=f"{split}_top5_accuracy",
@@ -62,6 +67,8 @@ def _of_split(split: str, validated: bool) -> Iterator[Metric]:
         higher_is_better=True,
         needs_validation=validated,
         target_kinds=_CLASSES,
+        at_least=0,
+        at_most=1,
         least_outputs=TOP + 1,
     )
     yield Metric(
@@ -71,6 +78,8 @@ def _of_split(split: str, validated: bool) -> Iterator[Metric]:
         higher_is_better=True,
         needs_validation=validated,
         target_kinds=_CLASSES | _LABELS,
+        at_least=0,
+        at_most=1,
     )
     yield Metric(
         name=f"{split}_label_accuracy",
@@ -79,16 +88,20 @@ def _of_split(split: str, validated: bool) -> Iterator[Metric]:
         higher_is_better=True,
         needs_validation=validated,
         target_kinds=_LABELS,
+        at_least=0,
+        at_most=1,
     )
     yield Metric(
         name=f"{split}_mean_squared_error",
         description=f"Mean of (y - a)^2 over {rows} and outputs.",
         needs_validation=validated,
+        at_least=0,
     )
     yield Metric(
         name=f"{split}_mean_absolute_error",
         description=f"Mean of abs(y - a) over {rows} and outputs.",
         needs_validation=validated,
+        at_least=0,
     )
     yield Metric(
         name=f"{split}_r2",
@@ -96,6 +109,7 @@ def _of_split(split: str, validated: bool) -> Iterator[Metric]:
         "outputs: 1 - sum (y - a)^2 / sum (y - mean y)^2; NaN where no target varies.",
         higher_is_better=True,
         needs_validation=validated,
+        at_most=1,
     )
 
 

@@ -26,16 +26,16 @@ class DataError(ValueError):
     """A selection that does not fit its data.
 
     ``field`` is the path of what is wrong, relative to the selection ("training.first"), or
-    "inputs" or "targets" where the stored arrays are; ``row`` is then the row of their split, or
-    None where it is no single one.
+    "splits", "inputs" or "targets" where the stored arrays are; ``row`` is then the row of their
+    split, or None where it is no single one. ``message`` is the text without the field.
     """
 
     def __init__(self, field: str, message: str, row: int | None = None) -> None:
-        super().__init__(message)
-        self.field, self.row = field, row
+        super().__init__(f"{field}: {message}")
+        self.field, self.message, self.row = field, message, row
 
     def __reduce__(self) -> tuple[type[DataError], tuple[str, str, int | None]]:
-        return type(self), (self.field, str(self), self.row)
+        return type(self), (self.field, self.message, self.row)
 
 
 def require_number(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from packtrain.training.blocks import Block, divide_trials, most_moments
-from packtrain.training.checks import check_pack, check_state
+from packtrain.training.checks import check_pack
 from packtrain.training.choice import block_trials, make_kernel
 from packtrain.training.data import TrainingData
 from packtrain.training.epochs import Epochs
@@ -20,6 +20,7 @@ from packtrain.training.refusals import require_whole
 from packtrain.training.scores import Columns
 from packtrain.training.spec import Pack
 from packtrain.training.state import Layers, PackState, SegmentMetrics, Watch
+from packtrain.training.state_checks import check_state
 from packtrain.training.stopping import Stopping
 from packtrain.training.targets import SplitRows
 
@@ -31,7 +32,8 @@ COSTS = ("training_cost", "training_bare_cost", "validation_cost", "validation_b
 
 def train(pack: Pack, data: TrainingData) -> tuple[PackState, SegmentMetrics]:
     """The whole run of ``signature.epochs`` epochs: see :func:`train_segment`."""
-    return train_segment(pack, data, None, pack.signature.epochs)
+    check_pack(pack, data)
+    return _train(pack, data, None, pack.signature.epochs, 0)
 
 
 def initial_state(pack: Pack, data: TrainingData) -> PackState:
@@ -62,6 +64,12 @@ def train_segment(
     require_whole("record_after", record_after, at_least=0)
     if state is not None:
         check_state(pack, state)
+    return _train(pack, data, state, epochs, record_after)
+
+
+def _train(
+    pack: Pack, data: TrainingData, state: PackState | None, epochs: int, record_after: int
+) -> tuple[PackState, SegmentMetrics]:
     # Infinities and NaN are results here: the trial diverged.
     with np.errstate(all="ignore"):
         state = _initialize(pack) if state is None else _copy(pack, state)

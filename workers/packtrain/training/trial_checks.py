@@ -15,6 +15,7 @@ from packtrain.training.spec import (
     Constant,
     Cost,
     Distribution,
+    DrawnInitialization,
     GivenArrays,
     He,
     Initialization,
@@ -42,6 +43,8 @@ def check_trials(trials: Trials, signature: Signature) -> None:
     """Raise :class:`PackError` for the first thing that is wrong with the trials' numbers."""
     _check_tables(trials)
     require_kind("trials.seeds", trials.seeds, np.ndarray, "an array of whole numbers")
+    if trials.seeds.ndim != 1:
+        raise PackError("trials.seeds", f"expected shape (trials,), got {trials.seeds.shape}.")
     for name, number in NUMBERS.items():
         column = _column(trials, name, "fiu", "numbers")
         _refuse_first(name, column, *_in_range(column, number))
@@ -62,6 +65,7 @@ def check_trials(trials: Trials, signature: Signature) -> None:
 def _check_tables(trials: Trials) -> None:
     for table in TABLES:
         name, kind = _COLUMNS[table]
+        require_kind(f"trials.{table}", getattr(trials, table), tuple, "a tuple")
         for index, entry in enumerate(getattr(trials, table)):
             require_kind(f"trials.{table}[{index}]", entry, kind, f"a {name} of packtrain.training")
 
@@ -115,14 +119,18 @@ def _check_initialization(initialization: Initialization, field: str, signature:
 
 def _check_given(given: GivenArrays, field: str, signature: Signature) -> None:
     shapes = list(zip(signature.sizes[:-1], signature.sizes[1:], strict=True))
+    for name in ("weights", "biases"):
+        layers = getattr(given, name)
+        require_kind(f"{field}.{name}", layers, (tuple, list), "a tuple of arrays, one a layer")
     count = len(given.weights)
     if not 1 <= count <= len(shapes):
         raise PackError(f"{field}.weights", f"expected 1 to {len(shapes)} layers, got {count}.")
-    for name, arrays, expected in (
+    for name, layers, expected in (
         ("weights", given.weights, shapes[:count]),
         ("biases", given.biases, [(outputs,) for _, outputs in shapes[:count]]),
     ):
-        found = [np.shape(array) for array in arrays]
+        arrays = [_as_numbers(f"{field}.{name}[{i}]", array) for i, array in enumerate(layers)]
+        found = [array.shape for array in arrays]
         if found != expected:
             raise PackError(f"{field}.{name}", f"expected shapes {expected}, got {found}.")
         if not all(np.isfinite(array).all() for array in arrays):
@@ -130,4 +138,16 @@ def _check_given(given: GivenArrays, field: str, signature: Signature) -> None:
     if count < len(shapes):
         if isinstance(given.rest, GivenArrays):
             raise PackError(f"{field}.rest", "given arrays can't be followed by given arrays.")
+        kinds = get_args(DrawnInitialization)
+        require_kind(f"{field}.rest", given.rest, kinds, "an initialization, such as He()")
         _check_initialization(given.rest, f"{field}.rest", signature)
+
+
+def _as_numbers(field: str, values: object) -> NDArray[Any]:
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError):  # lists of different lengths
+        array = np.asarray(None)
+    if array.dtype.kind not in "fiu":
+        raise PackError(field, f"expected an array of numbers, got {show(values)}.")
+    return array

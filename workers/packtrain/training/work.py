@@ -17,6 +17,7 @@ from packtrain.training.choice import block_trials, rows_per_pass, suits_lanes
 from packtrain.training.first_layer import window_rows
 from packtrain.training.footprint import epoch_operations, measured_rows
 from packtrain.training.joint import WIDE
+from packtrain.training.lanes import do_lanes_repeat
 from packtrain.training.spec import Pack, Rule, Signature
 
 # NumPy's passes over the weights in a step, of a rule without and with momentum; roots and
@@ -125,15 +126,12 @@ def _lane_work(signature: Signature, block: Block, epoch: _Epoch) -> Work:
     values += epoch.steps * (sum(_weights(signature)) + neurons) * _rule_passes(block)
     values += epoch.operations / _LANE_OPERATIONS
     passes = _layer_passes(signature, block, epoch, epoch.passes)
+    if do_lanes_repeat(signature, block, epoch.rows):
+        passes *= _PLAYED
     return Work(
-        layer_passes=passes * (_PLAYED if _do_repeat(signature, block, epoch) else 1),
+        layer_passes=passes,
         lane_values=trials * values + _shown_values(signature, block, epoch),
     )
-
-
-def _do_repeat(signature: Signature, block: Block, epoch: _Epoch) -> bool:
-    drawn = block.has_dropout or block.input_noise > 0 or signature.augmentation is not None
-    return epoch.steps == 1 and not (drawn or block.has_clip_norm or block.has_timed_steps)
 
 
 def _stacked_work(signature: Signature, block: Block, epoch: _Epoch) -> Work:

@@ -12,7 +12,7 @@ from packtrain.workers.engine import (
     StateLostError,
 )
 from packtrain.workers.local_engine import LocalEngine
-from packtrain.workers.model_file import read_model, write_tensors
+from packtrain.workers.model_file import read_model, read_tensors, write_tensors
 from packtrain.workers.segment_runner import open_splits
 from packtrain.workers.supervisor import SupervisedEngine
 
@@ -30,5 +30,6 @@ __all__ = [
     "SupervisedEngine",
     "open_splits",
     "read_model",
+    "read_tensors",
     "write_tensors",
 ]

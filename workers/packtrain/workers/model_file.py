@@ -63,9 +63,21 @@ def read_model(
 ) -> bytes:
     """One trial's network as a safetensors file of its own, without reading the others.
 
-    Tensors: ``layers.<l>.weights`` (n_in, n_out) and ``layers.<l>.biases`` (n_out,), with the
-    activations in the metadata, and ``more_metadata`` beside them. Raises :class:`KeyError` where the trial is not inside, because
-    it diverged or belongs to another pack, and :class:`FileNotFoundError` without the file.
+    Tensors: those of :func:`read_tensors`, with the activations in the metadata, and
+    ``more_metadata`` beside them. Raises what that raises.
+    """
+    tensors, metadata = read_tensors(path, trial_index)
+    return write_tensors(tensors, {**metadata, **(more_metadata or {})})
+
+
+def read_tensors(
+    path: Path, trial_index: int
+) -> tuple[dict[str, NDArray[np.generic]], dict[str, str]]:
+    """One trial's network, without reading the others, and the file's metadata.
+
+    Tensors: ``layers.<l>.weights`` (n_in, n_out) and ``layers.<l>.biases`` (n_out,). Raises
+    :class:`KeyError` where the trial is not inside, because it diverged or belongs to another
+    pack, and :class:`FileNotFoundError` without the file.
     """
     with safe_open(path, framework="numpy") as file:
         found = np.flatnonzero(file.get_tensor(TRIALS) == trial_index)
@@ -79,8 +91,7 @@ def read_model(
             for name in file.keys()  # noqa: SIM118 - not a mapping
             if name != TRIALS
         }
-        metadata = {**file.metadata(), **(more_metadata or {})}
-    return write_tensors(tensors, metadata)
+        return tensors, file.metadata()
 
 
 def write_tensors(

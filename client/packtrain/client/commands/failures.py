@@ -1,7 +1,8 @@
 """From errors to one sentence on stderr and an exit code.
 
 0 all went well (of `run` and `watch`: the job SUCCEEDED); 1 something failed; 2 the request was
-wrong: usage, specification or argument; 3 the job was CANCELLED; 130 interrupted by Ctrl-C.
+wrong: usage, specification or argument, also one that names what is not there, be it a job, a
+dataset or a file; 3 the job was CANCELLED; 130 interrupted by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -13,7 +14,13 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from packtrain.client.errors import InvalidArgument, PacktrainError, SpecError, Violation
+from packtrain.client.errors import (
+    InvalidArgument,
+    NotFound,
+    PacktrainError,
+    SpecError,
+    Violation,
+)
 from packtrain.client.resources import JobState
 from packtrain.client.spec_files import SpecFileError
 
@@ -37,17 +44,21 @@ class CommandGroup(TyperGroup):
             return super().invoke(ctx)
         except PacktrainError as error:
             tell(error)
-            wrong = isinstance(error, InvalidArgument | SpecError)
-            raise typer.Exit(EXIT_WRONG if wrong else EXIT_FAILED) from None
+            raise typer.Exit(_exit_code(error)) from None
         except BrokenPipeError:
             raise  # the reader of a pipe has seen enough
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             typer.echo(f"packtrain: {where}{error.strerror or error}", err=True)
-            raise typer.Exit(EXIT_FAILED) from None
+            raise typer.Exit(_exit_code(error)) from None
         except Exception as error:
             _reword(error)
             raise
+
+
+def _exit_code(error: Exception) -> int:
+    wrong = isinstance(error, InvalidArgument | NotFound | SpecError | FileNotFoundError)
+    return EXIT_WRONG if wrong else EXIT_FAILED
 
 
 # What typer's validation says, and what people are told instead.

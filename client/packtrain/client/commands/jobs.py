@@ -67,7 +67,7 @@ def show(ctx: typer.Context, job: JobArgument, as_json: JsonOption = False) -> N
             "ended": found.end_time,
             "trials": f"{progress.trials} ({progress.succeeded} succeeded, "
             f"{progress.diverged} diverged, {progress.failed} failed, "
-            f"{progress.cancelled} cancelled)",
+            f"{progress.stopped} stopped, {progress.cancelled} cancelled)",
             "trial-epochs": _epochs(found),
             "layers": found.layer_sizes,
             "metrics": found.metrics,

@@ -51,6 +51,7 @@ def info(ctx: typer.Context, as_json: JsonOption = False) -> None:
             "optimizers": found.optimizers,
             "schedules": found.schedules,
             "search": found.search_algorithms,
+            "early stopping": found.early_stopping,
             "domains": found.domains,
             "synthetic datasets": found.synthetic_datasets,
             "most trials": limits.max_trials,

@@ -1,4 +1,4 @@
-"""`submit`, `run` and `watch`: jobs on their way."""
+"""`plan`, `submit`, `run` and `watch`: jobs on their way."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from packtrain.client.calls import CreatedJob
 from packtrain.client.commands.connection import connect, parse_indices
-from packtrain.client.commands.failures import EXIT_FAILED
+from packtrain.client.commands.failures import EXIT_WRONG
 from packtrain.client.commands.follow import follow, tell_interruption
 from packtrain.client.commands.output import (
     JsonOption,
@@ -40,9 +40,6 @@ def submit(
     ctx: typer.Context,
     spec: SpecArgument,
     job_id: JobIdOption = None,
-    validate_only: Annotated[
-        bool, typer.Option("--validate-only", help="Check and plan the job, but create nothing.")
-    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Create a job and print its name, without waiting for it.
@@ -51,13 +48,28 @@ def submit(
     """
     document = read_spec_file(spec)
     with connect(ctx) as client:
-        created = client.create_job(document, job_id, validate_only=validate_only)
+        created = client.create_job(document, job_id)
     if as_json:
         print_json({"job": created.job, "plan": created.plan})
-    elif validate_only:
-        _print_plan(created)
     else:
         typer.echo(created.job.id)
+
+
+def plan(ctx: typer.Context, spec: SpecArgument, as_json: JsonOption = False) -> None:
+    """Tell what a job would take: trials, packs, memory and seconds. Nothing is created.
+
+    Every wrong field of the specification is told. The seconds go by the speed that the server's
+    workers measured as they started.
+
+    Example: packtrain plan examples/digits-sweep.yaml
+    """
+    document = read_spec_file(spec)
+    with connect(ctx) as client:
+        created = client.create_job(document, validate_only=True)
+    if as_json:
+        print_json({"job": created.job, "plan": created.plan})
+    else:
+        _print_plan(created)
 
 
 def run(
@@ -124,7 +136,7 @@ def read_spec_file(path: str) -> dict[str, Any]:
             raise
         hint = f"to follow the job of that name: packtrain watch {name}"
         typer.echo(f"packtrain: {path}: {error.strerror}; {hint}", err=True)
-        raise typer.Exit(EXIT_FAILED) from None
+        raise typer.Exit(EXIT_WRONG) from None
 
 
 def _print_plan(created: CreatedJob) -> None:
@@ -135,7 +147,8 @@ def _print_plan(created: CreatedJob) -> None:
             "packs": plan.packs,
             "memory": shown_bytes(plan.memory_bytes),
             "operations": plan.operations,
-            "seconds": f"about {shown_seconds(plan.worker_seconds)} on one worker",
+            "seconds": f"about {shown_seconds(plan.seconds)}, on one worker "
+            f"{shown_seconds(plan.worker_seconds)}",
             "layers": created.job.layer_sizes,
             "metrics": created.job.metrics,
         }

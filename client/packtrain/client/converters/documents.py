@@ -16,6 +16,7 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 
+from packtrain.client.converters.whole_numbers import expected_whole, fits
 from packtrain.client.errors import SpecError, Violation
 
 # What an error calls the specification itself, which has no path.
@@ -135,26 +136,11 @@ def _check_item(value: Any, field: FieldDescriptor, path: str) -> Iterator[Viola
             yield Violation(path, f"expected a finite number, not {_shown(value)}")
     elif not _is_number(value, int):
         yield Violation(path, f"expected a whole number, not {_shown(value)}")
-    elif not _fits(int(value), field):
-        yield Violation(path, f"expected {_whole(field)}, not {_shown(value)}")
+    elif not fits(int(value), field):
+        yield Violation(path, f"expected {expected_whole(field)}, not {_shown(value)}")
 
 
 _NUMBER_CHARACTERS = re.compile(r"[^\s_]+")
-_BITS = {
-    FieldDescriptor.CPPTYPE_INT32: (-(2**31), 2**31),
-    FieldDescriptor.CPPTYPE_INT64: (-(2**63), 2**63),
-    FieldDescriptor.CPPTYPE_UINT64: (0, 2**64),
-}
-
-
-def _fits(value: int, field: FieldDescriptor) -> bool:
-    low, high = _BITS[field.cpp_type]
-    return low <= value < high
-
-
-def _whole(field: FieldDescriptor) -> str:
-    low, high = _BITS[field.cpp_type]
-    return f"a whole number of {low} to {high - 1}"
 
 
 def _is_number(value: Any, kind: type[int] | type[float]) -> bool:
@@ -174,12 +160,31 @@ def _unknown(name: str, descriptor: Descriptor) -> str:
     # In the style of the one who asks: batchSize to those who write capitals, else batch_size.
     is_camel = name != name.lower()
     names = [field.json_name if is_camel else field.name for field in descriptor.fields]
-    near = difflib.get_close_matches(name, names, n=1)
+    near = difflib.get_close_matches(name, names, n=1) or _within(name, descriptor)[:1]
     if near:
         return f"is not a field; did you mean {near[0]}?"
     if not names:
         return "is not a field: expected an empty mapping {}"
     return f"is not a field; expected one of {', '.join(names)}"
+
+
+def _within(name: str, descriptor: Descriptor, levels: int = 2) -> list[str]:
+    """Where a field of that name is within the message, the nearest first: people leave out what
+    it belongs to."""
+    parts = [
+        (field.name, field.message_type)
+        for field in descriptor.fields
+        if field.message_type is not None and not field.is_repeated
+    ]
+    found = [
+        f"{part}.{field.name}"
+        for part, kind in parts
+        for field in kind.fields
+        if name in (field.name, field.json_name)
+    ]
+    if found or levels == 1:
+        return found
+    return [f"{part}.{path}" for part, kind in parts for path in _within(name, kind, levels - 1)]
 
 
 def _shown(value: Any) -> str:

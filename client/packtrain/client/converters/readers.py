@@ -15,6 +15,7 @@ import numpy as np
 from packtrain.client import (
     costs,
     initializations,
+    objectives,
     optimizers,
     regularization,
     schedules,
@@ -58,6 +59,11 @@ OPTIMIZERS: dict[type[Any], str] = {
     optimizers.AdamW: "adamw",
     optimizers.NAdam: "nadam",
     optimizers.Lion: "lion",
+}
+EARLY_STOPPING: dict[type[Any], str] = {
+    objectives.SuccessiveHalving: "successive_halving",
+    objectives.Hyperband: "hyperband",
+    objectives.MedianRule: "median",
 }
 SCHEDULES: dict[type[Any], str] = {
     schedules.ConstantRate: "constant",
@@ -116,7 +122,9 @@ def _read_spec(value: Any) -> Fields | None:
     if not isinstance(value, spec.JobSpec):
         return None
     found = _own(value)
-    del found["search"]  # written when all domains are known
+    # Written when all domains are known.
+    for name in ("search", "objectives", "early_stopping"):
+        del found[name]
     measured = {"metrics": list(found.pop("metrics")) or None}
     measured["every_epochs"] = found.pop("measure_every")
     if any(part is not None for part in measured.values()):

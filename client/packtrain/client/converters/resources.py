@@ -30,6 +30,7 @@ _OFFERED = (
     "schedules",
     "search_algorithms",
     "domains",
+    "early_stopping",
     "synthetic_datasets",
 )
 

@@ -7,10 +7,12 @@ from numbers import Integral
 
 from google.protobuf import json_format
 
-from packtrain.client import searches
+from packtrain.client import searches, spec
+from packtrain.client.converters.readers import EARLY_STOPPING
 from packtrain.client.converters.writers import find_field, json_form, write
 from packtrain.client.errors import SpecError, Violation
 from packtrain.client.learning_rates import LearningRateRange
+from packtrain.client.objectives import list_objectives
 from packtrain.v1 import spec_pb2
 
 _LISTED = {"choice", "integer"}
@@ -81,6 +83,20 @@ def _write_points(message: spec_pb2.PointsSearch, search: searches.Points) -> No
                 wrong += [Violation(place, v.description) for v in error.violations]
     if wrong:
         raise SpecError(*wrong[0], *wrong[1:])
+
+
+def write_objectives(message: spec_pb2.Search, given: spec.JobSpec) -> None:
+    """Write what the search is for, and what stops its trials early. Raises SpecError."""
+    for objective in list_objectives(given.objectives):
+        write(message.objectives.add(), objective, "objectives", None)
+    rule = given.early_stopping
+    if rule is None:
+        return
+    name = EARLY_STOPPING.get(type(rule))
+    if name is None:
+        expected = " or ".join(f"{kind.__name__}()" for kind in EARLY_STOPPING)
+        raise SpecError("early_stopping", f"expected {expected}, not {rule!r}")
+    write(getattr(message, name), rule, "early_stopping", None)
 
 
 def _count(field: str, value: object) -> int:

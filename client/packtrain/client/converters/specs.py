@@ -7,7 +7,7 @@ from typing import Any
 
 from packtrain.client import spec
 from packtrain.client.converters.documents import parse_document
-from packtrain.client.converters.searches import write_search
+from packtrain.client.converters.searches import write_objectives, write_search
 from packtrain.client.converters.writers import Parameters, write
 from packtrain.v1 import spec_pb2
 
@@ -24,4 +24,5 @@ def spec_message(given: spec.JobSpec | Mapping[str, Any]) -> spec_pb2.JobSpec:
     parameters = Parameters()
     write(message, given, "", parameters)
     write_search(message, given.search, parameters.found)
+    write_objectives(message.search, given)
     return message

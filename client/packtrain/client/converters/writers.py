@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 from packtrain.client import domains as d
 from packtrain.client.converters.documents import descriptor_of, enum_words
 from packtrain.client.converters.readers import read_fields
+from packtrain.client.converters.whole_numbers import expected_whole, fits
 from packtrain.client.errors import SpecError
 from packtrain.v1 import spec_pb2
 
@@ -92,13 +93,6 @@ def _put(
         getattr(message, field.name).extend(_scalar(field, item, path) for item in value)
 
 
-_WHOLE = {
-    FieldDescriptor.CPPTYPE_INT32: (-(2**31), 2**31 - 1),
-    FieldDescriptor.CPPTYPE_INT64: (-(2**63), 2**63 - 1),
-    FieldDescriptor.CPPTYPE_UINT64: (0, 2**64 - 1),
-}
-
-
 def _scalar(field: FieldDescriptor, value: Any, path: str) -> Any:
     """``value`` as the scalar field takes it: NumPy's numbers too, but no booleans for numbers."""
     if field.enum_type is not None:
@@ -118,9 +112,8 @@ def _scalar(field: FieldDescriptor, value: Any, path: str) -> Any:
         raise SpecError(path, f"expected a number or a domain, not {value!r}")
     if field.cpp_type == FieldDescriptor.CPPTYPE_DOUBLE:
         return float(value)
-    low, high = _WHOLE[field.cpp_type]
-    if not math.isfinite(value) or int(value) != value or not low <= value <= high:
-        raise SpecError(path, f"expected a whole number of {low} to {high}, not {value!r}")
+    if not math.isfinite(value) or int(value) != value or not fits(int(value), field):
+        raise SpecError(path, f"expected {expected_whole(field)}, not {value!r}")
     return int(value)
 
 

@@ -104,8 +104,7 @@ def _train(client: Client, experiment: Experiment, progress: Progress) -> tuple[
         if isinstance(event, MetricsReceived):
             trials, epochs, _ = event.values.shape
             progress.advance(task, trials * epochs)
-    job.wait()
-    return job.results(), time.monotonic() - begun
+    return job.wait().results(), time.monotonic() - begun
 
 
 def _tables(summary: dict[str, Any]) -> list[Table]:

@@ -85,6 +85,7 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
                 kind for kind in _alternatives(spec_pb2.Search, "algorithm") if offered(kind)
             ],
             domains=_alternatives(spec_pb2.Parameter, "domain"),
+            early_stopping=_alternatives(spec_pb2.Search, "early_stopping"),
             metrics=[_metric(metric) for metric in METRICS.values()],
             synthetic_datasets=_names(spec_pb2.SyntheticKind),
             limits=pb.ServerLimits(

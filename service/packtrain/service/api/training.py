@@ -8,8 +8,9 @@ import itertools
 import secrets
 import shutil
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 from packtrain.service.api.requests import (
     Context,
@@ -19,11 +20,24 @@ from packtrain.service.api.requests import (
     request_key,
     write_page_token,
 )
-from packtrain.service.contract import Planner, messages, trial_parameters
+from packtrain.service.contract import (
+    Planner,
+    Violations,
+    messages,
+    read_update,
+    trial_parameters,
+)
 from packtrain.service.coordinator import Coordinator
 from packtrain.service.networks import Origin
-from packtrain.service.records import JobRecord, MetricsRecorded, Proposal, TrialRecord
+from packtrain.service.records import (
+    JobRecord,
+    JobUpdate,
+    MetricsRecorded,
+    Proposal,
+    TrialRecord,
+)
 from packtrain.service.resources import check_id, parse_job_name, parse_trial_name
+from packtrain.service.states import TrialState
 from packtrain.service.store import Store
 from packtrain.service.trained_networks import locate_model, read_trial_model
 from packtrain.service.watch import Filter, read_token, watch_job, write_token
@@ -55,7 +69,14 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
         if key is not None and (earlier := await self._store.repeated(key)) is not None:
             return messages.to_created(earlier)
         job_id = request.job_id or f"job-{secrets.token_hex(5)}"
-        job = await asyncio.to_thread(self._planner.plan, request.spec, job_id, uuid.uuid4().hex)
+        job = await asyncio.to_thread(
+            self._planner.plan,
+            request.spec,
+            job_id,
+            uuid.uuid4().hex,
+            dict(request.labels),
+            request.priority,
+        )
         if request.validate_only:
             await self._store.check_free(job_id)
             return messages.to_preview(job)
@@ -75,18 +96,80 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
         size = page_size(request.page_size, 50, 500)
         states = messages.from_job_states(request.states)
         before = read_page_number(request.page_token)
-        found = await self._store.list_jobs(size + 1, before, states)
+        found = await self._store.list_jobs(size + 1, before, states, dict(request.labels))
         shown = _fitting(found[:size])
         more = write_page_token(shown[-1].order) if len(found) > len(shown) else ""
         jobs = [messages.to_job(job) for job in shown]
         return pb.ListJobsResponse(jobs=jobs, next_page_token=more)
 
+    async def UpdateJob(self, request: pb.UpdateJobRequest, _: Context) -> pb.UpdateJobResponse:
+        """Check and plan what it gets more to train, then change it all at once."""
+        key = request_key(request, "UpdateJob")
+        job_id = parse_job_name(request.job.name, "job.name")
+        if key is not None and (earlier := await self._store.repeated(key)) is not None:
+            return pb.UpdateJobResponse(job=messages.to_job(earlier))
+        violations = Violations()
+        wanted = read_update(request, violations)
+        extension = None
+        if wanted.more is not None:
+            job = await self._store.get_job(job_id)
+            job.check_changeable()
+            extend = self._planner.extend
+            extension = await asyncio.to_thread(extend, job, wanted.more, violations)
+        violations.raise_if_any()
+        change = JobUpdate(
+            etag=request.job.etag,
+            labels=wanted.labels,
+            priority=wanted.priority,
+            extension=extension,
+        )
+        record = await self._change(self._store.update_job(job_id, change, key))
+        return pb.UpdateJobResponse(job=messages.to_job(record))
+
     async def CancelJob(self, request: pb.CancelJobRequest, _: Context) -> pb.CancelJobResponse:
-        """Tell the store, then the coordinator."""
+        """After the segments that are under way."""
         key = request_key(request, "CancelJob")
-        record = await self._store.cancel_job(parse_job_name(request.name), key)
-        self._coordinator.cancel(record.uid)
+        job_id = parse_job_name(request.name)
+        record = await self._change(self._store.cancel_job(job_id, key))
         return pb.CancelJobResponse(job=messages.to_job(record))
+
+    async def PauseJob(self, request: pb.PauseJobRequest, _: Context) -> pb.PauseJobResponse:
+        """After the segments that are under way."""
+        key = request_key(request, "PauseJob")
+        job_id = parse_job_name(request.name)
+        record = await self._change(self._store.pause_job(job_id, key))
+        return pb.PauseJobResponse(job=messages.to_job(record))
+
+    async def ResumeJob(self, request: pb.ResumeJobRequest, _: Context) -> pb.ResumeJobResponse:
+        """From where it is held still; otherwise it is trained anew, and recorded once."""
+        key = request_key(request, "ResumeJob")
+        job_id = parse_job_name(request.name)
+        record = await self._change(self._store.resume_job(job_id, key))
+        return pb.ResumeJobResponse(job=messages.to_job(record))
+
+    async def RetryJob(self, request: pb.RetryJobRequest, _: Context) -> pb.RetryJobResponse:
+        """Its failed trials, in new packs."""
+        key = request_key(request, "RetryJob")
+        job_id = parse_job_name(request.name)
+        if key is not None and (earlier := await self._store.repeated(key)) is not None:
+            return pb.RetryJobResponse(job=messages.to_job(earlier))
+        job = await self._store.get_job(job_id)
+        job.check_changeable()
+        packs = await self._store.list_packs(job.uid)
+        failed = await self._store.list_trials(job, 0, job.trials, [TrialState.FAILED])
+        retry = await asyncio.to_thread(self._planner.retry, job, failed, packs)
+        record = await self._change(self._store.retry_job(job_id, retry, key))
+        return pb.RetryJobResponse(job=messages.to_job(record))
+
+    async def _change(self, change: Coroutine[Any, Any, JobRecord]) -> JobRecord:
+        """Tell the store, then the coordinator, also where the caller has gone in between."""
+
+        async def carry_out() -> JobRecord:
+            record = await change
+            await self._coordinator.follow(record.uid)
+            return record
+
+        return await asyncio.shield(asyncio.create_task(carry_out()))
 
     async def DeleteJob(self, request: pb.DeleteJobRequest, _: Context) -> pb.DeleteJobResponse:
         """The rows first: models that are left behind are swept at the next start."""

@@ -15,6 +15,7 @@ from packtrain.service.contract.paths import is_within
 from packtrain.service.contract.search import ParameterSpace
 from packtrain.service.domains import Values
 from packtrain.service.search import Column, trial_seeds
+from packtrain.training import DataType
 from packtrain.v1 import spec_pb2
 
 T = TypeVar("T", bound=Hashable)
@@ -124,14 +125,21 @@ class Searched:
             if path in catalogue.COLUMNS and is_within(path, family) and not column.is_whole
         ]
 
-    def fill_numbers(self, path: str, indices: Indices, numbers: NDArray[np.float64]) -> None:
-        """Write a number that may differ within a pack, checked, for the trials that have it."""
+    def fill_numbers(
+        self,
+        path: str,
+        indices: Indices,
+        numbers: NDArray[np.float64],
+        data_type: DataType,
+    ) -> None:
+        """Write a number that may differ within a pack, checked, for the trials that have it;
+        networks hold it in ``data_type``."""
         column = self._columns[path].take(indices)
         if not column.exists.any():
             return
         found = self._numbers(path, column.values[column.exists])
         for value in {float(found.min()), float(found.max())}:
-            wrong = catalogue.NUMBERS[path].wrong(value)
+            wrong = catalogue.NUMBERS[path].wrong(value, data_type)
             if wrong:
                 self._violations.add(path, f"{wrong} (a value of its domain)")
         numbers[column.exists] = found

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
-from packtrain.service.contract.fields import Violations
-from packtrain.service.contract.numbers import NumberField, NumberFields
+from packtrain.service.contract.fields import Violations, range_error
+from packtrain.service.contract.numbers import NumberField, NumberFields, unfit_error
 from packtrain.service.contract.targets import Figures, Targets
-from packtrain.training import Activation, Cost, CostKind
+from packtrain.training import Activation, Cost, CostKind, DataType
 from packtrain.training.costs import ALLOWED_OUTPUTS
 from packtrain.v1 import spec_pb2
 
@@ -30,6 +28,7 @@ def read_cost(
     message: spec_pb2.Cost,
     output: Activation | None,
     targets: Targets | None,
+    data_type: DataType,
     violations: Violations,
 ) -> Cost:
     """The cost. ``output`` or ``targets`` None: they are not known, and not checked."""
@@ -40,9 +39,9 @@ def read_cost(
         kind = _DEFAULTS.get(output or Activation.SIGMOID, CostKind.QUADRATIC)
     cost = Cost(
         kind,
-        huber_delta=NUMBERS[_DELTA].read(message.huber, _DELTA, violations),
+        huber_delta=NUMBERS[_DELTA].read(message.huber, _DELTA, violations, data_type=data_type),
         label_smoothing=NUMBERS[_SMOOTHING].read(message, _SMOOTHING, violations),
-        class_weights=_read_weights(message, targets, violations),
+        class_weights=_read_weights(message, targets, data_type, violations),
     )
     if output is not None and output not in ALLOWED_OUTPUTS[kind]:
         needed = " or ".join(sorted(ALLOWED_OUTPUTS[kind]))
@@ -55,12 +54,16 @@ def read_cost(
 
 
 def _read_weights(
-    message: spec_pb2.Cost, targets: Targets | None, violations: Violations
+    message: spec_pb2.Cost,
+    targets: Targets | None,
+    data_type: DataType,
+    violations: Violations,
 ) -> tuple[float, ...]:
     weights = tuple(message.class_weights)
     for i, weight in enumerate(weights):
-        if not (math.isfinite(weight) and weight >= 0):
-            violations.add(f"{_WEIGHTS}[{i}]", f"must be at least 0, not {weight:,}")
+        wrong = range_error(weight, at_least=0) or unfit_error(weight, data_type)
+        if wrong:
+            violations.add(f"{_WEIGHTS}[{i}]", wrong)
     if not weights:
         return ()
     if not any(weights):

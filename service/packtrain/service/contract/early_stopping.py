@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 
 from packtrain.service.contract.fields import Violations
 from packtrain.service.contract.learning_rates import is_range
@@ -31,10 +31,10 @@ NUMBERS: NumberFields = {
 
 
 def read_early_stopping(
-    spec: spec_pb2.JobSpec, searched: Collection[str], violations: Violations
+    spec: spec_pb2.JobSpec, searched: Sequence[str], violations: Violations
 ) -> EarlyStopping | None:
-    """The rule that stops a search's trials early; None where none does. ``searched`` are the
-    paths of what differs between them."""
+    """The rule that stops trials early of a search over the paths ``searched``; None where none
+    does."""
     search = spec.search
     kind = search.WhichOneof("early_stopping")
     if kind is None:

@@ -8,6 +8,7 @@ data, stopping).
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from packtrain.service.contract import costs, initializations, optimizers, regularization, schedules
+from packtrain.service.contract import (
+    costs,
+    initializations,
+    networks,
+    optimizers,
+    regularization,
+    schedules,
+)
 from packtrain.service.contract.catalogue import COLUMNS
 from packtrain.service.contract.columns import Columns, Indices, Searched
 from packtrain.service.contract.defaults import with_defaults
@@ -28,7 +36,7 @@ from packtrain.service.contract.models import (
     read_model_initialization,
 )
 from packtrain.service.contract.paths import is_within
-from packtrain.service.contract.search import ParameterSpace, read_search, searched_paths
+from packtrain.service.contract.search import ParameterSpace, read_search
 from packtrain.service.contract.selections import Sources
 from packtrain.service.contract.structures import Structure, read_structure
 from packtrain.service.datasets import Catalog
@@ -40,7 +48,7 @@ from packtrain.service.planner import Part, TrialGroup, cut
 from packtrain.service.records import Proposal
 from packtrain.service.samplers import Random
 from packtrain.service.search import SearchSpace
-from packtrain.training import Cost, Initialization, Pack, Rule, Schedule, Trials
+from packtrain.training import Cost, DataType, Initialization, Pack, Rule, Schedule, Trials
 from packtrain.v1 import spec_pb2
 
 _TABLES = ("cost", "initialization", "optimizer", "regularization")
@@ -83,7 +91,13 @@ class Expansion:
     @property
     def batches(self) -> int:
         """How many batches of trials train one after another."""
-        return -(-self.trials // max(1, len(self.members)))
+        return math.ceil(self.times)
+
+    @property
+    def times(self) -> float:
+        """How many times as many trials the job has: of an algorithm that learns, the first batch
+        stands for all."""
+        return self.trials / len(self.members)
 
     @property
     def parts(self) -> list[Part]:
@@ -154,7 +168,7 @@ def expand(
     space = parameters.space if parameters else None
     rows = _place_rows(space, spec.seed, proposal, without)
     sources = Sources(datasets, stored)
-    early_stopping = read_early_stopping(spec, searched_paths(spec), violations)
+    early_stopping = read_early_stopping(spec, list(rows[-1][1]), violations)
     _set_parents(spec, rows[0][1])
     found: list[list[TrialGroup]] = []
     objectives: set[tuple[Objective, ...]] = set()
@@ -252,7 +266,8 @@ class _Expander:
             if structure is None:
                 if spec.initialization.HasField("model"):
                     model = spec.initialization.model
-                    check_model_initialization(model, self._origins, self._violations)
+                    data_type = networks.read_data_type(spec, self._violations)
+                    check_model_initialization(model, data_type, self._origins, self._violations)
                 yield None
                 continue
             self.objectives.add(structure.objectives)
@@ -285,14 +300,22 @@ class _Expander:
         plan, violations = structure.plan, self._violations
 
         def read_cost(spec: spec_pb2.JobSpec) -> Cost:
-            return costs.read_cost(spec.cost, plan.output_activation, structure.targets, violations)
+            return costs.read_cost(
+                spec.cost, plan.output_activation, structure.targets, plan.data_type, violations
+            )
 
         def read_initialization(spec: spec_pb2.JobSpec) -> Initialization:
             if spec.initialization.HasField("model"):
                 return read_model_initialization(
-                    spec.initialization.model, plan.sizes, self._origins, violations
+                    spec.initialization.model,
+                    plan.sizes,
+                    plan.data_type,
+                    self._origins,
+                    violations,
                 )
-            return initializations.read_initialization(spec.initialization, plan.sizes, violations)
+            return initializations.read_initialization(
+                spec.initialization, plan.sizes, plan.data_type, violations
+            )
 
         def read_schedule(spec: spec_pb2.JobSpec) -> Schedule:
             return schedules.read_schedule(
@@ -308,7 +331,7 @@ class _Expander:
         schedule, all_schedules = table(
             [*whole, *self._table_paths("schedule")], indices, base, read_schedule
         )
-        rule, rules, numbers = self._rules_and_numbers(indices, base)
+        rule, rules, numbers = self._rules_and_numbers(indices, base, plan.data_type)
         order_seeds, seeds = self._searched.seeds(indices)
         return Trials(
             seeds=seeds,
@@ -325,17 +348,17 @@ class _Expander:
         )
 
     def _rules_and_numbers(
-        self, indices: Indices, base: spec_pb2.JobSpec
+        self, indices: Indices, base: spec_pb2.JobSpec, data_type: DataType
     ) -> tuple[NDArray[np.intp], tuple[Rule, ...], dict[str, NDArray[np.float64]]]:
         """The rules of the trials, and all their numbers as columns."""
         violations = self._violations
 
         def read_optimizer(spec: spec_pb2.JobSpec) -> tuple[Rule, tuple[float, ...]]:
-            rule, found = optimizers.read_optimizer(spec.optimizer, violations)
+            rule, found = optimizers.read_optimizer(spec.optimizer, data_type, violations)
             return rule, tuple(found[name] for name in optimizers.COLUMNS)
 
         def read_regularization(spec: spec_pb2.JobSpec) -> tuple[float, ...]:
-            found = regularization.read_regularization(spec.regularization, violations)
+            found = regularization.read_regularization(spec.regularization, data_type, violations)
             return tuple(found[name] for name in regularization.COLUMNS)
 
         numbers: dict[str, NDArray[np.float64]] = {}
@@ -353,5 +376,5 @@ class _Expander:
             numbers[name] = np.array([row[i] for row in rows], np.float64)[which]
         for path in self._searched.paths():
             if path in COLUMNS:
-                self._searched.fill_numbers(path, indices, numbers[COLUMNS[path]])
+                self._searched.fill_numbers(path, indices, numbers[COLUMNS[path]], data_type)
         return rule, rules, numbers

@@ -11,7 +11,7 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from packtrain.service.contract.json_values import find_wrong_values, show
+from packtrain.service.contract.json_values import find_wrong_values, show, unknown_field
 from packtrain.service.errors import InvalidSpecError, Violation
 
 _FLOATS = (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT)
@@ -116,8 +116,8 @@ def find_field(root: type[Message], path: str) -> FieldDescriptor | str:
             return f"there is no field {part!r} within {field.name!r}" if field else "is empty"
         found = descriptor.fields_by_name.get(part)
         if found is None:
-            names = ", ".join(sorted(descriptor.fields_by_name))
-            return f"there is no field {part!r} in {descriptor.name}: expected one of {names}"
+            expected = unknown_field(part, sorted(descriptor.fields_by_name))
+            return f"there is no field {part!r} in {descriptor.name}: {expected}"
         field, descriptor = found, found.message_type
     assert field is not None
     return field

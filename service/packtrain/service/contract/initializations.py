@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from packtrain.service.contract.fields import Violations
-from packtrain.service.contract.numbers import NumberField, NumberFields
+from packtrain.service.contract.numbers import NumberField, NumberFields, unfit_error
 from packtrain.training import (
     Constant,
+    DataType,
     Distribution,
     GivenArrays,
     He,
@@ -38,7 +39,10 @@ SPREAD: dict[str, type[Xavier | He | LeCun]] = {"xavier": Xavier, "he": He, "lec
 
 
 def read_initialization(
-    message: spec_pb2.Initialization, sizes: tuple[int, ...], violations: Violations
+    message: spec_pb2.Initialization,
+    sizes: tuple[int, ...],
+    data_type: DataType,
+    violations: Violations,
 ) -> Initialization:
     """Where weights start, checked against the layers."""
     kind = message.WhichOneof("kind")
@@ -48,19 +52,24 @@ def read_initialization(
         given = getattr(message, kind).distribution
         return SPREAD[kind](_read_distribution(given, kind, violations))
     if kind == "orthogonal":
-        gain = NUMBERS[_GAIN].read(message.orthogonal, _GAIN, violations)
-        if gain == 0:
-            violations.add(_GAIN, "must not be 0")
-        return Orthogonal(gain)
+        return Orthogonal(_read_gain(message.orthogonal, data_type, violations))
     if kind == "constant":
         weight, bias = (
-            NUMBERS[path].read(message.constant, path, violations)
+            NUMBERS[path].read(message.constant, path, violations, data_type=data_type)
             for path in (f"{_CONSTANT}.weight", f"{_CONSTANT}.bias")
         )
         return Constant(weight, bias)
     if kind == "arrays":
-        return _read_arrays(message.arrays, sizes, violations)
+        return _read_arrays(message.arrays, sizes, data_type, violations)
     return ScaledGaussian()
+
+
+def _read_gain(message: spec_pb2.Orthogonal, data_type: DataType, violations: Violations) -> float:
+    gain = NUMBERS[_GAIN].read(message, _GAIN, violations, data_type=data_type)
+    wrong = "must not be 0" if gain == 0 else unfit_error(abs(gain), data_type, above_zero=True)
+    if wrong:
+        violations.add(_GAIN, wrong)
+    return gain
 
 
 def _read_distribution(value: int, kind: str, violations: Violations) -> Distribution:
@@ -71,7 +80,10 @@ def _read_distribution(value: int, kind: str, violations: Violations) -> Distrib
 
 
 def _read_arrays(
-    arrays: spec_pb2.GivenArrays, sizes: tuple[int, ...], violations: Violations
+    arrays: spec_pb2.GivenArrays,
+    sizes: tuple[int, ...],
+    data_type: DataType,
+    violations: Violations,
 ) -> GivenArrays:
     where = "initialization.arrays.layers"
     if len(arrays.layers) != len(sizes) - 1:
@@ -88,6 +100,11 @@ def _read_arrays(
                 numbers = np.zeros(count)
             if not np.isfinite(numbers).all():
                 violations.add(field, "must be finite numbers")
+            elif len(numbers):
+                largest = int(np.abs(numbers).argmax())
+                wrong = unfit_error(float(numbers[largest]), data_type)
+                if wrong:
+                    violations.add(f"{field}[{largest}]", wrong)
             if name == "weights":
                 weights.append(numbers.reshape(shape))
             else:

@@ -5,8 +5,9 @@ protobuf's parser words what is wrong for its own developers, and stops at the f
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from google.protobuf import json_format
@@ -14,6 +15,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.struct_pb2 import Value
 
 from packtrain.service.errors import Violation
+from packtrain.v1 import range_pb2
 
 _MOST_SHOWN = 40
 _BITS = {
@@ -52,6 +54,14 @@ def show(value: Any) -> str:
     return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}..."
 
 
+def unknown_field(name: str, names: Sequence[str]) -> str:
+    """What was expected in place of a field that there is not."""
+    near = difflib.get_close_matches(name, names, n=1)
+    if near:
+        return f"did you mean {near[0]}?"
+    return f"expected one of {', '.join(names)}" if names else "it has none"
+
+
 def _as_given(value: Any) -> Any:
     # A google.protobuf.Value has no integers: 30 arrives as 30.0.
     return int(value) if isinstance(value, float) and value.is_integer() else value
@@ -76,12 +86,22 @@ def _scalar(value: Any, field: FieldDescriptor) -> str | None:
         low, high = _BITS[field.cpp_type]
         if not _is_whole(value):
             return "a whole number"
-        return None if low <= int(value) <= high else f"{low} to {high}"
+        return None if low <= int(value) <= high else _range(field)
     if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
         return None if isinstance(value, str) else "a text"
     if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
         return None if isinstance(value, bool) else "true or false"
     return None if _is_number(value) and math.isfinite(value) else "a number"
+
+
+def _range(field: FieldDescriptor) -> str:
+    """The range of a whole number, in words."""
+    given: Any = field.GetOptions()
+    bounds = given.Extensions[range_pb2.range]
+    low, high = _BITS[field.cpp_type]
+    low = bounds.at_least if bounds.HasField("at_least") else low
+    high = bounds.at_most if bounds.HasField("at_most") else high
+    return f"{low:,} to {high:,}"
 
 
 def _is_number(value: Any) -> bool:
@@ -107,7 +127,8 @@ def _find_wrong_fields(value: Any, field: FieldDescriptor, path: str) -> Iterato
     for name, item in sorted(value.items()):  # a message's map has no order of its own
         part, where = known.get(name), f"{path}.{name}"
         if part is None:
-            yield Violation(where, f"is no field of {descriptor.name}: expected one of {names}")
+            hint = unknown_field(name, [part.name for part in descriptor.fields])
+            yield Violation(where, f"is no field of {descriptor.name}: {hint}")
             continue
         if item is None:
             continue

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 from packtrain.service.contract.fields import Violations, is_given
+from packtrain.service.contract.networks import read_data_type
+from packtrain.service.contract.optimizers import NUMBERS
 from packtrain.service.domains import Uniform
 from packtrain.service.parameters import Parameter
 from packtrain.service.search import Grid, SearchSpace
@@ -64,6 +66,11 @@ def read_range(spec: spec_pb2.JobSpec, violations: Violations) -> SearchSpace | 
     points = violations.integer(
         message, "points", f"{_WHERE}.points", DEFAULT_POINTS, 3, MAX_POINTS
     )
+    data_type = read_data_type(spec, violations)
+    for name, rate in (("low", low), ("high", high)):
+        wrong = NUMBERS[rate_path(spec)].wrong(rate, data_type)
+        if wrong:
+            violations.add(f"{_WHERE}.{name}", wrong)
     if not low < high < math.inf:
         violations.add(f"{_WHERE}.high", f"must be above low ({low:g}), not {high:g}")
     _check_measurement(spec, violations)

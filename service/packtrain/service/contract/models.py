@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+import numpy as np
+
 from packtrain.service.contract.fields import Violations
 from packtrain.service.contract.initializations import read_initialization
+from packtrain.service.contract.numbers import unfit_error
 from packtrain.service.errors import IllegalTransitionError, InvalidSpecError, NotFoundError
 from packtrain.service.networks import Network, Origin
-from packtrain.service.records import JobRecord
 from packtrain.service.resources import parse_job_name
-from packtrain.service.trained_networks import TrainedNetworks
-from packtrain.training import GivenArrays, Initialization
+from packtrain.service.trained_networks import TrainedJob, TrainedNetworks
+from packtrain.training import DataType, GivenArrays, Initialization
 from packtrain.v1 import spec_pb2
 
 # Every pack carries the networks that its trials begin from.
@@ -32,7 +34,7 @@ class Origins:
     ) -> None:
         self._trained = trained
         self._kept = kept or {}
-        self._jobs: dict[str, JobRecord] = {}
+        self._jobs: dict[str, TrainedJob] = {}
         self._found: dict[Origin, Network | None] = {}
         self._bytes = 0
 
@@ -66,7 +68,7 @@ class Origins:
             if origin.job_id not in self._jobs:
                 self._jobs[origin.job_id] = self._trained.find_job(origin.job_id)
             field = f"{_WHERE}.trial"
-            return self._trained.read(self._jobs[origin.job_id], origin.trial)
+            return self._jobs[origin.job_id].read(origin.trial)
         except (NotFoundError, IllegalTransitionError) as error:
             violations.add(field, error.message)
             return None
@@ -75,42 +77,32 @@ class Origins:
 def read_model_initialization(
     message: spec_pb2.ModelInitialization,
     sizes: Sequence[int],
+    data_type: DataType,
     origins: Origins,
     violations: Violations,
 ) -> Initialization:
     """The network's layers as arrays, checked against the new network's ``sizes``."""
     before = len(violations)
-    rest = _read_rest(message, violations)
+    rest = _read_rest(message, data_type, violations)
     origin, network = _find(message, origins, violations)
     if network is None or len(violations) > before:
         return GivenArrays((), ())
     layers = message.layers if message.HasField("layers") else len(network.weights)
-    wanted = list(pairwise(sizes))
-    if layers > len(network.weights):
-        violations.add(
-            f"{_WHERE}.layers",
-            f"must be 1 to {len(network.weights)}, the layers of {origin}, not {layers}",
-        )
-    elif layers > len(wanted):
-        violations.add(
-            f"{_WHERE}.layers",
-            f"must be 1 to {len(wanted)}, the layers of the new network, not {layers}",
-        )
-    for layer, (weights, shape) in enumerate(zip(network.weights[:layers], wanted, strict=False)):
-        if weights.shape != shape:
-            violations.add(
-                f"{_WHERE}.layers",
-                f"layer {layer + 1} must be {_shape(shape)}, as in the new network; that of "
-                f"{origin} is {_shape(weights.shape)}",
-            )
+    wrong = _misfit(network, layers, origin, sizes)
+    if wrong:
+        violations.add(f"{_WHERE}.layers", wrong)
+    _check_numbers(network, layers, origin, data_type, violations)
     return _take(network, layers, rest)
 
 
 def check_model_initialization(
-    message: spec_pb2.ModelInitialization, origins: Origins, violations: Violations
+    message: spec_pb2.ModelInitialization,
+    data_type: DataType,
+    origins: Origins,
+    violations: Violations,
 ) -> None:
     """Check what needs not the new network's layers."""
-    _read_rest(message, violations)
+    _read_rest(message, data_type, violations)
     _find(message, origins, violations)
 
 
@@ -149,16 +141,29 @@ def _find(
     return origin, None if len(violations) > before else origins.find(origin, violations)
 
 
-def _read_rest(message: spec_pb2.ModelInitialization, violations: Violations) -> Initialization:
+def _read_rest(
+    message: spec_pb2.ModelInitialization, data_type: DataType, violations: Violations
+) -> Initialization:
     kind = message.rest.WhichOneof("kind")
     if kind in ("arrays", "model"):
         violations.add(f"{_WHERE}.rest", f"can't be {kind}: give a random or a constant one")
-        return read_initialization(spec_pb2.Initialization(), (1, 1), violations)
+        return read_initialization(spec_pb2.Initialization(), (1, 1), data_type, violations)
     found = Violations()
-    rest = read_initialization(message.rest, (1, 1), found)
+    rest = read_initialization(message.rest, (1, 1), data_type, found)
     for field, description in found:
         violations.add(f"{_WHERE}.rest{field.removeprefix('initialization')}", description)
     return rest
+
+
+def _check_numbers(
+    network: Network, layers: int, origin: Origin, data_type: DataType, violations: Violations
+) -> None:
+    for array in (*network.weights[:layers], *network.biases[:layers]):
+        largest = float(array.flat[np.abs(array).argmax()])
+        wrong = unfit_error(largest, data_type)
+        if wrong:
+            violations.add(_WHERE, f"the numbers of {origin} {wrong}")
+            return
 
 
 def _take(network: Network, layers: int, rest: Initialization) -> GivenArrays:
@@ -166,5 +171,22 @@ def _take(network: Network, layers: int, rest: Initialization) -> GivenArrays:
     return GivenArrays(network.weights[:layers], network.biases[:layers], rest)
 
 
-def _shape(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, shape))
+def _misfit(network: Network, layers: int, origin: Origin, sizes: Sequence[int]) -> str | None:
+    """Why the first ``layers`` of the network can't be those of one of these ``sizes``."""
+    shapes = [weights.shape for weights in network.weights]
+    wanted = list(pairwise(sizes))
+    if layers > len(shapes):
+        return f"must be 1 to {len(shapes)}, the layers of {origin}, not {layers}"
+    if layers > len(wanted):
+        return f"must be 1 to {len(wanted)}, the layers of the new network, not {layers}"
+    if shapes[:layers] == wanted[:layers]:
+        return None
+    found = [shapes[0][0], *(outputs for _, outputs in shapes)]
+    return (
+        f"must be layers of the new network's widths, {_widths(sizes)}; those of {origin} are "
+        f"{_widths(found)}"
+    )
+
+
+def _widths(sizes: Sequence[int]) -> str:
+    return "-".join(map(str, sizes))

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 from google.protobuf.message import Message
 
 from packtrain.service.contract.fields import Violations, range_error
-from packtrain.training import NUMBERS
+from packtrain.training import NUMBERS, DataType
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,21 +32,29 @@ class NumberField:
     whole: bool = False
     column: str | None = None
 
-    def wrong(self, value: float) -> str | None:
-        """What is wrong with a value, or None."""
-        return range_error(value, self.at_least, self.above, self.at_most, self.below)
+    def wrong(self, value: float, data_type: DataType | None = None) -> str | None:
+        """What is wrong with a value, or None. ``data_type``: what networks hold it in."""
+        wrong = range_error(value, self.at_least, self.above, self.at_most, self.below)
+        if wrong is not None or data_type is None:
+            return wrong
+        return unfit_error(value, data_type, above_zero=self.above == 0)
 
     def read(
-        self, message: Message, path: str, violations: Violations, default: float = 0.0
+        self,
+        message: Message,
+        path: str,
+        violations: Violations,
+        default: float = 0.0,
+        data_type: DataType | None = None,
     ) -> float:
         """The number of ``message`` whose path ends in its name; ``default`` where it is unset
-        and has none of its own."""
+        and has none of its own. ``data_type``: what networks hold it in."""
         name = path.rpartition(".")[2]
         unset = default if self.default is None else self.default
         if not message.HasField(name):
             return unset
         value = getattr(message, name)
-        wrong = self.wrong(value)
+        wrong = self.wrong(value, data_type)
         if wrong:
             violations.add(path, wrong)
             return unset
@@ -53,6 +62,22 @@ class NumberField:
 
 
 NumberFields = dict[str, NumberField]
+
+
+def unfit_error(value: float, data_type: DataType, *, above_zero: bool = False) -> str | None:
+    """Why a finite number can't be held in the data type, or None. One that must be
+    ``above_zero`` must not become 0 there, nor lose digits on the way."""
+    limits = np.finfo(data_type)
+    most, least = float(limits.max), float(limits.tiny)
+    if value > most:
+        expected = f"at most {most:.2g}"
+    elif value < -most:
+        expected = f"at least {-most:.2g}"
+    elif above_zero and value < least:
+        expected = f"at least {least:.2g}"
+    else:
+        return None
+    return f"must be {expected} in {data_type}, not {value:g}".replace("e+", "e")
 
 
 def whole(at_least: int, at_most: int | None = None, default: int | None = None) -> NumberField:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from packtrain.service.contract.fields import Violations
 from packtrain.service.contract.numbers import NumberFields, column
 from packtrain.training import NUMBERS as TRAINER_NUMBERS
-from packtrain.training import Rule
+from packtrain.training import DataType, Rule
 from packtrain.v1 import spec_pb2
 
 DEFAULT_KIND = "sgd"
@@ -42,7 +42,7 @@ NUMBERS: NumberFields = {
 
 
 def read_optimizer(
-    message: spec_pb2.Optimizer, violations: Violations
+    message: spec_pb2.Optimizer, data_type: DataType, violations: Violations
 ) -> tuple[Rule, dict[str, float]]:
     """The rule, and a number for each of COLUMNS: the trainer's default where the rule has no
     use for it."""
@@ -53,5 +53,7 @@ def read_optimizer(
     numbers = {name: TRAINER_NUMBERS[name].default for name in COLUMNS}
     for name in _DEFAULTS[kind]:
         path = f"optimizer.{kind}.{name}"
-        numbers[name] = NUMBERS[path].read(getattr(message, kind), path, violations)
+        numbers[name] = NUMBERS[path].read(
+            getattr(message, kind), path, violations, data_type=data_type
+        )
     return rule, numbers

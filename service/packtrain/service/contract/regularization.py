@@ -6,7 +6,7 @@ import math
 
 from packtrain.service.contract.fields import Violations
 from packtrain.service.contract.numbers import NumberField, NumberFields, column, whole
-from packtrain.training import Augmentation
+from packtrain.training import Augmentation, DataType
 from packtrain.v1 import spec_pb2
 
 WHERE = "regularization"
@@ -27,17 +27,22 @@ NUMBERS: NumberFields = {
 
 
 def read_regularization(
-    message: spec_pb2.Regularization, violations: Violations
+    message: spec_pb2.Regularization, data_type: DataType, violations: Violations
 ) -> dict[str, float]:
     """A number for each of COLUMNS."""
     return {
-        name: NUMBERS[f"{WHERE}.{name}"].read(message, f"{WHERE}.{name}", violations)
+        name: NUMBERS[f"{WHERE}.{name}"].read(
+            message, f"{WHERE}.{name}", violations, data_type=data_type
+        )
         for name in COLUMNS
     }
 
 
 def read_augmentation(
-    message: spec_pb2.Regularization, features: int | None, violations: Violations
+    message: spec_pb2.Regularization,
+    features: int | None,
+    data_type: DataType,
+    violations: Violations,
 ) -> Augmentation | None:
     """How images are shifted and turned. ``features`` None: how many inputs there are is not
     known, and their shape is not checked."""
@@ -45,19 +50,19 @@ def read_augmentation(
         return None
     part = message.augmentation
     height, width, shift, rotation = (
-        NUMBERS[f"{IMAGES}.{name}"].read(part, f"{IMAGES}.{name}", violations)
+        NUMBERS[f"{IMAGES}.{name}"].read(part, f"{IMAGES}.{name}", violations, data_type=data_type)
         for name in ("height", "width", "shift", "rotation")
     )
     shape = int(height), int(width)
     if features is not None:
         shape = _complete_shape(*shape, features)
         if shape[0] * shape[1] != features:
-            for name in ("height", "width"):
-                violations.add(
-                    f"{IMAGES}.{name}",
-                    f"height * width must be the number of inputs, {features:,}, which is "
-                    f"not {shape[0]} * {shape[1]}: give both",
-                )
+            advice = "" if part.HasField("height") and part.HasField("width") else ": give both"
+            violations.add(
+                IMAGES,
+                f"height * width must be the number of inputs, {features:,}, which is "
+                f"not {shape[0]} * {shape[1]}{advice}",
+            )
     return Augmentation(*shape, shift, rotation)
 
 

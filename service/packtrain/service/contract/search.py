@@ -199,8 +199,8 @@ def trial_parameters(
     if isinstance(space.algorithm, Learner):
         first -= first % space.repeats
         known = [p.points for p in proposals] or [np.empty((0, len(space.parameters)))]
-        points = np.concatenate(known)[first // space.repeats : -(-stop // space.repeats)]
-        columns, stop = space.place(points), first + len(points) * space.repeats
+        placed = np.concatenate(known)[first // space.repeats : -(-stop // space.repeats)]
+        columns, stop = space.place(placed), first + len(placed) * space.repeats
     else:
         columns = space.columns(spec.seed, first, stop)
     rows: list[dict[str, Value]] = []

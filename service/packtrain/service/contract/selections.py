@@ -142,8 +142,8 @@ def _field_of(wrong: DataError, selection: spec_pb2.DatasetSelection) -> str:
 
 def _advise(wrong: DataError, data: DataSource) -> str:
     if wrong.row is None or data.data_type == "float64":
-        return str(wrong)
-    return f"{wrong}: ask for the data_type FLOAT64"
+        return wrong.message
+    return f"{wrong.message}: ask for the data_type FLOAT64"
 
 
 def resolve_dataset(
@@ -254,7 +254,7 @@ def select(
     try:
         chosen, held_out = select_rows(selection, dataset.rows_by_split())
     except DataError as error:
-        violations.add(f"dataset.{error.field}", str(error))
+        violations.add(f"dataset.{error.field}", error.message)
         return None
     source = DataSource(
         splits=tuple((s.name, s.inputs_path, s.targets_path) for s in dataset.splits),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from packtrain.service.contract.fields import Violations
+from packtrain.service.contract.fields import Violations, range_error
 from packtrain.service.contract.measurement import Measured
 from packtrain.service.contract.numbers import NumberField, NumberFields, whole
-from packtrain.training import Patience, Target
+from packtrain.training import METRICS, Patience, Target
 from packtrain.v1 import spec_pb2
 
 _PATIENCE = "stopping.patience"
@@ -43,4 +43,8 @@ def read_target(
         violations.add(path, "must be given: how good the metric shall be")
     value = NUMBERS[path].read(message.target, path, violations)
     metric = measured.follow(message.target.metric, f"{_TARGET}.metric", violations)
+    known = METRICS.get(metric)
+    wrong = known and range_error(value, at_least=known.at_least, at_most=known.at_most)
+    if wrong:
+        violations.add(path, f"{wrong}: that is the range of {metric}")
     return Target(metric, value)

@@ -22,7 +22,7 @@ from packtrain.service.contract.selections import Chosen, Sources, read_scaling,
 from packtrain.service.contract.targets import Targets
 from packtrain.service.datasets import StoredDataset
 from packtrain.service.objectives import Objective
-from packtrain.training import Signature, TargetKind
+from packtrain.training import DataType, Signature, TargetKind
 from packtrain.v1 import spec_pb2
 
 DEFAULT_BATCH_SIZE = 10
@@ -59,13 +59,13 @@ def read_structure(
     every = measurement.read_every(spec.measurement, violations)
     dataset = sources.find(spec.dataset, violations)
     if dataset is None:
-        check_without_data(spec, epochs, violations)
+        check_without_data(spec, epochs, data_type, violations)
         return None
     output = networks.read_output_activation(spec.network, bool(dataset.classes), violations)
     outputs, one_hot = networks.read_outputs(spec, dataset, output, violations)
     chosen = select(spec, dataset, one_hot, data_type, violations)
     if chosen is None:
-        check_without_data(spec, epochs, violations)
+        check_without_data(spec, epochs, data_type, violations)
         return None
     sources.check_numbers(dataset, chosen.data, spec.dataset, violations)
     stored = sources.targets(dataset, chosen.splits, violations)
@@ -95,7 +95,7 @@ def read_structure(
         metrics=measured.names,
         measure_every=every,
         augmentation=regularization.read_augmentation(
-            spec.regularization, dataset.features, violations
+            spec.regularization, dataset.features, data_type, violations
         ),
         patience=stopping.read_patience(spec.stopping, measured, violations),
         target=stopping.read_target(spec.stopping, measured, violations),
@@ -110,19 +110,21 @@ def _read_batch_size(spec: spec_pb2.JobSpec, rows: int, violations: Violations) 
     return int(field.read(spec, path, violations, min(DEFAULT_BATCH_SIZE, rows)))
 
 
-def check_without_data(spec: spec_pb2.JobSpec, epochs: int, violations: Violations) -> None:
+def check_without_data(
+    spec: spec_pb2.JobSpec, epochs: int, data_type: DataType, violations: Violations
+) -> None:
     """Check what needs no data, so that a wrong dataset hides no other wrong field."""
     network = spec.network
     given = network.output_activation != spec_pb2.ACTIVATION_UNSPECIFIED
     output = networks.read_output_activation(network, True, violations)
     networks.read_width(network, 1, violations)
     NUMBERS["batch_size"].read(spec, "batch_size", violations, 1)
-    costs.read_cost(spec.cost, output if given else None, None, violations)
+    costs.read_cost(spec.cost, output if given else None, None, data_type, violations)
     if spec.initialization.WhichOneof("kind") != "arrays":
-        initializations.read_initialization(spec.initialization, (1, 1), violations)
-    optimizers.read_optimizer(spec.optimizer, violations)
-    regularization.read_regularization(spec.regularization, violations)
-    regularization.read_augmentation(spec.regularization, None, violations)
+        initializations.read_initialization(spec.initialization, (1, 1), data_type, violations)
+    optimizers.read_optimizer(spec.optimizer, data_type, violations)
+    regularization.read_regularization(spec.regularization, data_type, violations)
+    regularization.read_augmentation(spec.regularization, None, data_type, violations)
     read_scaling(spec.dataset, violations)
     measured = Measured(
         spec.measurement, kind=None, outputs=None, validation=True, violations=violations

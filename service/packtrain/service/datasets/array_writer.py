@@ -90,4 +90,6 @@ class ArrayWriter:
 
     def _refuse(self, item: int, reason: str, found: str) -> None:
         row = (self._items + item) // self._columns
-        raise InvalidDatasetError(f"{self._what} hold {found} (row {row})", reason, self._field)
+        raise InvalidDatasetError(
+            f"{self._what} hold {found} (row {row}, counted from 0)", reason, self._field
+        )

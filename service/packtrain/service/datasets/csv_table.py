@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import csv
+import math
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ def read_csv_splits(path: Path, max_bytes: int) -> list[SplitArrays]:
     real targets. Raises InvalidDatasetError and DatasetTooLargeError."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            table, target = _read_table(csv.reader(file, strict=True), path.name, max_bytes)
+            table, target = _read_table(file, path.name, max_bytes)
     except (csv.Error, UnicodeDecodeError) as error:
         raise _invalid(f"{path.name} is not a CSV file in UTF-8 ({error})") from error
     column = table[:, target]
@@ -33,13 +34,13 @@ def read_csv_splits(path: Path, max_bytes: int) -> list[SplitArrays]:
     return [SplitArrays("train", inputs, column.reshape(-1, 1))]
 
 
-def _read_table(
-    lines: Iterator[list[str]], name: str, max_bytes: int
-) -> tuple[NDArray[np.float64], int]:
-    """All numbers (rows, columns), and the column of the target."""
+def _read_table(file: Iterable[str], name: str, max_bytes: int) -> tuple[NDArray[np.float64], int]:
+    """All numbers (rows, columns), and the column of the target. Errors tell a line as editors
+    number it."""
     numbers = array("d")
     columns, target = 0, -1
-    for line_number, cells in enumerate((line for line in lines if line), start=1):
+    reader = csv.reader(file, strict=True)
+    for cells in filter(None, reader):
         row = _parse(cells)
         if not columns:
             columns = len(cells)
@@ -49,8 +50,11 @@ def _read_table(
                 target = _target_of(cells)
                 continue
         if len(cells) != columns or row is None:
-            where = f"{name}, line {line_number} with data"
-            raise _invalid(f"{where}: expected {columns} numbers{_explain_text(cells)}")
+            expected = f"expected {columns} numbers{_explain_text(cells)}"
+            raise _invalid(f"{name}, line {reader.line_num}: {expected}")
+        if not all(map(math.isfinite, row)):
+            where = f"{name}, line {reader.line_num}"
+            raise InvalidDatasetError(f"{where}: holds a number that is not finite", "NOT_FINITE")
         numbers.extend(row)
         if numbers.itemsize * len(numbers) > max_bytes:
             raise DatasetTooLargeError(

@@ -26,6 +26,9 @@ from packtrain.service.store.jobs import add_packs
 from packtrain.service.store.log import append_events
 from packtrain.service.store.training import NO_PACK, end_trials, list_packs, list_trials
 
+# The packs of a paused job wait for it to go on.
+_TRAINING = (JobState.QUEUED.value, JobState.RUNNING.value, JobState.PAUSED.value)
+
 _J, _Q, _L = schema.jobs.c, schema.proposals.c, schema.lessons.c
 
 
@@ -39,7 +42,7 @@ def add_proposal(
 ) -> list[PackRecord]:
     """See Store.add_proposal."""
     row = connection.execute(select(_J.state, _J.trials).where(_J.uid == uid)).one_or_none()
-    if row is None or row.state not in (JobState.QUEUED.value, JobState.RUNNING.value):
+    if row is None or row.state not in _TRAINING:
         raise IllegalTransitionError("JOB_ENDED", "the job no longer trains")
     known = connection.execute(
         select(func.coalesce(func.sum(_Q.assignments), 0)).where(_Q.job_uid == uid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Boolean,
     Column,
@@ -56,6 +57,9 @@ jobs = Table(
     Column("datasets", Text, nullable=False),
     Column("networks", String(64)),
     Column("finding", Text),
+    Column("labels", JSON, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("generation", Integer, nullable=False),
     Column("last_sequence", BigInteger, nullable=False),
     Index("jobs_by_state", "state", "order"),
 )
@@ -72,6 +76,7 @@ packs = Table(
     Column("started", Boolean, nullable=False),
     Column("is_closed", Boolean, nullable=False),
     Column("arithmetics", Text),
+    Column("generation", Integer, nullable=False),
 )
 
 # What algorithms that learn have proposed: float64 (assignments, parameters) of the unit cube.

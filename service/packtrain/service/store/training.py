@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from packtrain.service.errors import IllegalTransitionError
 from packtrain.service.learning_rates import RateFinding
@@ -27,7 +27,7 @@ from packtrain.service.records import (
     TrialsChanged,
 )
 from packtrain.service.states import (
-    TERMINAL_JOB_STATES,
+    ENDED_JOB_STATES,
     JobState,
     TrialState,
     leading_to,
@@ -46,24 +46,28 @@ NO_PACK = -1
 SLICE_TRIALS = 20_000
 
 
-def _move_job(
+def move_job(
     connection: Connection,
     uid: str,
     state: JobState,
     failure: Failure | None = None,
     finding: RateFinding | None = None,
+    *,
+    leaving: Sequence[JobState] | None = None,
 ) -> bool:
-    """One guarded statement, with its event; False where the job may not go there."""
+    """One guarded statement, with its event; False where the job is in no state that may go there
+    (of ``leaving``, where only those are meant)."""
     values: dict[str, Any] = {"state": state.value, "revision": _J.revision + 1}
     if state is JobState.RUNNING:
-        values["started"] = now_microseconds()
-    if state in TERMINAL_JOB_STATES:
+        # One that had ended has come to nothing yet.
+        values |= {"ended": None, "failure_reason": None, "failure_message": None, "finding": None}
+    if state in ENDED_JOB_STATES:
         values["ended"] = now_microseconds()
     if failure is not None:
         values |= {"failure_reason": failure.reason, "failure_message": failure.message}
     if finding is not None:
         values["finding"] = json.dumps(asdict(finding))
-    guard = [s.value for s in leading_to(state)]
+    guard = [s.value for s in leading_to(state) if leaving is None or s in leaving]
     changed = connection.execute(
         update(schema.jobs).where(_J.uid == uid, _J.state.in_(guard)).values(values)
     )
@@ -78,12 +82,16 @@ def finish_job(
     uid: str,
     state: JobState,
     failure: Failure | None,
+    generation: int,
     finding: RateFinding | None = None,
 ) -> None:
     """See Store.finish_job."""
+    found = connection.execute(select(_J.generation).where(_J.uid == uid)).scalar_one_or_none()
+    if found != generation:
+        raise IllegalTransitionError("JOB_CHANGED", "the job has got more to train meanwhile")
     if state is JobState.FAILED:
         _end_rest(connection, uid, TrialState.FAILED, failure)
-    if not _move_job(connection, uid, state, failure, finding):
+    if not move_job(connection, uid, state, failure, finding):
         raise IllegalTransitionError("ILLEGAL_TRANSITION", f"the job may not become {state.name}")
 
 
@@ -92,7 +100,7 @@ def cancel_job(connection: Connection, job_id: str, request: RequestKey | None) 
     job = get_job(connection, job_id)
     if request is not None and repeated_uid(connection, request) is not None:
         return job
-    if job.state in TERMINAL_JOB_STATES:
+    if job.state in ENDED_JOB_STATES:
         raise IllegalTransitionError(
             "JOB_ENDED",
             f"jobs/{job_id} has ended as {job.state.name} and can't be cancelled",
@@ -100,9 +108,9 @@ def cancel_job(connection: Connection, job_id: str, request: RequestKey | None) 
         )
     if job.state is JobState.QUEUED and job.trials <= SLICE_TRIALS:
         _end_rest(connection, job.uid, TrialState.CANCELLED)
-        _move_job(connection, job.uid, JobState.CANCELLED)
+        move_job(connection, job.uid, JobState.CANCELLED)
     else:
-        _move_job(connection, job.uid, JobState.CANCELLING)
+        move_job(connection, job.uid, JobState.CANCELLING)
     remember_request(connection, request, job.uid)
     return get_job(connection, job_id)
 
@@ -114,13 +122,18 @@ def finish_cancelling(connection: Connection, uid: str) -> bool:
         return True
     if not _end_rest(connection, uid, TrialState.CANCELLED, most=SLICE_TRIALS):
         return False
-    _move_job(connection, uid, JobState.CANCELLED)
+    move_job(connection, uid, JobState.CANCELLED)
     return True
 
 
-def fail_pack(connection: Connection, uid: str, pack_index: int, failure: Failure) -> None:
+def fail_pack(
+    connection: Connection, uid: str, pack_index: int, generation: int, failure: Failure
+) -> None:
     """See Store.fail_pack."""
     _require_training(connection, uid)
+    query = select(_P.generation).where(_P.job_uid == uid, _P.pack_index == pack_index)
+    if connection.execute(query).scalar_one() != generation:
+        raise IllegalTransitionError("PACK_CHANGED", f"pack {pack_index} trains on meanwhile")
     _end_rest(connection, uid, TrialState.FAILED, failure, pack_index)
 
 
@@ -193,6 +206,7 @@ def _to_pack(row: Row[Any]) -> PackRecord:
         started=row.started,
         is_closed=row.is_closed,
         arithmetics=tuple(json.loads(row.arithmetics or "[]")),
+        generation=row.generation,
     )
 
 
@@ -204,23 +218,29 @@ def ended_trials(connection: Connection, uid: str) -> dict[int, TrialState]:
 
 def start_pack(connection: Connection, uid: str, pack_index: int) -> None:
     """See Store.start_pack."""
-    _move_job(connection, uid, JobState.RUNNING)
+    move_job(connection, uid, JobState.RUNNING, leaving=[JobState.QUEUED])
     _require_training(connection, uid)
     started = connection.execute(
         update(schema.packs)
         .where(_P.job_uid == uid, _P.pack_index == pack_index, _P.started.is_(False))
         .values(started=True)
-        .returning(_P.trials)
-    ).scalar_one_or_none()
+        .returning(_P.trials, _P.epochs)
+    ).one_or_none()
     if started is not None:
-        trials = np.frombuffer(started, "<i4")
-        event = TrialsChanged(TrialState.RUNNING, trials, np.zeros(len(trials), np.int32))
-        append_events(connection, uid, [event])
+        trials = np.frombuffer(started.trials, "<i4")
+        epochs = np.full(len(trials), started.epochs, np.int32)
+        append_events(connection, uid, [TrialsChanged(TrialState.RUNNING, trials, epochs)])
+        first = func.coalesce(_J.started, now_microseconds())
+        connection.execute(update(schema.jobs).where(_J.uid == uid).values(started=first))
+
+
+# Segments that are under way as a job is paused or cancelled are recorded.
+_TRAINING = (JobState.RUNNING.value, JobState.PAUSED.value, JobState.CANCELLING.value)
 
 
 def _require_training(connection: Connection, uid: str) -> None:
     state = connection.execute(select(_J.state).where(_J.uid == uid)).scalar_one_or_none()
-    if state not in (JobState.RUNNING.value, JobState.CANCELLING.value):
+    if state not in _TRAINING:
         raise IllegalTransitionError("JOB_ENDED", f"the job no longer trains: it is {state}")
 
 
@@ -228,6 +248,7 @@ def record_segment(
     connection: Connection,
     uid: str,
     pack_index: int,
+    generation: int,
     from_epoch: int,
     to_epoch: int,
     block: MetricsRecorded | None,
@@ -242,6 +263,7 @@ def record_segment(
         .where(
             _P.job_uid == uid,
             _P.pack_index == pack_index,
+            _P.generation == generation,
             _P.epochs == from_epoch,
             _P.is_closed.is_(False),
         )
@@ -249,7 +271,8 @@ def record_segment(
     )
     if moved.rowcount == 0:
         raise IllegalTransitionError(
-            "EPOCH_RECORDED", f"pack {pack_index} is not at epoch {from_epoch}"
+            "EPOCH_RECORDED",
+            f"pack {pack_index} is not at epoch {from_epoch} of generation {generation}",
         )
     connection.execute(
         update(schema.jobs)
@@ -305,7 +328,10 @@ def end_trials(
     connection: Connection, uid: str, pack_index: int, ended: EndedTrials
 ) -> list[EventBody]:
     """Write down trials that have ended, and count them; the events that tell it."""
-    failure = ended.failure
+    failure, values = ended.failure, ended.final
+    if values is None:
+        last = last_values(connection, uid, set(ended.trials.tolist()))
+        values = np.array([last[trial] for trial in ended.trials.tolist()], np.float32)
     rows = [
         {
             "job_uid": uid,
@@ -318,7 +344,7 @@ def end_trials(
             "failure_message": failure.message if failure else None,
         }
         for trial, epochs, final in zip(
-            ended.trials.tolist(), ended.epochs.tolist(), ended.final.astype("<f4"), strict=True
+            ended.trials.tolist(), ended.epochs.tolist(), values.astype("<f4"), strict=True
         )
     ]
     if not rows:

@@ -1,0 +1,180 @@
+"""What the store keeps of training: segments, the event log, trials."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.service.stored_jobs import ALL, CORES, NAMES, block, create, ended, ints, record
+
+from packtrain.service.errors import IllegalTransitionError
+from packtrain.service.records import Failure, MetricsRecorded, TrialsChanged
+from packtrain.service.states import JobState, TrialState
+from packtrain.service.store import Store
+
+
+async def test_starting_twice_does_nothing_more(store: Store) -> None:
+    job = await create(store, "a")
+    await store.start_pack(job.uid, 0)
+    await store.start_pack(job.uid, 0)
+    events = await store.read_events(job.uid, 0, ALL)
+    states = [e.body.state for e in events if not isinstance(e.body, MetricsRecorded)]
+    assert states == [JobState.QUEUED, JobState.RUNNING, TrialState.RUNNING]
+    assert (await store.get_job("a")).started is not None
+
+
+async def test_no_epoch_is_recorded_twice(store: Store) -> None:
+    job = await create(store, "a")
+    await store.start_pack(job.uid, 0)
+    await record(store, job.uid, 0, ints(0, 1, 2), 0, 3)
+    for start, end in ((0, 3), (2, 4), (4, 5)):
+        with pytest.raises(IllegalTransitionError):
+            await record(store, job.uid, 0, ints(0, 1, 2), start, end)
+    await record(store, job.uid, 0, ints(0, 1, 2), 3, 4)
+    now = await store.get_job("a")
+    assert now.trial_epochs == 12
+    assert [p.epochs for p in await store.list_packs(job.uid)] == [4, 0]
+    blocks = await store.read_events(job.uid, 0, ALL, metrics_only=True)
+    assert [(e.body.first_epoch, e.body.values.shape[1]) for e in blocks] == [(1, 3), (4, 1)]
+
+
+async def test_the_log_has_no_gaps_and_gives_back_what_it_took(store: Store) -> None:
+    job = await create(store, "a")
+    await store.start_pack(job.uid, 0)
+    given = block(ints(0, 1, 2), 1, 2)
+    over = ended(TrialState.DIVERGED, given, 1)
+    await store.record_segment(job.uid, 0, 0, 0, 2, given, [over], 6, CORES)
+    await store.cancel_job("a", None)
+    await store.finish_cancelling(job.uid)
+    events = await store.read_events(job.uid, 0, ALL)
+    assert [e.sequence for e in events] == list(range(1, len(events) + 1))
+    bodies = [e.body for e in events]
+    kinds = [(type(b).__name__, getattr(b, "state", None)) for b in bodies]
+    assert kinds == [
+        ("JobChanged", JobState.QUEUED),
+        ("JobChanged", JobState.RUNNING),
+        ("TrialsChanged", TrialState.RUNNING),
+        ("MetricsRecorded", None),
+        ("TrialsChanged", TrialState.DIVERGED),
+        ("JobChanged", JobState.CANCELLING),
+        ("TrialsChanged", TrialState.CANCELLED),
+        ("TrialsChanged", TrialState.CANCELLED),
+        ("JobChanged", JobState.CANCELLED),
+    ]
+    metrics = bodies[3]
+    assert isinstance(metrics, MetricsRecorded)
+    assert metrics.names == NAMES
+    np.testing.assert_array_equal(metrics.values, given.values)
+    cancelled = bodies[6]
+    assert isinstance(cancelled, TrialsChanged)
+    assert cancelled.trials.tolist() == [0, 2]
+    assert cancelled.epochs.tolist() == [2, 2]
+    for after in range(len(events) + 1):
+        rest = await store.read_events(job.uid, after, ALL)
+        assert [e.sequence for e in rest] == list(range(after + 1, len(events) + 1))
+
+
+@pytest.mark.parametrize(("trials", "epochs"), [(3, 100_000), (2_000, 200), (1, 300_000)])
+async def test_large_blocks_are_split(store: Store, trials: int, epochs: int) -> None:
+    everyone = np.arange(trials, dtype=np.int32)
+    job = await create(store, "a", everyone)
+    await store.start_pack(job.uid, 0)
+    given = block(everyone, 1, epochs)
+    await store.record_segment(job.uid, 0, 0, 0, epochs, given, [], trials * epochs, CORES)
+    seen = np.full((trials, epochs, 2), np.nan, np.float32)
+    after, reads = 0, 0
+    while events := await store.read_events(job.uid, after, 1 << 20, metrics_only=True):
+        reads += 1
+        assert sum(e.body.values.nbytes for e in events[:-1]) < 1 << 20
+        for e in events:
+            after, body = e.sequence, e.body
+            assert body.values.nbytes <= 1 << 20
+            columns = slice(body.first_epoch - 1, body.first_epoch - 1 + body.values.shape[1])
+            assert np.isnan(seen[body.trials, columns]).all()
+            seen[body.trials, columns] = body.values
+    assert reads > 1
+    np.testing.assert_array_equal(seen, given.values)
+
+
+async def test_a_pack_keeps_what_trained_it(store: Store) -> None:
+    job = await create(store, "a")
+    await store.start_pack(job.uid, 0)
+    await record(store, job.uid, 0, ints(0, 1, 2), 0, 2)
+    last = block(ints(0, 1, 2), 3, 4)
+    over = ended(TrialState.SUCCEEDED, last, 0, 2)
+    both = (*CORES, "another, with commas")
+    await store.record_segment(job.uid, 0, 0, 2, 4, last, [over], 6, both)
+    assert [p.arithmetics for p in await store.list_packs(job.uid)] == [both, ()]
+    trials = await store.list_trials(job, 0, 10, [])
+    assert [t.arithmetics for t in trials] == [both, both, both, (), ()]
+
+
+async def test_a_failed_pack_leaves_its_siblings(store: Store) -> None:
+    job = await create(store, "a")
+    await store.start_pack(job.uid, 0)
+    await store.start_pack(job.uid, 1)
+    first = block(ints(0, 1, 2), 1, 2)
+    over = ended(TrialState.DIVERGED, first, 0)
+    await store.record_segment(job.uid, 0, 0, 0, 2, first, [over], 6, CORES)
+    await store.fail_pack(job.uid, 0, 0, Failure("OUT_OF_MEMORY", "no room"))
+    trials = await store.list_trials(job, 0, 10, [])
+    assert [t.state.name for t in trials] == ["DIVERGED", "FAILED", "FAILED"] + ["RUNNING"] * 2
+    assert trials[1].final_metrics["training_cost"] == pytest.approx(1.02)
+
+
+async def test_lists_trials_by_state_in_pages(store: Store) -> None:
+    job = await create(store, "a", ints(0, 2, 4, 6), ints(1, 3, 5), ints(7))
+    await store.start_pack(job.uid, 0)
+    await store.start_pack(job.uid, 1)
+    first = block(ints(0, 2, 4, 6), 1, 5)
+    await store.record_segment(
+        job.uid,
+        0,
+        0,
+        0,
+        5,
+        first,
+        [ended(TrialState.DIVERGED, first, 1), ended(TrialState.SUCCEEDED, first, 0, 3)],
+        20,
+        CORES,
+    )
+    expected = [
+        "SUCCEEDED",
+        "RUNNING",
+        "DIVERGED",
+        "RUNNING",
+        "RUNNING",
+        "RUNNING",
+        "SUCCEEDED",
+        "QUEUED",
+    ]
+    states = {i: TrialState[name] for i, name in enumerate(expected)}
+    for wanted in (
+        [],
+        [TrialState.RUNNING],
+        [TrialState.QUEUED],
+        [TrialState.DIVERGED, TrialState.QUEUED],
+        [TrialState.SUCCEEDED, TrialState.RUNNING],
+        [TrialState.FAILED],
+    ):
+        found = {}
+        start = 0
+        while page := await store.list_trials(job, start, 2, wanted):
+            assert len(page) <= 2
+            assert [t.index for t in page] == sorted(t.index for t in page)
+            assert not found.keys() & {t.index for t in page}
+            found |= {t.index: t.state for t in page}
+            start = page[-1].index + 1
+        assert found == {i: s for i, s in states.items() if not wanted or s in wanted}
+    whole = await store.list_trials(job, 0, 100, [])
+    assert [t.epochs for t in whole] == [5, 0, 5, 0, 5, 0, 5, 0]
+    assert [t.pack_index for t in whole] == [0, 1, 0, 1, 0, 1, 0, 2]
+    assert whole[6].final_metrics["training_cost"] == pytest.approx(6.05)
+    assert await store.list_trials(job, 10**15, 10, []) == []
+
+
+async def test_listeners_hear_of_their_job_alone(store: Store) -> None:
+    job, other = await create(store, "a"), await create(store, "b")
+    with store.listen(job.uid) as changed, store.listen(other.uid) as others:
+        await store.start_pack(job.uid, 0)
+        assert changed.is_set()
+        assert not others.is_set()
