@@ -93,7 +93,17 @@ from packtrain.client.schedules import (
     PolynomialDecay,
     StepDecay,
 )
-from packtrain.client.searches import Grid, LatinHypercube, Points, RandomSearch, Sobol
+from packtrain.client.searches import (
+    NSGA2,
+    TPE,
+    CmaEs,
+    GaussianProcess,
+    Grid,
+    LatinHypercube,
+    Points,
+    RandomSearch,
+    Sobol,
+)
 from packtrain.client.selections import (
     DatasetSelection,
     InlineDataset,
@@ -110,7 +120,9 @@ from packtrain.client.spec import JobSpec, Network
 from packtrain.client.stopping import Patience, Stopping, Target
 
 __all__ = [
+    "NSGA2",
     "SGD",
+    "TPE",
     "Aborted",
     "Absolute",
     "AdaGrad",
@@ -124,6 +136,7 @@ __all__ = [
     "Best",
     "Cancelled",
     "Client",
+    "CmaEs",
     "Constant",
     "ConstantRate",
     "CosineDecay",
@@ -138,6 +151,7 @@ __all__ = [
     "FailedPrecondition",
     "Failure",
     "FromModel",
+    "GaussianProcess",
     "GivenArrays",
     "Grid",
     "He",
