@@ -9,11 +9,15 @@ from tests.client.test_specs import form
 
 from packtrain import client as api
 from packtrain.client import (
+    NSGA2,
     SGD,
+    TPE,
     Adam,
+    CmaEs,
     CosineDecay,
     CrossEntropy,
     DatasetSelection,
+    GaussianProcess,
     Grid,
     LatinHypercube,
     Network,
@@ -142,6 +146,26 @@ def test_each_algorithm_is_written() -> None:
     }
     assert algorithm(Grid(repeats=3)) == {"grid": {}, "repeats": 3}
     assert form(search=Grid(repeats=3))["search"] == {"repeats": 3}
+    assert algorithm(TPE(trials=9, batch_size=3, startup_trials=4, continues="jobs/a")) == {
+        "tpe": {"trials": 9, "batchSize": 3, "startupTrials": 4},
+        "continues": "jobs/a",
+    }
+    assert algorithm(GaussianProcess(trials=9)) == {"gaussianProcess": {"trials": 9}}
+    assert algorithm(CmaEs(trials=9, population_size=4)) == {
+        "cmaEs": {"trials": 9, "populationSize": 4}
+    }
+    assert algorithm(NSGA2(trials=9, repeats=2)) == {"nsga2": {"trials": 9}, "repeats": 2}
+
+
+def test_wrong_options_of_an_algorithm_are_named() -> None:
+    for search, field in (
+        (TPE(trials=9, batch_size=2.5), "search.tpe.batch_size"),  # type: ignore[arg-type]
+        (CmaEs(trials="x"), "search.cma_es.trials"),  # type: ignore[arg-type]
+        (NSGA2(trials=9, continues=3), "search.continues"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(SpecError) as error:
+            form(epochs=choice(1, 2), search=search)
+        assert error.value.violations[0].field == field
 
 
 def test_domains_in_steps_make_a_grid_by_themselves() -> None:

@@ -43,7 +43,8 @@ from packtrain.v1 import spec_pb2
         ({"search": Grid()}, "nothing to search"),
         (
             {"epochs": choice(1), "search": "grid"},
-            "expected Grid, RandomSearch, Sobol, LatinHypercube, Points or LearningRateRange",
+            "expected Grid, RandomSearch, Sobol, LatinHypercube, TPE, "
+            "GaussianProcess, CmaEs, NSGA2, Points or LearningRateRange",
         ),
         ({"cost": choice(SGD())}, r"cost: expected Quadratic\(\)"),
         ({"cost": SGD()}, r"cost: expected Quadratic\(\)"),

@@ -25,6 +25,9 @@ SGD, ADAM = {"sgd": {}}, {"adam": {}}
         ("digits-sobol", 64),
         ("digits-latin-hypercube", 50),
         ("digits-points", 4),
+        ("digits-tpe", 96),
+        ("digits-cma-es", 160),
+        ("digits-nsga2", 128),
     ],
 )
 def test_an_example_has_so_many_trials(plan: Callable[..., NewJob], name: str, trials: int) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from packtrain.service.domains import Choice, Integer, Normal, Uniform
 from packtrain.service.errors import IllegalTransitionError, InvalidSpecError, Violation
 from packtrain.service.results.columns import STATE_CODES, Numbers, TrialColumns, Words
 from packtrain.service.results.filters import MOST_NESTED, matching_rows
@@ -18,7 +19,6 @@ from packtrain.service.results.goals import Goal, best_row, higher_is_better, re
 from packtrain.service.results.importance import importances
 from packtrain.service.results.ordering import Order, read_order
 from packtrain.service.results.pareto import pareto_front
-from packtrain.service.search import Choice, Integer, Normal, Uniform
 from packtrain.service.states import TrialState
 from packtrain.training import METRICS
 

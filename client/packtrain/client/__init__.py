@@ -96,7 +96,17 @@ from packtrain.client.schedules import (
     PolynomialDecay,
     StepDecay,
 )
-from packtrain.client.searches import Grid, LatinHypercube, Points, RandomSearch, Sobol
+from packtrain.client.searches import (
+    NSGA2,
+    TPE,
+    CmaEs,
+    GaussianProcess,
+    Grid,
+    LatinHypercube,
+    Points,
+    RandomSearch,
+    Sobol,
+)
 from packtrain.client.selections import (
     DatasetSelection,
     InlineDataset,
@@ -114,7 +124,9 @@ from packtrain.client.stopping import Patience, Stopping, Target
 from packtrain.client.trial_columns import TrialColumns
 
 __all__ = [
+    "NSGA2",
     "SGD",
+    "TPE",
     "Aborted",
     "Absolute",
     "AdaGrad",
@@ -130,6 +142,7 @@ __all__ = [
     "Block",
     "Cancelled",
     "Client",
+    "CmaEs",
     "Constant",
     "ConstantRate",
     "CosineDecay",
@@ -144,6 +157,7 @@ __all__ = [
     "FailedPrecondition",
     "Failure",
     "FromModel",
+    "GaussianProcess",
     "GivenArrays",
     "Grid",
     "He",

@@ -575,7 +575,7 @@ class Measurement(_message.Message):
     def __init__(self, metrics: _Optional[_Iterable[str]] = ..., every_epochs: _Optional[int] = ...) -> None: ...
 
 class Search(_message.Message):
-    __slots__ = ("parameters", "grid", "random", "learning_rate_range", "sobol", "latin_hypercube", "points", "objectives", "successive_halving", "hyperband", "median", "repeats")
+    __slots__ = ("parameters", "grid", "random", "learning_rate_range", "sobol", "latin_hypercube", "points", "tpe", "gaussian_process", "cma_es", "nsga2", "objectives", "successive_halving", "hyperband", "median", "continues", "repeats")
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
     GRID_FIELD_NUMBER: _ClassVar[int]
     RANDOM_FIELD_NUMBER: _ClassVar[int]
@@ -583,10 +583,15 @@ class Search(_message.Message):
     SOBOL_FIELD_NUMBER: _ClassVar[int]
     LATIN_HYPERCUBE_FIELD_NUMBER: _ClassVar[int]
     POINTS_FIELD_NUMBER: _ClassVar[int]
+    TPE_FIELD_NUMBER: _ClassVar[int]
+    GAUSSIAN_PROCESS_FIELD_NUMBER: _ClassVar[int]
+    CMA_ES_FIELD_NUMBER: _ClassVar[int]
+    NSGA2_FIELD_NUMBER: _ClassVar[int]
     OBJECTIVES_FIELD_NUMBER: _ClassVar[int]
     SUCCESSIVE_HALVING_FIELD_NUMBER: _ClassVar[int]
     HYPERBAND_FIELD_NUMBER: _ClassVar[int]
     MEDIAN_FIELD_NUMBER: _ClassVar[int]
+    CONTINUES_FIELD_NUMBER: _ClassVar[int]
     REPEATS_FIELD_NUMBER: _ClassVar[int]
     parameters: _containers.RepeatedCompositeFieldContainer[Parameter]
     grid: GridSearch
@@ -595,12 +600,17 @@ class Search(_message.Message):
     sobol: SobolSearch
     latin_hypercube: LatinHypercubeSearch
     points: PointsSearch
+    tpe: TpeSearch
+    gaussian_process: GaussianProcessSearch
+    cma_es: CmaEsSearch
+    nsga2: Nsga2Search
     objectives: _containers.RepeatedCompositeFieldContainer[Objective]
     successive_halving: SuccessiveHalving
     hyperband: Hyperband
     median: MedianRule
+    continues: str
     repeats: int
-    def __init__(self, parameters: _Optional[_Iterable[_Union[Parameter, _Mapping]]] = ..., grid: _Optional[_Union[GridSearch, _Mapping]] = ..., random: _Optional[_Union[RandomSearch, _Mapping]] = ..., learning_rate_range: _Optional[_Union[LearningRateRange, _Mapping]] = ..., sobol: _Optional[_Union[SobolSearch, _Mapping]] = ..., latin_hypercube: _Optional[_Union[LatinHypercubeSearch, _Mapping]] = ..., points: _Optional[_Union[PointsSearch, _Mapping]] = ..., objectives: _Optional[_Iterable[_Union[Objective, _Mapping]]] = ..., successive_halving: _Optional[_Union[SuccessiveHalving, _Mapping]] = ..., hyperband: _Optional[_Union[Hyperband, _Mapping]] = ..., median: _Optional[_Union[MedianRule, _Mapping]] = ..., repeats: _Optional[int] = ...) -> None: ...
+    def __init__(self, parameters: _Optional[_Iterable[_Union[Parameter, _Mapping]]] = ..., grid: _Optional[_Union[GridSearch, _Mapping]] = ..., random: _Optional[_Union[RandomSearch, _Mapping]] = ..., learning_rate_range: _Optional[_Union[LearningRateRange, _Mapping]] = ..., sobol: _Optional[_Union[SobolSearch, _Mapping]] = ..., latin_hypercube: _Optional[_Union[LatinHypercubeSearch, _Mapping]] = ..., points: _Optional[_Union[PointsSearch, _Mapping]] = ..., tpe: _Optional[_Union[TpeSearch, _Mapping]] = ..., gaussian_process: _Optional[_Union[GaussianProcessSearch, _Mapping]] = ..., cma_es: _Optional[_Union[CmaEsSearch, _Mapping]] = ..., nsga2: _Optional[_Union[Nsga2Search, _Mapping]] = ..., objectives: _Optional[_Iterable[_Union[Objective, _Mapping]]] = ..., successive_halving: _Optional[_Union[SuccessiveHalving, _Mapping]] = ..., hyperband: _Optional[_Union[Hyperband, _Mapping]] = ..., median: _Optional[_Union[MedianRule, _Mapping]] = ..., continues: _Optional[str] = ..., repeats: _Optional[int] = ...) -> None: ...
 
 class Objective(_message.Message):
     __slots__ = ("metric", "goal")
@@ -754,6 +764,42 @@ class Point(_message.Message):
     VALUES_FIELD_NUMBER: _ClassVar[int]
     values: _containers.MessageMap[str, _struct_pb2.Value]
     def __init__(self, values: _Optional[_Mapping[str, _struct_pb2.Value]] = ...) -> None: ...
+
+class TpeSearch(_message.Message):
+    __slots__ = ("trials", "batch_size", "startup_trials")
+    TRIALS_FIELD_NUMBER: _ClassVar[int]
+    BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
+    STARTUP_TRIALS_FIELD_NUMBER: _ClassVar[int]
+    trials: int
+    batch_size: int
+    startup_trials: int
+    def __init__(self, trials: _Optional[int] = ..., batch_size: _Optional[int] = ..., startup_trials: _Optional[int] = ...) -> None: ...
+
+class GaussianProcessSearch(_message.Message):
+    __slots__ = ("trials", "batch_size", "startup_trials")
+    TRIALS_FIELD_NUMBER: _ClassVar[int]
+    BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
+    STARTUP_TRIALS_FIELD_NUMBER: _ClassVar[int]
+    trials: int
+    batch_size: int
+    startup_trials: int
+    def __init__(self, trials: _Optional[int] = ..., batch_size: _Optional[int] = ..., startup_trials: _Optional[int] = ...) -> None: ...
+
+class CmaEsSearch(_message.Message):
+    __slots__ = ("trials", "population_size")
+    TRIALS_FIELD_NUMBER: _ClassVar[int]
+    POPULATION_SIZE_FIELD_NUMBER: _ClassVar[int]
+    trials: int
+    population_size: int
+    def __init__(self, trials: _Optional[int] = ..., population_size: _Optional[int] = ...) -> None: ...
+
+class Nsga2Search(_message.Message):
+    __slots__ = ("trials", "population_size")
+    TRIALS_FIELD_NUMBER: _ClassVar[int]
+    POPULATION_SIZE_FIELD_NUMBER: _ClassVar[int]
+    trials: int
+    population_size: int
+    def __init__(self, trials: _Optional[int] = ..., population_size: _Optional[int] = ...) -> None: ...
 
 class LearningRateRange(_message.Message):
     __slots__ = ("low", "high", "points")

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from packtrain.service.batch_training import BatchTraining
 from packtrain.service.bracket_training import BracketTraining
 from packtrain.service.contract import Expansion, Planner
 from packtrain.service.errors import IllegalTransitionError, ServiceError
@@ -16,6 +17,7 @@ from packtrain.service.pack_training import PackTrainer
 from packtrain.service.planner import TrialGroup
 from packtrain.service.records import ActiveJob, Failure, JobRecord, PackRecord
 from packtrain.service.slots import FairSlots
+from packtrain.service.standings import StandingsReader
 from packtrain.service.states import JobState, TrialState
 from packtrain.service.store import Store
 from packtrain.workers import Engine
@@ -59,7 +61,7 @@ class JobTraining:
             except ServiceError as error:
                 await self.fail(Failure("DATA_UNREADABLE", error.message))
                 return
-            await self._train_packs(packs, ended, expansion)
+            await self._train_all(record, expansion, packs, ended)
         if self._trainer.is_stopped:
             await self._store.finish_cancelling(self.job.uid)
         else:
@@ -73,6 +75,24 @@ class JobTraining:
         except IllegalTransitionError:
             await self._store.finish_cancelling(self.job.uid)
 
+    async def _train_all(
+        self,
+        record: JobRecord,
+        expansion: Expansion,
+        packs: Sequence[PackRecord],
+        ended: Mapping[int, TrialState],
+    ) -> None:
+        self._standings = StandingsReader(
+            self._store, self.job.uid, expansion.trials, expansion.objectives
+        )
+        if expansion.learner is None:
+            await self._train_packs(packs, ended, expansion)
+            return
+        batches = BatchTraining(
+            record, self._store, self._planner, self._trainer, expansion, self._train_packs
+        )
+        await batches.train()
+
     async def _train_packs(
         self, packs: Sequence[PackRecord], ended: Mapping[int, TrialState], expansion: Expansion
     ) -> None:
@@ -82,6 +102,7 @@ class JobTraining:
             self._engine,
             self._trainer,
             expansion,
+            self._standings,
             self._begin_pack,
             self._planner.plan_packs,
         )

@@ -99,6 +99,24 @@ class NewPack:
     started: bool = False
 
 
+@dataclass(frozen=True, eq=False)
+class Proposal:
+    """What an algorithm that learns has proposed at once: the assignments from ``first`` on, at
+    ``points`` (assignments, parameters) of the unit cube."""
+
+    first: int
+    points: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Lessons:
+    """What a job begins with of another's results: ``points`` (K, parameters) of the unit cube and
+    their ``scores`` (K, objectives), more being better, -inf the worst."""
+
+    points: NDArray[np.float64]
+    scores: NDArray[np.float64]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NewJob:
     """A job to be."""
@@ -114,6 +132,7 @@ class NewJob:
     datasets: tuple[str, ...]
     packs: tuple[NewPack, ...]
     networks: str | None = None
+    lessons: Lessons | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     priority: int = 0
 
@@ -186,12 +205,13 @@ class PackRecord:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrialRecord:
-    """A trial as it stands. ``final_metrics`` once it has ended; ``arithmetics`` are its pack's."""
+    """A trial as it stands. ``final_metrics`` once it has ended; ``arithmetics`` are its pack's;
+    ``pack_index`` is None where it has none: it was not proposed yet, or could not be planned."""
 
     index: int
     state: TrialState
     epochs: int
-    pack_index: int
+    pack_index: int | None
     arithmetics: tuple[str, ...]
     failure: Failure | None = None
     final_metrics: dict[str, float] = field(default_factory=dict)

@@ -1,17 +1,21 @@
-"""Search spaces: trial k's values are a function of the job's seed, the space and k alone."""
+"""Search spaces: trial k's values are a function of the job's seed, the space and k alone, unless
+the algorithm learns from results: then they are what it proposed."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from packtrain.service.domains import Values
+from packtrain.service.domains import Choice, Domain, Normal, Values
 from packtrain.service.grids import GridPlan, grid_values
+from packtrain.service.learners import Learner
 from packtrain.service.parameters import Parameter
-from packtrain.service.samplers import Sampler
+from packtrain.service.positions import unit_of
+from packtrain.service.samplers import Cube, Sampler
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Points:
     positions: NDArray[np.int64]
 
 
-Algorithm = Grid | Points | Sampler
+Algorithm = Grid | Points | Sampler | Learner
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +87,34 @@ class SearchSpace:
         rows = np.arange(first, stop, dtype=np.int64) // self.repeats - begin
         return {path: column.take(rows) for path, column in columns.items()}
 
+    def place(self, points: Cube) -> dict[str, Column]:
+        """Each path's column for the trials of assignments at points (assignments, parameters)
+        of the unit cube."""
+        columns = self._place(points)
+        rows = np.repeat(np.arange(len(points), dtype=np.int64), self.repeats)
+        return {path: column.take(rows) for path, column in columns.items()}
+
+    def edges(self) -> Cube:
+        """Points at which each parameter exists and has each value of a choice, or each end of
+        an interval, the others being at their first: what is wrong with a domain shows there."""
+        index = {parameter.path: i for i, parameter in enumerate(self.parameters)}
+        plain = np.array([_edges(p.domain)[0] for p in self.parameters])
+        rows = [plain]
+        for i, parameter in enumerate(self.parameters):
+            row, condition = plain.copy(), parameter.condition
+            while condition is not None:
+                above = index[condition.path]
+                row[above] = unit_of(self.parameters[above].domain, min(condition.values))
+                condition = self.parameters[above].condition
+            for edge in _edges(parameter.domain):
+                row[i] = edge
+                rows.append(row.copy())
+        return np.unique(np.array(rows), axis=0)
+
+    def _place(self, points: Cube) -> dict[str, Column]:
+        drawn = {p.path: p.domain.of_unit(points[:, i]) for i, p in enumerate(self.parameters)}
+        return _with_conditions(self.parameters, drawn)
+
     def _assign(self, seed: int, first: int, stop: int) -> dict[str, Column]:
         match self.algorithm:
             case Grid(points):
@@ -100,10 +132,21 @@ class SearchSpace:
                     parameter.path: Column(part[:, i], part[:, i] >= 0)
                     for i, parameter in enumerate(self.parameters)
                 }
+        if isinstance(self.algorithm, Learner):
+            raise ValueError("what an algorithm proposes that learns is known to the store alone")
         paths = [parameter.path for parameter in self.parameters]
-        cube = self.algorithm.cube(paths, seed, first, stop)
-        drawn = [p.domain.of_unit(cube[:, i]) for i, p in enumerate(self.parameters)]
-        return _with_conditions(self.parameters, dict(zip(paths, drawn, strict=True)))
+        return self._place(self.algorithm.cube(paths, seed, first, stop))
+
+
+def _edges(domain: Domain) -> list[float]:
+    """The shares of a domain's distribution below its values, of a choice, or its ends, where it
+    has any."""
+    if isinstance(domain, Choice):
+        return [unit_of(domain, k) for k in range(domain.count)]
+    if isinstance(domain, Normal):
+        ends = [end for end in (domain.low, domain.high) if math.isfinite(end)]
+        return [unit_of(domain, end) for end in ends] or [0.5]
+    return [unit_of(domain, domain.low), unit_of(domain, domain.high)]
 
 
 def _with_conditions(

@@ -21,6 +21,13 @@ _SAMPLERS: dict[type[searches.Search], str] = {
     searches.Sobol: "sobol",
     searches.LatinHypercube: "latin_hypercube",
 }
+_LEARNING: dict[type[searches.Search], str] = {
+    searches.TPE: "tpe",
+    searches.GaussianProcess: "gaussian_process",
+    searches.CmaEs: "cma_es",
+    searches.NSGA2: "nsga2",
+}
+_OPTIONS = ("batch_size", "startup_trials", "population_size")
 
 
 def write_search(
@@ -55,15 +62,30 @@ def _write_algorithm(message: spec_pb2.Search, search: searches.Search) -> None:
     if kind is not None:
         trials = _count(f"search.{kind}.trials", getattr(search, "trials", None))
         getattr(message, kind).trials = trials
+    elif isinstance(search, searches.Learning) and type(search) in _LEARNING:
+        _write_learning(message, search, _LEARNING[type(search)])
     elif isinstance(search, searches.Grid):
         message.grid.SetInParent()
         if search.points is not None:
             message.grid.points = _count("search.grid.points", search.points)
     else:
-        names = ["Grid", *(kind.__name__ for kind in _SAMPLERS), "Points"]
+        names = ["Grid", *(kind.__name__ for kind in (*_SAMPLERS, *_LEARNING)), "Points"]
         raise SpecError(
             "search", f"expected {', '.join(names)} or LearningRateRange, not {search!r}"
         )
+
+
+def _write_learning(message: spec_pb2.Search, search: searches.Learning, kind: str) -> None:
+    algorithm = getattr(message, kind)
+    algorithm.trials = _count(f"search.{kind}.trials", search.trials)
+    for name in _OPTIONS:
+        value = getattr(search, name, None)
+        if value is not None:
+            setattr(algorithm, name, _count(f"search.{kind}.{name}", value))
+    if search.continues is not None:
+        if not isinstance(search.continues, str):
+            raise SpecError("search.continues", f"expected a job's name, not {search.continues!r}")
+        message.continues = search.continues
 
 
 def _write_points(message: spec_pb2.PointsSearch, search: searches.Points) -> None:

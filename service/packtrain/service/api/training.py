@@ -30,7 +30,12 @@ from packtrain.service.contract import (
 )
 from packtrain.service.coordinator import Coordinator
 from packtrain.service.networks import Origin
-from packtrain.service.records import JobRecord, JobUpdate, MetricsRecorded, TrialRecord
+from packtrain.service.records import (
+    JobRecord,
+    JobUpdate,
+    MetricsRecorded,
+    TrialRecord,
+)
 from packtrain.service.resources import check_id, parse_job_name, parse_trial_name
 from packtrain.service.results.importance import EVALUATOR
 from packtrain.service.states import TrialState

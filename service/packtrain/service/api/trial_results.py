@@ -104,8 +104,7 @@ class TrialResults:
             raise NotFoundError("JOB_NOT_FOUND", f"jobs/{job.job_id} was deleted")
         if known is None or len(known.columns.states) != job.trials:
             found = await self._store.load_trial_columns(job)
-            spec = spec_pb2.JobSpec.FromString(job.spec)
-            parameters = await asyncio.to_thread(TrialParameters, spec, job.trials)
+            parameters = await self._read_parameters(job)
             return _Known(replace(found, parameters=parameters.columns), parameters)
         if known.columns.sequence == position[1]:
             return known
@@ -113,7 +112,16 @@ class TrialResults:
         columns = await asyncio.to_thread(known.columns.advanced, news)
         # Early stopping moves trials from pack to pack, without an event of its own.
         packs = await self._store.find_packs_of_trials(job)
-        return replace(known, columns=replace(columns, packs=packs))
+        parameters = known.parameters
+        if not parameters.is_complete:
+            parameters = await self._read_parameters(job)
+        found = replace(columns, packs=packs, parameters=parameters.columns)
+        return _Known(found, parameters)
+
+    async def _read_parameters(self, job: JobRecord) -> TrialParameters:
+        spec = spec_pb2.JobSpec.FromString(job.spec)
+        proposals = await self._store.list_proposals(job.uid)
+        return await asyncio.to_thread(TrialParameters, spec, job.trials, proposals)
 
     def _forget(self) -> None:
         """Drop what was not asked for the longest, but never the last."""

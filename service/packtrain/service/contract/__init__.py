@@ -3,6 +3,7 @@
 from packtrain.service.contract.catalogue import NUMBERS
 from packtrain.service.contract.expansion import Expansion
 from packtrain.service.contract.fields import Violations
+from packtrain.service.contract.learners import offered
 from packtrain.service.contract.numbers import NumberField
 from packtrain.service.contract.planning import Planner
 from packtrain.service.contract.trial_parameters import TrialParameters
@@ -15,5 +16,6 @@ __all__ = [
     "Planner",
     "TrialParameters",
     "Violations",
+    "offered",
     "read_update",
 ]

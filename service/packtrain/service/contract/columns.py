@@ -27,18 +27,21 @@ MAX_COMBINATIONS = 10_000
 
 
 class Searched:
-    """The values that the search gives a job's trials: ``columns`` by path."""
+    """The values that the search gives a job's trials: ``columns`` by path, whose rows are
+    ``trials``. Indices are those of rows."""
 
     def __init__(
         self,
         spec: spec_pb2.JobSpec,
         parameters: ParameterSpace | None,
         columns: Columns,
+        trials: Indices,
         violations: Violations,
     ) -> None:
         self._spec = spec
         self._parameters = parameters
         self._columns = columns
+        self._trials = trials
         self._violations = violations
 
     def paths(self) -> list[str]:
@@ -155,7 +158,7 @@ class Searched:
         if is_range(self._spec):  # its trials are one network, but for its learning rate
             return job, trial_seeds(job, 0 * indices)
         repeats = self._parameters.space.repeats if self._parameters else 1
-        assignment, repeat = np.divmod(indices, repeats)
+        assignment, repeat = np.divmod(self._trials[indices], repeats)
         # Repeat r of every assignment sees the same mini-batches; repeat 0 those of the job.
         order = np.where(repeat == 0, job, trial_seeds(job, repeat))
         return order, trial_seeds(order, assignment)
@@ -174,4 +177,4 @@ class Searched:
                 self._violations.add("seed", "must be at least 0 (a value of its domain)")
             values = column.values.astype(np.uint64)
         order = np.where(column.exists, values, job)
-        return order, trial_seeds(order, np.where(column.exists, 0, indices))
+        return order, trial_seeds(order, np.where(column.exists, 0, self._trials[indices]))

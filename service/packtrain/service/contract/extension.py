@@ -105,6 +105,9 @@ def _find_wrong_epochs(job: Expansion, epochs: int) -> Iterator[str]:
         yield f"must be at least {now}, which the job has: none are taken away"
     if epochs == now:
         return
+    if job.learner is not None:
+        kind = job.spec.search.WhichOneof("algorithm")
+        yield f"can't be raised beside {kind}, which has learned from trials of {now} epochs"
     if job.early_stopping is not None:
         kind = job.spec.search.WhichOneof("early_stopping")
         yield f"can't be raised beside {kind}: when it compares the trials depends on the epochs"

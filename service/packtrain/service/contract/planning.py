@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from packtrain.service.contract.continuing import find_continued, read_lessons
 from packtrain.service.contract.expansion import Expansion, expand
 from packtrain.service.contract.extension import More, check_further_trials, extend_spec
 from packtrain.service.contract.fields import Violations
@@ -17,12 +18,16 @@ from packtrain.service.errors import InvalidSpecError, ServiceError, Violation
 from packtrain.service.estimate import Estimate, estimate_brackets, estimate_packs
 from packtrain.service.labels import find_wrong_labels, find_wrong_priority
 from packtrain.service.networks import NetworkStore
-from packtrain.service.planner import Part, PlannedPack, cut, plan_packs
+from packtrain.service.past_trials import PastTrials
+from packtrain.service.planner import Part, PlannedPack, cut, memory_bytes, plan_packs
 from packtrain.service.records import (
     Extension,
+    Failure,
     JobRecord,
+    Lessons,
     NewJob,
     PackRecord,
+    Proposal,
     Retry,
     TrialRecord,
 )
@@ -36,7 +41,8 @@ class Planner:
     """Plans jobs for a catalog, a number of workers and the server's limits.
 
     Jobs may begin from networks of ``trained``, which are then ``kept``; without the two, none
-    may. ``speed`` tells that of the workers.
+    may. ``speed`` tells that of the workers. Jobs may continue others of ``trials``; without
+    them, none may.
     """
 
     def __init__(
@@ -47,23 +53,72 @@ class Planner:
         trained: TrainedNetworks | None = None,
         kept: NetworkStore | None = None,
         speed: Callable[[], Speed] = Speed,
+        trials: PastTrials | None = None,
     ) -> None:
         self._catalog = catalog
         self._workers = workers
         self._limits = limits
+        self._most_memory = limits.max_job_memory_bytes
         self._trained = trained
         self._kept = kept
         self._speed = speed
+        self._trials = trials
 
-    def expand_stored(self, job: JobRecord) -> Expansion:
+    def expand_stored(
+        self, job: JobRecord, proposal: Proposal | None = None, without: Collection[int] = ()
+    ) -> Expansion:
         """A stored job's specification expanded anew, over the data and the networks that it was
-        created with, and whatever today's limits. Blocks. Raises InvalidSpecError or
-        NotFoundError where they have gone."""
-        return self._expand(spec_pb2.JobSpec.FromString(job.spec), job, sys.maxsize)
+        created with, and whatever today's limits; of one whose algorithm learns, ``proposal``,
+        or its first, but for some assignments. Blocks. Raises InvalidSpecError or NotFoundError
+        where they have gone."""
+        message = spec_pb2.JobSpec.FromString(job.spec)
+        return self._expand(message, job, sys.maxsize, proposal, without)
 
-    def _expand(self, spec: spec_pb2.JobSpec, job: JobRecord, max_trials: int) -> Expansion:
+    def _expand(
+        self,
+        spec: spec_pb2.JobSpec,
+        job: JobRecord,
+        max_trials: int,
+        proposal: Proposal | None = None,
+        without: Collection[int] = (),
+    ) -> Expansion:
         kept = self._kept.get(job.networks) if self._kept and job.networks else None
-        return expand(spec, self._catalog, max_trials, job.datasets, Origins(kept=kept))
+        origins = Origins(kept=kept)
+        return expand(spec, self._catalog, max_trials, job.datasets, origins, proposal, without)
+
+    def expand_batch(
+        self, job: JobRecord, batch: Proposal
+    ) -> tuple[Expansion | None, dict[int, Failure]]:
+        """A new proposal of a stored job's algorithm expanded, and why some of its assignments
+        can't be trained, by their index; they fail alone. None: no other is left. Blocks."""
+        try:
+            expansion = self.expand_stored(job, batch)
+            if all(memory_bytes(g, 1) <= self._most_memory for g in expansion.groups):
+                return expansion, {}
+        except InvalidSpecError:
+            pass
+        failures: dict[int, Failure] = {}
+        for i, k in enumerate(range(batch.first, batch.first + len(batch.points))):
+            failure = self._find_failure(job, Proposal(k, batch.points[i : i + 1]))
+            if failure is not None:
+                failures[k] = failure
+        if len(failures) == len(batch.points):
+            return None, failures
+        return self.expand_stored(job, batch, failures), failures
+
+    def _find_failure(self, job: JobRecord, one: Proposal) -> Failure | None:
+        try:
+            groups = self.expand_stored(job, one).groups
+        except InvalidSpecError as error:
+            return Failure(error.reason, error.message)
+        needed = max(memory_bytes(group, 1) for group in groups)
+        if needed <= self._most_memory:
+            return None
+        return Failure(
+            "MEMORY_LIMIT_EXCEEDED",
+            f"the trial would need {needed / 2**30:,.2f} GiB of a worker's memory; this server "
+            f"takes {self._most_memory / 2**30:,.2f} GiB",
+        )
 
     def plan_packs(self, parts: Sequence[Part]) -> list[PlannedPack]:
         """Cut parts of a job into packs for the workers and their present speed."""
@@ -83,12 +138,7 @@ class Planner:
             *find_wrong_priority(priority, "priority"),
         ]
         try:
-            expansion = expand(
-                spec,
-                self._catalog,
-                self._limits.max_trials,
-                origins=Origins(trained=self._trained),
-            )
+            expansion, lessons = self._expand_new(spec)
         except InvalidSpecError as error:
             within = [Violation(f"spec.{v.field}", v.description) for v in error.violations]
             raise InvalidSpecError.of([*marks, *within]) from None
@@ -102,14 +152,15 @@ class Planner:
             spec=expansion.spec.SerializeToString(),
             plan=self._describe(expansion, packs),
             trials=expansion.trials,
-            trial_epochs_total=expansion.trial_epochs,
+            trial_epochs_total=round(expansion.times * expansion.trial_epochs),
             metrics=expansion.metrics,
             layer_sizes=expansion.layer_sizes,
             datasets=expansion.datasets,
             networks=self._keep(expansion),
             labels=labels or {},
             priority=priority,
-            packs=tuple(pack.to_new() for pack in packs),
+            packs=tuple(pack.to_new() for pack in packs) if expansion.learner is None else (),
+            lessons=lessons,
         )
 
     def extend(self, job: JobRecord, more: More, violations: Violations) -> Extension | None:
@@ -151,11 +202,14 @@ class Planner:
         if not failed:
             raise job.refuse("NO_FAILED_TRIALS", "none of its trials has FAILED")
         expansion = self._expand_ended(job)
+        if expansion.learner is not None:
+            raise job.refuse("TRIALS_LEARNED", "its algorithm has learned that they failed")
         if expansion.early_stopping is not None:
             rule = "its trials are stopped early: those that were compared are not compared anew"
             raise job.refuse("TRIALS_COMPARED", rule)
         members: dict[int, list[int]] = {}
         for trial in failed:
+            assert trial.pack_index is not None  # but for an algorithm that learns
             members.setdefault(trial.pack_index, []).append(trial.index)
         parts: dict[Part, PackRecord] = {}
         for index, indices in members.items():
@@ -199,14 +253,14 @@ class Planner:
 
     def _describe(self, expansion: Expansion, packs: Sequence[PlannedPack]) -> bytes:
         """The job's plan, serialized."""
-        estimate = self._estimate(expansion, packs)
+        estimate, times = self._estimate(expansion, packs), expansion.times
         plan = job_pb2.JobPlan(
             trials=expansion.trials,
-            packs=len(packs),
+            packs=len(packs) * expansion.batches,
             memory_bytes=sum(pack.memory_bytes for pack in packs),
-            operations=sum(group.operations for group in expansion.groups),
-            worker_seconds=estimate.worker_seconds,
-            seconds=estimate.seconds,
+            operations=times * sum(group.operations for group in expansion.groups),
+            worker_seconds=times * estimate.worker_seconds,
+            seconds=times * estimate.seconds,
         )
         return plan.SerializeToString()
 
@@ -218,6 +272,24 @@ class Planner:
         return estimate_brackets(
             expansion.early_stopping, brackets, expansion.groups, workers, speed
         )
+
+    def _expand_new(self, spec: spec_pb2.JobSpec) -> tuple[Expansion, Lessons | None]:
+        violations = Violations()
+        continued = find_continued(spec, self._trials, violations)
+        try:
+            expansion = expand(
+                spec,
+                self._catalog,
+                self._limits.max_trials,
+                origins=Origins(trained=self._trained),
+            )
+            violations.raise_if_any()
+            if continued is None or self._trials is None:
+                return expansion, None
+            return expansion, read_lessons(expansion, continued, self._trials)
+        except InvalidSpecError as error:
+            violations.add_all(error.violations)
+            raise InvalidSpecError.of(list(violations)) from None
 
     def _keep(self, expansion: Expansion) -> str | None:
         if self._kept is None or not expansion.networks:

@@ -7,6 +7,7 @@ from typing import Any
 from packtrain.service.contract.domains import read_domain
 from packtrain.service.contract.fields import Violations
 from packtrain.service.contract.json_values import show
+from packtrain.service.contract.learners import check_numbers_only, is_learner, read_learner
 from packtrain.service.contract.learning_rates import is_range, rate_path, read_range
 from packtrain.service.contract.parameters import (
     Fields,
@@ -17,6 +18,7 @@ from packtrain.service.contract.parameters import (
 from packtrain.service.contract.paths import check_fields, check_not_given, check_path
 from packtrain.service.contract.points import point_paths, read_points
 from packtrain.service.domains import Choice, Normal, Uniform
+from packtrain.service.learners import Learner
 from packtrain.service.samplers import (
     MAX_SOBOL_PARAMETERS,
     LatinHypercube,
@@ -98,8 +100,12 @@ def _read_repeats(spec: spec_pb2.JobSpec, violations: Violations) -> int:
     return violations.integer(spec.search, "repeats", where, 1, 1, MAX_REPEATS)
 
 
-def _read_algorithm(search: spec_pb2.Search, violations: Violations) -> Grid | Sampler | None:
+def _read_algorithm(
+    search: spec_pb2.Search, violations: Violations
+) -> Grid | Sampler | Learner | None:
     kind = search.WhichOneof("algorithm")
+    if is_learner(search):
+        return read_learner(search, violations)
     if kind == "grid":
         points = violations.integer(search.grid, "points", "search.grid.points", 1, 1, 1_000_000)
         return Grid(points if search.grid.HasField("points") else None)
@@ -120,7 +126,7 @@ def _read_algorithm(search: spec_pb2.Search, violations: Violations) -> Grid | S
 
 
 def _read_fields(
-    spec: spec_pb2.JobSpec, algorithm: Grid | Sampler | None, violations: Violations
+    spec: spec_pb2.JobSpec, algorithm: Grid | Sampler | Learner | None, violations: Violations
 ) -> Fields:
     """The parameters that are right, by path."""
     fields: Fields = {}
@@ -144,6 +150,8 @@ def _read_fields(
             fields[path] = field
     fields = read_conditions(spec.search.parameters, fields, violations)
     check_fields(fields, violations)
+    for field in fields.values():
+        check_numbers_only(spec.search, field.parameter, field.where, violations)
     return fields
 
 

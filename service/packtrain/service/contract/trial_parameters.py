@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from packtrain.service.contract.fields import Violations
 from packtrain.service.contract.search import read_search
 from packtrain.service.domains import Domain
+from packtrain.service.learners import Learner
+from packtrain.service.records import Proposal
 from packtrain.service.results.columns import Column, Numbers, Words
 from packtrain.service.search import Column as Drawn
 from packtrain.v1 import spec_pb2
@@ -22,13 +24,25 @@ from packtrain.v1 import spec_pb2
 class TrialParameters:
     """What the search of a specification, which has been checked, gives to each trial.
 
-    ``columns`` are (trials,) by path, ``domains`` what they were drawn from.
+    ``columns`` are (trials,) by path, ``domains`` what they were drawn from. ``proposals`` are all
+    of the job's, in their order, where its algorithm learns; trials that were not proposed yet have
+    no values, and ``is_complete`` is false.
     """
 
-    def __init__(self, spec: spec_pb2.JobSpec, trials: int) -> None:
+    def __init__(
+        self, spec: spec_pb2.JobSpec, trials: int, proposals: Sequence[Proposal] = ()
+    ) -> None:
         self._space = read_search(spec, Violations())
         space = self._space.space if self._space else None
-        self._drawn = space.columns(spec.seed, 0, trials) if space else {}
+        self.is_complete = True
+        self._drawn: dict[str, Drawn] = {}
+        if space is not None and isinstance(space.algorithm, Learner):
+            points = [p.points for p in proposals] or [np.empty((0, len(space.parameters)))]
+            placed = space.place(np.concatenate(points))
+            self._drawn = {path: _fill_up(drawn, trials) for path, drawn in placed.items()}
+            self.is_complete = sum(map(len, points)) * space.repeats >= trials
+        elif space is not None:
+            self._drawn = space.columns(spec.seed, 0, trials)
         self.domains: Mapping[str, Domain] = (
             {p.path: p.domain for p in space.parameters} if space else {}
         )
@@ -57,6 +71,17 @@ class TrialParameters:
         places = {word: i for i, word in enumerate(dict.fromkeys(map(_word, given)))}
         codes = np.array([-1 if v is None else places[_word(v)] for v in values], np.int32)
         return Words(np.where(drawn.exists, codes[drawn.values], -1), tuple(places))
+
+
+def _fill_up(drawn: Drawn, trials: int) -> Drawn:
+    """With trials that have no value, up to so many."""
+    # Past the end the first value stands, which means nothing where it doesn't exist.
+    rows = np.arange(trials, dtype=np.int64)
+    known = rows < len(drawn.exists)
+    if not known.any():
+        return Drawn(np.zeros(trials), known)
+    found = drawn.take(np.where(known, rows, 0))
+    return Drawn(found.values, found.exists & known)
 
 
 def _only_existing(values: NDArray[Any], drawn: Drawn) -> NDArray[Any]:

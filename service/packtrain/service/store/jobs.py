@@ -36,6 +36,7 @@ from packtrain.service.store import schema
 from packtrain.service.store.log import append_events, now_microseconds, to_failure, to_time
 
 _J, _P = schema.jobs.c, schema.packs.c
+_OWN_TABLES = (schema.events, schema.trials, schema.packs, schema.proposals, schema.lessons)
 _ACTIVE = tuple(s.value for s in ACTIVE_JOB_STATES)
 # A client that repeats a request does so within minutes.
 _REQUESTS_KEPT_MICROSECONDS = 24 * 3600 * 1_000_000
@@ -181,13 +182,22 @@ def create_job(connection: Connection, job: NewJob, request: RequestKey | None) 
         )
     )
     add_packs(connection, job.uid, job.packs)
+    if job.lessons is not None:
+        connection.execute(
+            insert(schema.lessons).values(
+                job_uid=job.uid,
+                assignments=len(job.lessons.points),
+                points=job.lessons.points.astype("<f8").tobytes(),
+                scores=job.lessons.scores.astype("<f8").tobytes(),
+            )
+        )
     append_events(connection, job.uid, [JobChanged(JobState.QUEUED)])
     remember_request(connection, request, job.uid)
     return get_job(connection, job.job_id)
 
 
 def add_packs(connection: Connection, uid: str, packs: Sequence[NewPack]) -> int:
-    """Append packs to the job's; the index of the first of them."""
+    """Append packs, if any, to the job's; the index of the first of them."""
     last = select(func.max(_P.pack_index)).where(_P.job_uid == uid)
     found = connection.execute(last).scalar_one()
     first = 0 if found is None else int(found) + 1
@@ -206,7 +216,8 @@ def add_packs(connection: Connection, uid: str, packs: Sequence[NewPack]) -> int
         }
         for i, pack in enumerate(packs)
     ]
-    connection.execute(insert(schema.packs), rows)
+    if rows:
+        connection.execute(insert(schema.packs), rows)
     return first
 
 
@@ -301,7 +312,7 @@ def delete_job(
             f"jobs/{job_id} is {job.state.name}; cancel it before you delete it",
             metadata={"state": job.state.name},
         )
-    for table in (schema.events, schema.trials, schema.packs):
+    for table in _OWN_TABLES:
         connection.execute(delete(table).where(table.c.job_uid == job.uid))
     connection.execute(delete(schema.jobs).where(_J.uid == job.uid))
     remember_request(connection, request, job.uid)

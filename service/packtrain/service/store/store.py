@@ -24,17 +24,19 @@ from packtrain.service.records import (
     Failure,
     JobRecord,
     JobUpdate,
+    Lessons,
     MetricsRecorded,
     NewJob,
     NewPack,
     PackRecord,
+    Proposal,
     RequestKey,
     Retry,
     TrialRecord,
 )
 from packtrain.service.results.columns import TrialColumns
 from packtrain.service.states import JobState, TrialState
-from packtrain.service.store import changes, jobs, log, training, trial_columns
+from packtrain.service.store import changes, jobs, log, proposals, training, trial_columns
 from packtrain.service.store.database import Database
 
 
@@ -285,6 +287,48 @@ class Store:
         self._tell(uid)
         return made
 
+    async def add_proposal(
+        self,
+        uid: str,
+        proposal: Proposal,
+        packs: Sequence[NewPack],
+        trial_epochs: int,
+        failures: Mapping[Failure, Sequence[int]],
+    ) -> list[PackRecord]:
+        """An algorithm that learns has proposed: its trials will train in these packs, which are
+        returned, for so many epochs in all, but for those that can't, which are FAILED.
+
+        Raises IllegalTransitionError where the job no longer trains, or this was done before.
+        """
+        made = await self._database.write(
+            partial(
+                proposals.add_proposal,
+                uid=uid,
+                proposal=proposal,
+                packs=tuple(packs),
+                trial_epochs=trial_epochs,
+                failures=dict(failures),
+            )
+        )
+        self._tell(uid)
+        return made
+
+    async def list_proposals(self, uid: str) -> list[Proposal]:
+        """What the job's algorithm has proposed, in its order."""
+        return await self._database.read(partial(proposals.list_proposals, uid=uid))
+
+    async def find_lessons(self, uid: str) -> Lessons | None:
+        """What the job began with of another's results."""
+        return await self._database.read(partial(proposals.find_lessons, uid=uid))
+
+    def read_results_blocking(
+        self, job: JobRecord, states: Sequence[TrialState]
+    ) -> tuple[list[TrialRecord], list[Proposal]]:
+        """The trials of these states, and what the job's algorithm has proposed; for threads."""
+        return self._database.read_blocking(
+            partial(proposals.read_results, job=job, states=tuple(states))
+        )
+
     async def fail_pack(self, uid: str, pack_index: int, generation: int, failure: Failure) -> None:
         """Every trial of the pack that has not ended is FAILED.
 
@@ -346,7 +390,7 @@ class Store:
         return await self._database.read(partial(trial_columns.load_columns, job=job))
 
     async def find_packs_of_trials(self, job: JobRecord) -> NDArray[np.int32]:
-        """The last pack of each trial, (trials,)."""
+        """The last pack of each trial, (trials,); -1 where it is in none yet."""
         return await self._database.read(partial(trial_columns.find_packs, job=job))
 
     async def read_news(self, uid: str, after: int) -> list[Event]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -38,6 +38,9 @@ from packtrain.service.store.log import append_events, last_values, now_microsec
 
 _J, _P, _T = schema.jobs.c, schema.packs.c, schema.trials.c
 
+
+# The pack of a trial that ended without one.
+NO_PACK = -1
 
 # Trials that end in one transaction: the one writer serves others in between.
 SLICE_TRIALS = 20_000
@@ -148,7 +151,8 @@ def _end_rest(
     over = ended_trials(connection, uid)
     left: dict[PackRecord, list[int]] = {}
     count = 0
-    for pack in list_packs(connection, uid):
+    packs = list_packs(connection, uid)
+    for pack in packs:
         if not pack.is_closed and pack_index in (None, pack.index):
             going = [t for t in pack.trials.tolist() if t not in over]
             left[pack] = going if most is None else going[: max(0, most - count)]
@@ -161,9 +165,29 @@ def _end_rest(
         final = np.array([values.get(t, nothing) for t in trials], np.float32)
         epochs = np.full(len(trials), pack.epochs, np.int32)
         ended = EndedTrials(state, np.array(trials, np.int32), epochs, final, failure)
-        events += _end_trials(connection, uid, pack.index, ended)
+        events += end_trials(connection, uid, pack.index, ended)
+    if pack_index is None:
+        planned = [pack.trials for pack in packs]
+        unplanned = _without_pack(connection, uid, planned, over)
+        count += len(unplanned)
+        room = len(unplanned) if most is None else max(0, most - count + len(unplanned))
+        ending = np.array(unplanned[:room], np.int32)
+        nothing = np.empty((len(ending), 0), np.float32)
+        ended = EndedTrials(state, ending, np.zeros_like(ending), nothing, failure)
+        events += end_trials(connection, uid, NO_PACK, ended)
     append_events(connection, uid, events)
     return most is None or count <= most
+
+
+def _without_pack(
+    connection: Connection, uid: str, planned: list[NDArray[np.int32]], ended: Container[int]
+) -> list[int]:
+    """The trials that were not proposed yet, which wait for no pack to end them."""
+    total = connection.execute(select(_J.trials).where(_J.uid == uid)).scalar_one()
+    has_pack = np.zeros(total, np.bool_)
+    for trials in planned:
+        has_pack[trials] = True
+    return [k for k in np.flatnonzero(~has_pack).tolist() if k not in ended]
 
 
 def list_packs(connection: Connection, uid: str) -> list[PackRecord]:
@@ -257,7 +281,7 @@ def record_segment(
     )
     events: list[EventBody] = [block] if block is not None else []
     for group in ended:
-        events += _end_trials(connection, uid, pack_index, group)
+        events += end_trials(connection, uid, pack_index, group)
     append_events(connection, uid, events)
 
 
@@ -287,7 +311,7 @@ def pass_rung(
             final = np.array([values.get(t, nothing) for t in trials.tolist()], np.float32)
             epochs = np.full(len(trials), rung, np.int32)
             ended = EndedTrials(TrialState.STOPPED, trials, epochs, final)
-            events += _end_trials(connection, uid, pack.index, ended)
+            events += end_trials(connection, uid, pack.index, ended)
     append_events(connection, uid, events)
     if not packs:
         return []
@@ -300,9 +324,10 @@ def pass_rung(
     return [_to_pack(row) for row in found]
 
 
-def _end_trials(
+def end_trials(
     connection: Connection, uid: str, pack_index: int, ended: EndedTrials
 ) -> list[EventBody]:
+    """Write down trials that have ended, and count them; the events that tell it."""
     failure, values = ended.failure, ended.final
     if values is None:
         last = last_values(connection, uid, set(ended.trials.tolist()))
@@ -373,30 +398,35 @@ def _ended_records(
     )
     if states:
         query = query.where(_T.state.in_([s.value for s in states]))
-    return [
-        TrialRecord(
-            index=row.trial_index,
-            state=TrialState(row.state),
-            epochs=row.epochs,
-            pack_index=row.pack_index,
-            arithmetics=packs[row.pack_index].arithmetics,
-            failure=to_failure(row.failure_reason, row.failure_message),
-            final_metrics=dict(
-                zip(
-                    packs[row.pack_index].metrics,
-                    np.frombuffer(row.final, "<f4").tolist(),
-                    strict=True,
-                )
-            ),
-        )
-        for row in connection.execute(query)
-    ]
+    return [_to_ended(row, packs) for row in connection.execute(query)]
+
+
+def _to_ended(row: Row[Any], packs: list[PackRecord]) -> TrialRecord:
+    pack = None if row.pack_index == NO_PACK else packs[row.pack_index]
+    final = np.frombuffer(row.final, "<f4").tolist()
+    return TrialRecord(
+        index=row.trial_index,
+        state=TrialState(row.state),
+        epochs=row.epochs,
+        pack_index=pack.index if pack else None,
+        arithmetics=pack.arithmetics if pack else (),
+        failure=to_failure(row.failure_reason, row.failure_message),
+        final_metrics=dict(zip(pack.metrics, final, strict=True)) if pack else {},
+    )
 
 
 def _running_records(
     packs: list[PackRecord], window: NDArray[np.int32], ended: set[int]
 ) -> list[TrialRecord]:
-    return [
+    """The trials of the window that have not ended, in no order. One that is in no pack was not
+    proposed yet."""
+    proposed = np.concatenate([pack.trials for pack in packs]) if packs else window[:0]
+    waiting = [t for t in np.setdiff1d(window, proposed).tolist() if t not in ended]
+    records = [
+        TrialRecord(index=trial, state=TrialState.QUEUED, epochs=0, pack_index=None, arithmetics=())
+        for trial in waiting
+    ]
+    return records + [
         TrialRecord(
             index=trial,
             state=TrialState.RUNNING if pack.started else TrialState.QUEUED,

@@ -23,6 +23,8 @@ from packtrain.service.store.log import read_blocks_backwards, read_events, to_f
 from packtrain.service.store.training import list_packs
 
 _J, _P, _T = schema.jobs.c, schema.packs.c, schema.trials.c
+# The pack of a trial that was not proposed yet.
+NOWHERE = -1
 # What is read at a time, of what happened since.
 _READ_BYTES = 16 << 20
 
@@ -37,7 +39,7 @@ def load_columns(connection: Connection, job: JobRecord) -> TrialColumns:
         metrics=job.metrics,
         states=np.full(job.trials, STATE_CODES[TrialState.QUEUED], np.int8),
         epochs=np.zeros(job.trials, np.int32),
-        packs=np.zeros(job.trials, np.int32),
+        packs=np.full(job.trials, NOWHERE, np.int32),
         values=np.full((job.trials, len(job.metrics)), np.nan, np.float32),
     )
     packs = list_packs(connection, job.uid)
@@ -53,7 +55,7 @@ def load_columns(connection: Connection, job: JobRecord) -> TrialColumns:
 
 def find_packs(connection: Connection, job: JobRecord) -> NDArray[np.int32]:
     """See Store.find_packs_of_trials."""
-    found = np.zeros(job.trials, np.int32)
+    found = np.full(job.trials, NOWHERE, np.int32)
     query = select(_P.pack_index, _P.trials).where(_P.job_uid == job.uid)
     for index, trials in connection.execute(query.order_by(_P.pack_index)):
         found[np.frombuffer(trials, "<i4")] = index
@@ -116,7 +118,7 @@ def read_records(
     records: list[TrialRecord] = []
     for row in shown:
         pack = int(columns.packs[row])
-        names, arithmetics = packs.get(pack, ((), ()))  # none: the job was deleted meanwhile
+        names, arithmetics = packs.get(pack, ((), ()))  # none: not proposed yet, or deleted
         measured = dict(zip(columns.metrics, columns.values[row].tolist(), strict=True))
         is_measured = columns.has_ended(row) or not np.isnan(columns.values[row]).all()
         records.append(
