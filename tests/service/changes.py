@@ -107,7 +107,7 @@ class Refused:
         self.message = error.details() or ""
         self.fields: dict[str, str] = {}
         status = rpc_status.from_call(error)
-        for detail in status.details:
+        for detail in status.details if status else ():
             for kind in (error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()):
                 if detail.Unpack(kind):
                     if isinstance(kind, error_details_pb2.ErrorInfo):

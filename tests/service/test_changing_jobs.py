@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,7 @@ from tests.service.changes import (
 )
 
 from packtrain.service.datasets import Catalog
+from packtrain.service.store import Store
 from packtrain.v1 import job_pb2, spec_pb2, training_service_pb2
 from packtrain.workers import Segment, SegmentFailedError
 
@@ -87,6 +89,33 @@ async def test_a_paused_job_stays_so_in_a_new_server(
         events = await api.watch(begun.name)
         expected = by_trial_and_epoch(await api.metrics(other.name))
     assert_equal_values(by_trial_and_epoch(blocks_of(events)), expected)
+
+
+@pytest.mark.usefixtures("short_segments")
+async def test_a_pause_whose_caller_has_gone_is_carried_out(
+    start_api: Any, moons: MakeSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored, pause_job = asyncio.Event(), Store.pause_job
+
+    async def pause_late(*args: Any) -> Any:
+        record = await pause_job(*args)
+        await stored.wait()
+        return record
+
+    monkeypatch.setattr(Store, "pause_job", pause_late)
+    gate = Gate(5)
+    async with start_api(before_segment=gate) as api:
+        job = await api.create(moons())
+        await gate.reached.wait()
+        call = api.training.PauseJob(pb.PauseJobRequest(name=job.name), timeout=0.2)
+        assert (await refused(call)).code is grpc.StatusCode.DEADLINE_EXCEEDED
+        other = await api.create(moons())
+        stored.set()
+        await update(api, other.name, "priority", priority=1)
+        gate.opened.set()
+        await api.train(moons())
+        paused = await api.get(job.name)
+        assert (state_of(paused), paused.progress.trial_epochs) == ("PAUSED", 4 * 6)
 
 
 @pytest.mark.usefixtures("short_segments")
