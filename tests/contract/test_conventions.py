@@ -77,7 +77,8 @@ def test_a_list_is_paged(method: MethodDescriptor) -> None:
     assert fields["page_token"].type == FieldDescriptor.TYPE_STRING
     answer = method.output_type.fields
     assert answer[0].is_repeated
-    assert [f.name for f in answer[1:]] == ["next_page_token"]
+    # AIP-158: the token, and where it is known how many there are on all pages.
+    assert [f.name for f in answer[1:]] in (["next_page_token"], ["next_page_token", "total_size"])
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)

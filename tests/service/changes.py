@@ -60,10 +60,10 @@ def assert_equal_values(found: dict[Any, Any], expected: dict[Any, Any]) -> None
         np.testing.assert_array_equal(found[key], values, err_msg=str(key))
 
 
-def random_search(spec: spec_pb2.JobSpec, trials: int) -> spec_pb2.JobSpec:
+def random_search(spec: spec_pb2.JobSpec, trials: int, kind: str = "random") -> spec_pb2.JobSpec:
     parameter = spec.search.parameters.add(path="optimizer.sgd.learning_rate")
     parameter.log_uniform.CopyFrom(spec_pb2.LogUniform(low=0.1, high=10))
-    spec.search.random.trials = trials
+    getattr(spec.search, kind).trials = trials
     return spec
 
 
@@ -85,6 +85,7 @@ async def update(
     *paths: str,
     epochs: int | None = None,
     trials: int | None = None,
+    kind: str = "random",
     request_id: str = "",
     **fields: Any,
 ) -> job_pb2.Job:
@@ -92,7 +93,7 @@ async def update(
     if epochs is not None:
         job.spec.epochs = epochs
     if trials is not None:
-        job.spec.search.random.trials = trials
+        getattr(job.spec.search, kind).trials = trials
     mask = FieldMask(paths=paths) if paths else None
     request = pb.UpdateJobRequest(job=job, update_mask=mask, request_id=request_id)
     return (await api.training.UpdateJob(request)).job

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -22,6 +24,7 @@ from tests.service.changes import (
     update,
 )
 
+from packtrain.service.datasets import Catalog
 from packtrain.v1 import job_pb2, spec_pb2, training_service_pb2
 from packtrain.workers import Segment, SegmentFailedError
 
@@ -255,6 +258,22 @@ async def test_more_trials_give_the_numbers_of_a_job_that_had_them(
         assert sum(start == 0 for start in gate.begun) == 3
 
 
+async def test_a_sobol_search_takes_more_trials_each_with_its_repeats(
+    api: Any, moons: MakeSpec, by_trial_and_epoch: ByTrial
+) -> None:
+    spec = random_search(moons(()), 3, "sobol")
+    spec.search.repeats = 2
+    job = await api.train(spec)
+    changed = await update(api, job.name, trials=7, kind="sobol")
+    assert changed.progress.trials == 14
+    await api.watch(job.name)
+    spec.search.sobol.trials = 7
+    whole = await api.train(spec)
+    assert (await api.get(job.name)).spec == whole.spec
+    found = by_trial_and_epoch(await api.metrics(job.name))
+    assert_equal_values(found, by_trial_and_epoch(await api.metrics(whole.name)))
+
+
 async def test_trials_and_epochs_are_raised_at_once(
     api: Any, moons: MakeSpec, by_trial_and_epoch: ByTrial
 ) -> None:
@@ -325,3 +344,50 @@ async def test_a_job_that_failed_is_retried(start_api: Any, moons: MakeSpec) -> 
             await api.watch(job.name)
             job = await api.get(job.name)
         assert (state_of(job), job.progress.succeeded) == ("SUCCEEDED", 4)
+
+
+@pytest.mark.parametrize("source", ["synthetic", "inline", "uploaded"])
+async def test_an_ended_job_goes_on_with_data_that_are_made_anew(
+    start_api: Any, moons: MakeSpec, tmp_path: Path, by_trial_and_epoch: ByTrial, source: str
+) -> None:
+    spec = moons()
+    if source == "inline":
+        rows = [spec_pb2.Row(values=[i / 10, (i * i) % 7]) for i in range(20)]
+        inline = spec_pb2.InlineDataset(inputs=rows, labels=[i % 2 for i in range(20)])
+        spec.dataset.inline.CopyFrom(inline)
+    if source == "uploaded":
+        (tmp_path / "offered").mkdir()
+        (tmp_path / "offered" / "rows.csv").write_text("a,b,label\n" + "0,1,0\n1,0,1\n" * 10)
+        spec.dataset.name = "datasets/rows"
+    async with start_api(datasets=(tmp_path / "offered",) if spec.dataset.name else ()) as api:
+        job = await api.train(spec)
+    # As the hourly sweep does with data that no job trains with, nor a name stands for.
+    assert Catalog(tmp_path / "data").release(set(), min_age_seconds=0) == 1
+    async with start_api() as api:
+        if source == "uploaded":
+            found = await refused(update(api, job.name, epochs=14))
+            assert (found.reason, found.state) == ("DATA_UNREADABLE", "SUCCEEDED")
+            assert "its content has gone" in found.message
+            return
+        await update(api, job.name, epochs=14)
+        await api.watch(job.name)
+        spec.epochs = 14
+        whole = by_trial_and_epoch(await api.metrics((await api.train(spec)).name))
+        assert_equal_values(by_trial_and_epoch(await api.metrics(job.name)), whole)
+
+
+async def test_an_ended_job_keeps_the_networks_that_it_begins_from(
+    start_api: Any, moons: MakeSpec, tmp_path: Path
+) -> None:
+    async with start_api() as api:
+        first = await api.train(moons(()))
+        model = spec_pb2.ModelInitialization(job=first.name)
+        start = spec_pb2.Initialization(model=model)
+        job = await api.train(moons(initialization=start))
+        await api.training.DeleteJob(pb.DeleteJobRequest(name=first.name))
+        for kept in (tmp_path / "data" / "networks").iterdir():
+            os.utime(kept, (0, 0))
+    async with start_api() as api:
+        await update(api, job.name, epochs=14)
+        await api.watch(job.name)
+        assert (await api.get(job.name)).progress.succeeded == 4

@@ -12,7 +12,7 @@ import pytest
 from google.protobuf import json_format
 from tests.service.specifications import PLAIN, RATE, choice, read, require_refusal, search
 
-from packtrain.service.contract import trial_parameters
+from packtrain.service.contract import TrialParameters
 from packtrain.service.contract.expansion import Expansion, expand
 from packtrain.service.datasets import Catalog
 from packtrain.service.errors import InvalidSpecError
@@ -42,7 +42,8 @@ def place(point: int, path: str) -> str:
 
 
 def told(found: Expansion) -> list[dict[str, Any]]:
-    rows = trial_parameters(found.spec, range(found.trials))
+    parameters = TrialParameters(found.spec, found.trials)
+    rows = [parameters.values(trial) for trial in range(found.trials)]
     return [{p: json_format.MessageToDict(v) for p, v in row.items()} for row in rows]
 
 

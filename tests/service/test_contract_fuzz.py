@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
-from packtrain.service.contract import Planner, trial_parameters
+from packtrain.service.contract import Planner, TrialParameters
 from packtrain.service.datasets import Catalog
 from packtrain.service.errors import InvalidSpecError
 from packtrain.service.settings import Limits
@@ -282,5 +282,8 @@ def test_a_specification_is_planned_or_refused(planner: Planner, spec: spec_pb2.
         assert job.trials == plan.trials == sum(len(p.trials) for p in job.packs)
         expansion = planner.expand_stored(job)
         assert expansion.trials == job.trials
-        assert len(trial_parameters(expansion.spec, range(job.trials))) == job.trials
+        parameters = TrialParameters(expansion.spec, job.trials)
+        assert all(
+            parameters.values(k).keys() <= parameters.columns.keys() for k in range(job.trials)
+        )
     assert spec.SerializeToString(deterministic=True) == before

@@ -136,6 +136,15 @@ def stopping_early(spec: spec_pb2.JobSpec) -> spec_pb2.JobSpec:
     return spec
 
 
+def searching_outputs(spec: spec_pb2.JobSpec) -> spec_pb2.JobSpec:
+    """Of an activation from which defaults follow; one trial has one alone."""
+    spec.cost.quadratic.SetInParent()
+    values = spec.search.parameters.add(path="network.output_activation").choice.values
+    values.add(string_value="ACTIVATION_SIGMOID")
+    values.add(string_value="ACTIVATION_IDENTITY")
+    return spec
+
+
 def searching_data(spec: spec_pb2.JobSpec) -> spec_pb2.JobSpec:
     seeds = spec.search.parameters.add(path="dataset.synthetic.seed").choice.values
     seeds.add(number_value=1)
@@ -156,8 +165,15 @@ def searching_data(spec: spec_pb2.JobSpec) -> spec_pb2.JobSpec:
             lambda m: m(measurement=spec_pb2.Measurement(every_epochs=5)),
             "epoch 12 was measured for being the last",
         ),
-        ("trials", lambda m: m(), "the trials of a grid follow from what it searches"),
+        ("trials", lambda m: m(), "the trials of a grid follow from its domains"),
         ("trials", lambda m: m(()), "it has no search"),
+        (
+            "trials",
+            lambda m: random_search(m(()), 4, "latin_hypercube"),
+            "the points of a latin_hypercube depend on how many there are",
+        ),
+        ("trials", lambda m: random_search(m(()), 4, "sobol"), "use spec.search.sobol.trials"),
+        ("trials", lambda m: searching_outputs(random_search(m(()), 1)), "are the first that"),
         ("trials", lambda m: stopping_early(random_search(m(()), 4)), "beside median"),
         ("trials", lambda m: searching_data(random_search(m(()), 4)), "other data are not kept"),
     ],
@@ -209,10 +225,9 @@ async def test_a_job_that_was_cancelled_trains_no_more(start_api: Any, moons: Ma
         assert dict((await update(api, job.name, "labels", labels={"a": "b"})).labels) == {"a": "b"}
 
 
-async def test_trials_that_are_compared_are_not_retried(start_api: Any, moons: MakeSpec) -> None:
-    async with start_api() as api:
-        api.engine.fail_next(SegmentFailedError("OUT_OF_MEMORY", "no room"))
-        job = await api.train(stopping_early(moons()))
-        assert state_of(job) == "FAILED"
-        found = await refused(retry(api, job.name))
-        assert (found.reason, found.state) == ("TRIALS_COMPARED", "FAILED")
+async def test_trials_that_are_compared_are_not_retried(api: Any, moons: MakeSpec) -> None:
+    api.engine.fail_next(SegmentFailedError("OUT_OF_MEMORY", "no room"))
+    job = await api.train(stopping_early(moons()))
+    assert state_of(job) == "FAILED"
+    found = await refused(retry(api, job.name))
+    assert (found.reason, found.state) == ("TRIALS_COMPARED", "FAILED")

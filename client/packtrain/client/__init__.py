@@ -69,9 +69,12 @@ from packtrain.client.objectives import (
 from packtrain.client.optimizers import SGD, AdaGrad, Adam, AdamW, Lion, NAdam, RMSProp
 from packtrain.client.origins import FromModel
 from packtrain.client.regularization import Augmentation, Regularization
+from packtrain.client.repeats import Repeats, group_repeats
 from packtrain.client.resources import (
+    BestTrial,
     Dataset,
     Failure,
+    Importance,
     Job,
     JobPlan,
     JobProgress,
@@ -83,7 +86,7 @@ from packtrain.client.resources import (
     Trial,
     TrialState,
 )
-from packtrain.client.results import Best, Results
+from packtrain.client.results import Best, Block, Results
 from packtrain.client.schedules import (
     ConstantRate,
     CosineDecay,
@@ -118,6 +121,7 @@ from packtrain.client.selections import (
 from packtrain.client.settings import RetrySettings, WatchSettings
 from packtrain.client.spec import JobSpec, Network
 from packtrain.client.stopping import Patience, Stopping, Target
+from packtrain.client.trial_columns import TrialColumns
 
 __all__ = [
     "NSGA2",
@@ -134,6 +138,8 @@ __all__ = [
     "AsyncJobHandle",
     "Augmentation",
     "Best",
+    "BestTrial",
+    "Block",
     "Cancelled",
     "Client",
     "CmaEs",
@@ -159,6 +165,7 @@ __all__ = [
     "Hinge",
     "Huber",
     "Hyperband",
+    "Importance",
     "InlineDataset",
     "InternalError",
     "InvalidArgument",
@@ -202,6 +209,7 @@ __all__ = [
     "RMSProp",
     "RandomSearch",
     "Regularization",
+    "Repeats",
     "ResourceExhausted",
     "Results",
     "RetrySettings",
@@ -217,6 +225,7 @@ __all__ = [
     "Synthetic",
     "Target",
     "Trial",
+    "TrialColumns",
     "TrialState",
     "TrialsChanged",
     "Unauthenticated",
@@ -230,6 +239,7 @@ __all__ = [
     "Xavier",
     "choice",
     "conditional",
+    "group_repeats",
     "inline",
     "integer",
     "linear",

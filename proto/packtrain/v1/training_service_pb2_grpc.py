@@ -104,6 +104,16 @@ class TrainingServiceStub(object):
                 request_serializer=packtrain_dot_v1_dot_training__service__pb2.ListTrialsRequest.SerializeToString,
                 response_deserializer=packtrain_dot_v1_dot_training__service__pb2.ListTrialsResponse.FromString,
                 _registered_method=True)
+        self.GetTrial = channel.unary_unary(
+                '/packtrain.v1.TrainingService/GetTrial',
+                request_serializer=packtrain_dot_v1_dot_training__service__pb2.GetTrialRequest.SerializeToString,
+                response_deserializer=packtrain_dot_v1_dot_training__service__pb2.GetTrialResponse.FromString,
+                _registered_method=True)
+        self.GetImportance = channel.unary_unary(
+                '/packtrain.v1.TrainingService/GetImportance',
+                request_serializer=packtrain_dot_v1_dot_training__service__pb2.GetImportanceRequest.SerializeToString,
+                response_deserializer=packtrain_dot_v1_dot_training__service__pb2.GetImportanceResponse.FromString,
+                _registered_method=True)
         self.ReadMetrics = channel.unary_stream(
                 '/packtrain.v1.TrainingService/ReadMetrics',
                 request_serializer=packtrain_dot_v1_dot_training__service__pb2.ReadMetricsRequest.SerializeToString,
@@ -214,7 +224,22 @@ class TrainingServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListTrials(self, request, context):
-        """In the order of their indices.
+        """In the order of their indices, or as asked for: filtered, ordered by any
+        metric, parameter or field, or the Pareto front alone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTrial(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetImportance(self, request, context):
+        """How much each searched parameter matters for a metric. FAILED_PRECONDITION
+        where too few trials have a finite value, or all have the same.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -291,6 +316,16 @@ def add_TrainingServiceServicer_to_server(servicer, server):
                     servicer.ListTrials,
                     request_deserializer=packtrain_dot_v1_dot_training__service__pb2.ListTrialsRequest.FromString,
                     response_serializer=packtrain_dot_v1_dot_training__service__pb2.ListTrialsResponse.SerializeToString,
+            ),
+            'GetTrial': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTrial,
+                    request_deserializer=packtrain_dot_v1_dot_training__service__pb2.GetTrialRequest.FromString,
+                    response_serializer=packtrain_dot_v1_dot_training__service__pb2.GetTrialResponse.SerializeToString,
+            ),
+            'GetImportance': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetImportance,
+                    request_deserializer=packtrain_dot_v1_dot_training__service__pb2.GetImportanceRequest.FromString,
+                    response_serializer=packtrain_dot_v1_dot_training__service__pb2.GetImportanceResponse.SerializeToString,
             ),
             'ReadMetrics': grpc.unary_stream_rpc_method_handler(
                     servicer.ReadMetrics,
@@ -615,6 +650,60 @@ class TrainingService(object):
             '/packtrain.v1.TrainingService/ListTrials',
             packtrain_dot_v1_dot_training__service__pb2.ListTrialsRequest.SerializeToString,
             packtrain_dot_v1_dot_training__service__pb2.ListTrialsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTrial(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/packtrain.v1.TrainingService/GetTrial',
+            packtrain_dot_v1_dot_training__service__pb2.GetTrialRequest.SerializeToString,
+            packtrain_dot_v1_dot_training__service__pb2.GetTrialResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetImportance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/packtrain.v1.TrainingService/GetImportance',
+            packtrain_dot_v1_dot_training__service__pb2.GetImportanceRequest.SerializeToString,
+            packtrain_dot_v1_dot_training__service__pb2.GetImportanceResponse.FromString,
             options,
             channel_credentials,
             insecure,

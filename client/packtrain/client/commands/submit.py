@@ -11,6 +11,7 @@ from packtrain.client.calls import CreatedJob
 from packtrain.client.commands.connection import connect, parse_indices
 from packtrain.client.commands.failures import EXIT_WRONG
 from packtrain.client.commands.follow import follow, tell_interruption
+from packtrain.client.commands.labels import LabelOption, PriorityOption, parse_labels
 from packtrain.client.commands.output import (
     JsonOption,
     print_fields,
@@ -40,15 +41,18 @@ def submit(
     ctx: typer.Context,
     spec: SpecArgument,
     job_id: JobIdOption = None,
+    label: LabelOption = None,
+    priority: PriorityOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Create a job and print its name, without waiting for it.
 
     Example: packtrain submit digits.yaml --job-id my-sweep
     """
+    labels = parse_labels(label)
     document = read_spec_file(spec)
     with connect(ctx) as client:
-        created = client.create_job(document, job_id)
+        created = client.create_job(document, job_id, labels=labels, priority=priority)
     if as_json:
         print_json({"job": created.job, "plan": created.plan})
     else:
@@ -73,7 +77,12 @@ def plan(ctx: typer.Context, spec: SpecArgument, as_json: JsonOption = False) ->
 
 
 def run(
-    ctx: typer.Context, spec: SpecArgument, job_id: JobIdOption = None, as_json: JsonOption = False
+    ctx: typer.Context,
+    spec: SpecArgument,
+    job_id: JobIdOption = None,
+    label: LabelOption = None,
+    priority: PriorityOption = 0,
+    as_json: JsonOption = False,
 ) -> None:
     """Create a job and follow it to its end. Ctrl-C leaves it running.
 
@@ -82,9 +91,10 @@ def run(
 
     Example: packtrain run digits.yaml
     """
+    labels = parse_labels(label)
     document = read_spec_file(spec)
     with connect(ctx) as client:
-        created = client.create_job(document, job_id)
+        created = client.create_job(document, job_id, labels=labels, priority=priority)
         if as_json:
             print_json({"event": "created", "job": created.job, "plan": created.plan})
         events = client.watch_job(created.job.name, on_interruption=tell_interruption)

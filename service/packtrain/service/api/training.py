@@ -8,7 +8,7 @@ import itertools
 import secrets
 import shutil
 import uuid
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,13 @@ from packtrain.service.api.requests import (
     request_key,
     write_page_token,
 )
+from packtrain.service.api.trial_results import TrialQuery, TrialResults
 from packtrain.service.contract import (
     Planner,
+    TrialParameters,
     Violations,
     messages,
     read_update,
-    trial_parameters,
 )
 from packtrain.service.coordinator import Coordinator
 from packtrain.service.networks import Origin
@@ -33,19 +34,18 @@ from packtrain.service.records import (
     JobRecord,
     JobUpdate,
     MetricsRecorded,
-    Proposal,
     TrialRecord,
 )
 from packtrain.service.resources import check_id, parse_job_name, parse_trial_name
+from packtrain.service.results.importance import EVALUATOR
 from packtrain.service.states import TrialState
 from packtrain.service.store import Store
 from packtrain.service.trained_networks import locate_model, read_trial_model
 from packtrain.service.watch import Filter, read_token, watch_job, write_token
-from packtrain.v1 import job_pb2, spec_pb2, training_service_pb2, training_service_pb2_grpc
+from packtrain.v1 import job_pb2, training_service_pb2, training_service_pb2_grpc
 
 _READ_BYTES = 2 << 20
 _CHUNK_BYTES = 1 << 20
-_TRIALS_AT_A_TIME = 64
 
 pb = training_service_pb2
 
@@ -57,6 +57,7 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
         self, store: Store, coordinator: Coordinator, planner: Planner, models_dir: Path
     ) -> None:
         self._store = store
+        self._results = TrialResults(store)
         self._coordinator = coordinator
         self._planner = planner
         self._models_dir = models_dir
@@ -85,8 +86,22 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
         return messages.to_created(record)
 
     async def GetJob(self, request: pb.GetJobRequest, _: Context) -> pb.GetJobResponse:
-        """One job."""
-        return pb.GetJobResponse(job=messages.to_job(await self._job(request.name)))
+        """One job, and the best of its trials where it is asked for."""
+        job = await self._job(request.name)
+        best = await self._best(job, request.best_by) if request.best_by else None
+        return pb.GetJobResponse(job=messages.to_job(job), best=best)
+
+    async def _best(self, job: JobRecord, text: str) -> pb.BestTrial | None:
+        found = await self._results.best(job, text)
+        if found is None:
+            return None
+        goal, record, parameters = found
+        return pb.BestTrial(
+            trial=messages.to_trial(job, record, parameters.values(record.index)),
+            metric=goal.metric,
+            value=record.final_metrics[goal.metric],
+            higher_is_better=goal.higher_is_better,
+        )
 
     async def _job(self, name: str, field: str = "name") -> JobRecord:
         return await self._store.get_job(parse_job_name(name, field))
@@ -107,6 +122,7 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
         key = request_key(request, "UpdateJob")
         job_id = parse_job_name(request.job.name, "job.name")
         if key is not None and (earlier := await self._store.repeated(key)) is not None:
+            await self._coordinator.follow(earlier.uid)
             return pb.UpdateJobResponse(job=messages.to_job(earlier))
         violations = Violations()
         wanted = read_update(request, violations)
@@ -152,6 +168,7 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
         key = request_key(request, "RetryJob")
         job_id = parse_job_name(request.name)
         if key is not None and (earlier := await self._store.repeated(key)) is not None:
+            await self._coordinator.follow(earlier.uid)
             return pb.RetryJobResponse(job=messages.to_job(earlier))
         job = await self._store.get_job(job_id)
         job.check_changeable()
@@ -204,17 +221,44 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
                 yield messages.to_watch_response(told.event, token)
 
     async def ListTrials(self, request: pb.ListTrialsRequest, _: Context) -> pb.ListTrialsResponse:
-        """In the order of their indices; a page goes on at the index after the last."""
+        """A page goes on after the last trial that was shown, wherever that stands by then."""
         job = await self._job(request.parent, "parent")
         size = page_size(request.page_size, 100, 1000)
-        first = read_page_number(request.page_token) or 0
-        states = messages.from_trial_states(request.states)
-        found = await self._store.list_trials(job, first, size + 1, states)
-        proposals = await self._store.list_proposals(job.uid)
-        trials = await asyncio.to_thread(_shown_trials, job, found[:size], proposals)
-        shown = len(trials)
-        more = write_page_token(found[shown].index) if len(found) > shown else ""
-        return pb.ListTrialsResponse(trials=trials, next_page_token=more)
+        query = TrialQuery(
+            states=tuple(messages.from_trial_states(request.states)),
+            filter=request.filter,
+            order_by=request.order_by,
+            pareto=tuple(request.pareto),
+        )
+        page = await self._results.page(job, query, size, request.page_token)
+        trials = await asyncio.to_thread(_shown_trials, job, page.records, page.parameters)
+        return pb.ListTrialsResponse(
+            trials=trials, next_page_token=page.next_token(len(trials)), total_size=page.total
+        )
+
+    async def GetTrial(self, request: pb.GetTrialRequest, _: Context) -> pb.GetTrialResponse:
+        """One trial."""
+        job_id, index = parse_trial_name(request.name)
+        job = await self._store.get_job(job_id)
+        record, parameters = await self._results.trial(job, index)
+        trial = messages.to_trial(job, record, parameters.values(index))
+        return pb.GetTrialResponse(trial=trial)
+
+    async def GetImportance(
+        self, request: pb.GetImportanceRequest, _: Context
+    ) -> pb.GetImportanceResponse:
+        """How much each parameter matters."""
+        job = await self._job(request.name)
+        goal, found, trials = await self._results.importance(job, request.metric)
+        return pb.GetImportanceResponse(
+            parameters=[
+                pb.ParameterImportance(path=i.path, share=i.share, trials=i.trials) for i in found
+            ],
+            metric=goal.metric,
+            higher_is_better=goal.higher_is_better,
+            trials=trials,
+            evaluator=EVALUATOR,
+        )
 
     async def ReadMetrics(
         self, request: pb.ReadMetricsRequest, _: Context
@@ -257,21 +301,17 @@ def _fitting(jobs: list[JobRecord]) -> list[JobRecord]:
 
 
 def _shown_trials(
-    job: JobRecord, found: list[TrialRecord], proposals: Sequence[Proposal]
+    job: JobRecord, found: list[TrialRecord], parameters: TrialParameters
 ) -> list[job_pb2.Trial]:
     """As many of them, but at least one, as a client's 4 MiB hold: parameters may be arrays."""
-    spec = spec_pb2.JobSpec.FromString(job.spec)
     shown: list[job_pb2.Trial] = []
     left = _READ_BYTES
-    for start in range(0, len(found), _TRIALS_AT_A_TIME):
-        part = found[start : start + _TRIALS_AT_A_TIME]
-        values = trial_parameters(spec, [t.index for t in part], proposals)
-        for trial, parameters in zip(part, values, strict=True):
-            message = messages.to_trial(job, trial, parameters)
-            left -= message.ByteSize()
-            if left < 0 and shown:
-                return shown
-            shown.append(message)
+    for trial in found:
+        message = messages.to_trial(job, trial, parameters.values(trial.index))
+        left -= message.ByteSize()
+        if left < 0 and shown:
+            return shown
+        shown.append(message)
     return shown
 
 

@@ -18,8 +18,8 @@ from packtrain.service.contract.search import (
     ParameterSpace,
     read_search,
     searched_paths,
-    trial_parameters,
 )
+from packtrain.service.contract.trial_parameters import TrialParameters
 from packtrain.service.domains import Choice
 from packtrain.service.errors import InvalidSpecError, NotFoundError
 from packtrain.service.objectives import score_trials
@@ -73,9 +73,9 @@ def read_lessons(expansion: Expansion, job: JobRecord, past: PastTrials) -> Less
             violations.add(_WHERE, f"{name} did not measure the objective {objective.metric}")
     trials, proposals = past.read(job)
     earlier = spec_pb2.JobSpec.FromString(job.spec)
-    values = trial_parameters(earlier, [t.index for t in trials], proposals)
+    parameters = TrialParameters(earlier, job.trials, proposals)
     places = _Places(expansion)
-    points = [places.find(row) for row in values]
+    points = [places.find(parameters.values(trial.index)) for trial in trials]
     fits = np.array([point is not None for point in points], np.bool_)
     if not fits.any():
         what = "that lies within these domains" if trials else "that has ended"

@@ -5,8 +5,8 @@ The numbers must be those of a job that had so many from the beginning.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from packtrain.service.contract.expansion import Expansion
 from packtrain.service.contract.fields import Violations
@@ -14,17 +14,26 @@ from packtrain.service.contract.search import searched_paths
 from packtrain.training import CosineDecay, OneCycle, PolynomialDecay, RateShape
 from packtrain.v1 import spec_pb2
 
-TRIALS = "spec.search.random.trials"
+# Searches of which trial k depends on the seed, what is searched, and k alone.
+TRIALS = {kind: f"spec.search.{kind}.trials" for kind in ("random", "sobol")}
 EPOCHS = "spec.epochs"
 
 _SOURCES = ("dataset.name", "dataset.inline", "dataset.synthetic")
+_FIXED = {
+    None: "it has no search",
+    "grid": "the trials of a grid follow from its domains",
+    "latin_hypercube": "the points of a latin_hypercube depend on how many there are",
+    "learning_rate_range": "the trials of a learning_rate_range are compared with each other",
+    "points": "its points are listed",
+}
 
 
 @dataclass(frozen=True)
 class More:
-    """How many trials and epochs a job shall have; None: as many as it has."""
+    """How many ``trials``, by the kinds of search that they are asked for of, and ``epochs`` a job
+    shall have; empty and None: as many as it has."""
 
-    trials: int | None = None
+    trials: Mapping[str, int] = field(default_factory=dict)
     epochs: int | None = None
 
 
@@ -32,14 +41,30 @@ def extend_spec(job: Expansion, more: More, violations: Violations) -> spec_pb2.
     """The job's specification with more of them."""
     spec = spec_pb2.JobSpec()
     spec.CopyFrom(job.spec)
-    if more.trials is not None:
-        _check(_find_wrong_trials(job, more.trials), f"job.{TRIALS}", violations)
-        if not violations:
-            spec.search.random.trials = more.trials
+    for kind, trials in more.trials.items():
+        before = len(violations)
+        _check(_find_wrong_trials(job, kind, trials), f"job.{TRIALS[kind]}", violations)
+        if len(violations) == before:
+            getattr(spec.search, kind).trials = trials
     if more.epochs is not None:
         _check(_find_wrong_epochs(job, more.epochs), f"job.{EPOCHS}", violations)
         spec.epochs = more.epochs
     return spec
+
+
+def check_further_trials(old: Expansion, new: Expansion, violations: Violations) -> None:
+    """Defaults that followed from all trials so far must have followed from the further ones too:
+    the cost from the output activation, and what is measured from there being validation rows."""
+    if len(_kinds(old)) == 1 < len(_kinds(new)):
+        violations.add(
+            f"job.{TRIALS[new.spec.search.WhichOneof('algorithm') or 'random']}",
+            "can't be raised: the further trials are the first that differ in their output "
+            "activation, or in having validation rows, from which defaults followed",
+        )
+
+
+def _kinds(job: Expansion) -> set[tuple[str, bool]]:
+    return {(g.pack.signature.output_activation.name, g.validation_rows > 0) for g in job.groups}
 
 
 def _check(reasons: Iterator[str], field: str, violations: Violations) -> None:
@@ -47,18 +72,19 @@ def _check(reasons: Iterator[str], field: str, violations: Violations) -> None:
         violations.add(field, reason)
 
 
-def _find_wrong_trials(job: Expansion, trials: int) -> Iterator[str]:
+def _find_wrong_trials(job: Expansion, asked: str, trials: int) -> Iterator[str]:
     search = job.spec.search
     kind = search.WhichOneof("algorithm")
-    if kind != "random":
-        what = (
-            f"the trials of a {kind} follow from what it searches" if kind else "it has no search"
-        )
-        yield f"can't be changed: {what}; only a random search takes more trials"
+    if kind not in TRIALS:
+        yield f"can't be changed: {_FIXED[kind]}; a random or a sobol search takes more trials"
         return
-    if trials < search.random.trials:
-        yield f"must be at least {search.random.trials}, which the job has: none are taken away"
-    if trials == search.random.trials:
+    if kind != asked:
+        yield f"is of another search than the job's: use {TRIALS[kind]}"
+        return
+    now = getattr(search, kind).trials
+    if trials < now:
+        yield f"must be at least {now}, which the job has: none are taken away"
+    if trials == now:
         return
     if job.early_stopping is not None:
         yield (

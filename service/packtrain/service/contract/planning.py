@@ -10,7 +10,7 @@ import numpy as np
 
 from packtrain.service.contract.continuing import find_continued, read_lessons
 from packtrain.service.contract.expansion import Expansion, expand
-from packtrain.service.contract.extension import More, extend_spec
+from packtrain.service.contract.extension import More, check_further_trials, extend_spec
 from packtrain.service.contract.fields import Violations
 from packtrain.service.contract.models import Origins
 from packtrain.service.datasets import Catalog
@@ -182,6 +182,7 @@ class Planner:
             prefix = "" if error.reason == "MEMORY_LIMIT_EXCEEDED" else f"{field}."
             violations.add_all(error.violations, prefix)
             return None
+        check_further_trials(old, new, violations)
         further = [replace(p, trials=p.trials[p.trials >= old.trials]) for p in new.parts]
         packs = self.plan_packs([part for part in further if len(part.trials)])
         return Extension(
@@ -215,11 +216,10 @@ class Planner:
             members.setdefault(trial.pack_index, []).append(trial.index)
         parts: dict[Part, PackRecord] = {}
         for index, indices in members.items():
-            trials = np.array(indices, np.int32)
             # A pack's trials are of one group; what was recorded of them is not recorded anew.
-            for part in cut(expansion.groups, trials, packs[index].epochs, 0):
-                total = part.group.pack.signature.epochs
-                parts[replace(part, until=total)] = packs[index]
+            (part,) = cut(expansion.groups, np.array(indices, np.int32), packs[index].epochs, 0)
+            total = part.group.pack.signature.epochs
+            parts[replace(part, until=total)] = packs[index]
         planned = self.plan_packs(list(parts))
         return Retry(
             generation=job.generation,

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
-from google.protobuf import json_format
-from google.protobuf.struct_pb2 import Value
 
 from packtrain.service.contract.domains import read_domain
 from packtrain.service.contract.fields import Violations
@@ -24,7 +19,6 @@ from packtrain.service.contract.paths import check_fields, check_not_given, chec
 from packtrain.service.contract.points import point_paths, read_points
 from packtrain.service.domains import Choice, Normal, Uniform
 from packtrain.service.learners import Learner
-from packtrain.service.records import Proposal
 from packtrain.service.samplers import (
     MAX_SOBOL_PARAMETERS,
     LatinHypercube,
@@ -181,34 +175,3 @@ def _check_grid(field: SearchedField, grid: Grid, kind: str | None, violations: 
                 "it more often",
             )
         met.add(written)
-
-
-def trial_parameters(
-    spec: spec_pb2.JobSpec, trials: Sequence[int], proposals: Sequence[Proposal] = ()
-) -> list[dict[str, Value]]:
-    """The values of these trials, by path, of the parameters that exist in them; ``trials``
-    ascend. ``proposals`` are all of the job's, in their order, where its algorithm learns: trials
-    that were not proposed yet have no values."""
-    if spec.search.HasField("points"):  # as they stand: to read all of them takes a second
-        points, repeats = spec.search.points.points, max(1, spec.search.repeats)
-        return [dict(points[k // repeats].values) for k in trials]
-    parameters = read_search(spec, Violations())
-    if parameters is None or not trials:
-        return [{} for _ in trials]
-    space, first, stop = parameters.space, trials[0], trials[-1] + 1
-    if isinstance(space.algorithm, Learner):
-        first -= first % space.repeats
-        known = [p.points for p in proposals] or [np.empty((0, len(space.parameters)))]
-        placed = np.concatenate(known)[first // space.repeats : -(-stop // space.repeats)]
-        columns, stop = space.place(placed), first + len(placed) * space.repeats
-    else:
-        columns = space.columns(spec.seed, first, stop)
-    rows: list[dict[str, Value]] = []
-    for k in trials:
-        row = {
-            path: parameters.value(path, column, k - first)
-            for path, column in columns.items()
-            if k < stop and column.exists[k - first]
-        }
-        rows.append({path: json_format.ParseDict(v, Value()) for path, v in row.items()})
-    return rows

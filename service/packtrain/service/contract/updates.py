@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from packtrain.service.contract.extension import EPOCHS, TRIALS, More
@@ -12,13 +12,7 @@ from packtrain.service.records import LabelChange
 from packtrain.v1 import job_pb2, training_service_pb2
 
 _LABEL = "labels."
-_PATHS = ("labels", "priority", TRIALS, EPOCHS)
-_IS_GIVEN: dict[str, Callable[[job_pb2.Job], bool]] = {
-    "labels": lambda job: bool(job.labels),
-    "priority": lambda job: job.priority != 0,
-    TRIALS: lambda job: job.spec.search.HasField("random"),
-    EPOCHS: lambda job: job.spec.HasField("epochs"),
-}
+_PATHS = ("labels", "priority", *TRIALS.values(), EPOCHS)
 
 
 @dataclass(frozen=True)
@@ -38,14 +32,18 @@ def read_update(request: training_service_pb2.UpdateJobRequest, violations: Viol
             expected = ", ".join((*_PATHS[:1], "labels.KEY", *_PATHS[1:]))
             violations.add(f"update_mask.paths[{i}]", f"must be one of {expected}, not {path!r}")
     if not paths:
-        paths = [path for path in _PATHS if _IS_GIVEN[path](job)]
+        paths = _find_given(job)
         if not paths:
             violations.add("job", f"must have something to change: {', '.join(_PATHS)}")
     elif "*" in paths:
         # A job without a number of epochs or trials is none.
-        paths = ["labels", "priority", *(p for p in (TRIALS, EPOCHS) if _IS_GIVEN[p](job))]
+        paths = list(dict.fromkeys(("labels", "priority", *_find_given(job))))
     more = More(
-        trials=job.spec.search.random.trials if TRIALS in paths else None,
+        trials={
+            kind: getattr(job.spec.search, kind).trials
+            for kind, path in TRIALS.items()
+            if path in paths
+        },
         epochs=job.spec.epochs if EPOCHS in paths else None,
     )
     priority = job.priority if "priority" in paths else None
@@ -55,6 +53,15 @@ def read_update(request: training_service_pb2.UpdateJobRequest, violations: Viol
     if labels is not None:
         violations.add_all(tuple(find_wrong_labels(labels.labels, "job.labels")))
     return Wanted(labels, priority, None if more == More() else more)
+
+
+def _find_given(job: job_pb2.Job) -> list[str]:
+    """The paths of what the job has."""
+    kind = job.spec.search.WhichOneof("algorithm")
+    given = {"labels": bool(job.labels), "priority": job.priority != 0}
+    given |= {path: kind == of for of, path in TRIALS.items()}
+    given[EPOCHS] = job.spec.HasField("epochs")
+    return [path for path in _PATHS if given[path]]
 
 
 def _read_labels(job: job_pb2.Job, paths: Iterable[str]) -> LabelChange | None:

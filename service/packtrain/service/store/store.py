@@ -34,8 +34,9 @@ from packtrain.service.records import (
     Retry,
     TrialRecord,
 )
+from packtrain.service.results.columns import TrialColumns
 from packtrain.service.states import JobState, TrialState
-from packtrain.service.store import changes, jobs, log, proposals, training
+from packtrain.service.store import changes, jobs, log, proposals, training, trial_columns
 from packtrain.service.store.database import Database
 
 
@@ -312,6 +313,10 @@ class Store:
         self._tell(uid)
         return made
 
+    async def count_proposed(self, uid: str) -> int:
+        """How many assignments the job's algorithm has proposed, if it learns."""
+        return await self._database.read(partial(proposals.count_proposed, uid=uid))
+
     async def list_proposals(self, uid: str) -> list[Proposal]:
         """What the job's algorithm has proposed, in its order."""
         return await self._database.read(partial(proposals.list_proposals, uid=uid))
@@ -382,6 +387,26 @@ class Store:
         """As :meth:`list_trials` in all states, for threads."""
         return self._database.read_blocking(
             partial(training.list_trials, job=job, first=first, limit=limit, states=())
+        )
+
+    async def load_trial_columns(self, job: JobRecord) -> TrialColumns:
+        """All trials of the job as they stand, without parameters, which the store can't read."""
+        return await self._database.read(partial(trial_columns.load_columns, job=job))
+
+    async def find_packs_of_trials(self, job: JobRecord) -> NDArray[np.int32]:
+        """The last pack of each trial, (trials,)."""
+        return await self._database.read(partial(trial_columns.find_packs, job=job))
+
+    async def read_news(self, uid: str, after: int) -> list[Event]:
+        """Everything in the log after sequence ``after``."""
+        return await self._database.read(partial(trial_columns.read_news, uid=uid, after=after))
+
+    async def read_trials(
+        self, uid: str, columns: TrialColumns, rows: NDArray[np.intp]
+    ) -> list[TrialRecord]:
+        """The trials of these indices, in their order, as the columns have them."""
+        return await self._database.read(
+            partial(trial_columns.read_records, uid=uid, columns=columns, rows=rows)
         )
 
     # Events
