@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from tests.service.test_jobs import Gate
@@ -350,3 +351,25 @@ async def test_a_plan_counts_all_batches(api: Any, learning: MakeSpec) -> None:
     request = pb.CreateJobRequest(spec=spec, validate_only=True)
     whole = (await api.training.CreateJob(request)).plan
     assert whole.operations == pytest.approx(part.operations)
+
+
+async def test_what_was_learned_from_does_not_change(api: Any, learning: MakeSpec) -> None:
+    job = await api.train(learning(trials=6))
+    changed = job_pb2.Job(name=job.name, spec=job.spec)
+    changed.spec.epochs = 9
+    with pytest.raises(grpc.aio.AioRpcError, match="has learned from trials of 3 epochs"):
+        await api.training.UpdateJob(
+            pb.UpdateJobRequest(job=changed, update_mask=FieldMask(paths=["spec.epochs"]))
+        )
+
+
+async def test_the_datasets_of_a_search_are_found_in_every_batch(
+    api: Any, learning: MakeSpec
+) -> None:
+    spec = learning(trials=18, batch_size=6)
+    kinds = spec.search.parameters.add(path="dataset.synthetic.kind").choice.values
+    for kind in ("SYNTHETIC_KIND_SPIRALS", "SYNTHETIC_KIND_MOONS"):
+        kinds.add(string_value=kind)
+    spec.dataset.synthetic.ClearField("kind")
+    job = await api.train(spec)
+    assert job.progress.succeeded + job.progress.diverged == 18

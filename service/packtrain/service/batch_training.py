@@ -6,6 +6,8 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,6 +19,10 @@ from packtrain.service.records import Failure, JobRecord, PackRecord, Proposal
 from packtrain.service.states import TrialState
 from packtrain.service.store import Store
 
+# Sampling takes seconds at times: in threads of its own it delays no other call.
+_THREADS = ThreadPoolExecutor(2, thread_name_prefix="proposals")
+
+T = TypeVar("T")
 TrainBatch = Callable[[Sequence[PackRecord], Mapping[int, TrialState], Expansion], Awaitable[None]]
 
 
@@ -48,7 +54,7 @@ class BatchTraining:
         first = sum(len(batch.points) for batch in proposed)
         while first < self._space.assignments and not self._trainer.is_stopped:
             count = min(self._batch_size, self._space.assignments - first)
-            points = await asyncio.to_thread(proposer.propose, first, count)
+            points = await _call(proposer.propose, first, count)
             batch = Proposal(first, points)
             await self._begin(batch)
             await self._learn(proposer, batch)
@@ -62,7 +68,7 @@ class BatchTraining:
     async def _open_study(self) -> Proposer:
         assert self._whole.learner is not None
         lessons = await self._store.find_lessons(self._job.uid)
-        return await asyncio.to_thread(
+        return await _call(
             Proposer,
             self._space.parameters,
             self._whole.learner,
@@ -110,4 +116,8 @@ class BatchTraining:
             self._job, batch.first * repeats, count * repeats, ()
         )
         scores = score_trials(trials, self._whole.objectives).reshape(count, repeats, -1)
-        await asyncio.to_thread(proposer.learn, batch.first, batch.points, np.mean(scores, axis=1))
+        await _call(proposer.learn, batch.first, batch.points, np.mean(scores, axis=1))
+
+
+async def _call(function: Callable[..., T], *arguments: object) -> T:
+    return await asyncio.get_running_loop().run_in_executor(_THREADS, function, *arguments)

@@ -72,6 +72,8 @@ class TrialPage:
 class _Known:
     columns: TrialColumns
     parameters: TrialParameters
+    # By an algorithm that learns.
+    proposed: int
 
 
 @dataclass
@@ -102,26 +104,21 @@ class TrialResults:
         if position is None:
             self._kept.pop(job.uid, None)
             raise NotFoundError("JOB_NOT_FOUND", f"jobs/{job.job_id} was deleted")
-        if known is None or len(known.columns.states) != job.trials:
+        proposed = await self._store.count_proposed(job.uid)
+        if known is None or len(known.columns.states) != job.trials or known.proposed != proposed:
             found = await self._store.load_trial_columns(job)
-            parameters = await self._read_parameters(job)
-            return _Known(replace(found, parameters=parameters.columns), parameters)
+            spec = spec_pb2.JobSpec.FromString(job.spec)
+            proposals = await self._store.list_proposals(job.uid) if proposed else []
+            parameters = await asyncio.to_thread(TrialParameters, spec, job.trials, proposals)
+            # Fewer than are there by now: then they are read again the next time.
+            return _Known(replace(found, parameters=parameters.columns), parameters, proposed)
         if known.columns.sequence == position[1]:
             return known
         news = await self._store.read_news(job.uid, known.columns.sequence)
         columns = await asyncio.to_thread(known.columns.advanced, news)
         # Early stopping moves trials from pack to pack, without an event of its own.
         packs = await self._store.find_packs_of_trials(job)
-        parameters = known.parameters
-        if not parameters.is_complete:
-            parameters = await self._read_parameters(job)
-        found = replace(columns, packs=packs, parameters=parameters.columns)
-        return _Known(found, parameters)
-
-    async def _read_parameters(self, job: JobRecord) -> TrialParameters:
-        spec = spec_pb2.JobSpec.FromString(job.spec)
-        proposals = await self._store.list_proposals(job.uid)
-        return await asyncio.to_thread(TrialParameters, spec, job.trials, proposals)
+        return replace(known, columns=replace(columns, packs=packs))
 
     def _forget(self) -> None:
         """Drop what was not asked for the longest, but never the last."""

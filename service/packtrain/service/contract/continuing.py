@@ -74,9 +74,8 @@ def read_lessons(expansion: Expansion, job: JobRecord, past: PastTrials) -> Less
     trials, proposals = past.read(job)
     earlier = spec_pb2.JobSpec.FromString(job.spec)
     parameters = TrialParameters(earlier, job.trials, proposals)
-    values = [parameters.values(trial.index) for trial in trials]
     places = _Places(expansion)
-    points = [places.find(row) for row in values]
+    points = [places.find(parameters.values(trial.index)) for trial in trials]
     fits = np.array([point is not None for point in points], np.bool_)
     if not fits.any():
         what = "that lies within these domains" if trials else "that has ended"

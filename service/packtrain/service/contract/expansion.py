@@ -172,7 +172,8 @@ def expand(
     _set_parents(spec, rows[0][1])
     found: list[list[TrialGroup]] = []
     objectives: set[tuple[Objective, ...]] = set()
-    for members, columns in rows:
+    is_known = proposal is not None and not any(is_within(p, "dataset") for p in rows[0][1])
+    for members, columns in rows[-1:] if is_known else rows:
         expander = _Expander(spec, parameters, columns, members, sources, origins, violations)
         found.append([g for g in expander.groups() if g is not None])
         objectives |= expander.objectives
@@ -199,7 +200,8 @@ def _place_rows(
     space: SearchSpace | None, seed: int, proposal: Proposal | None, without: Collection[int]
 ) -> list[tuple[Indices, Columns]]:
     """The trials, and their columns. Before those of a proposal come rows that show whatever its
-    domains can bring about, so that all is checked, and found in the same order, every time."""
+    domains can bring about, so that all is checked when the job is created, and its datasets are
+    found in the same order ever after."""
     if space is None:
         return [(np.zeros(1, np.int64), {})]
     if not isinstance(space.algorithm, Learner):

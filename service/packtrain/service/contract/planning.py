@@ -36,6 +36,9 @@ from packtrain.service.trained_networks import TrainedNetworks
 from packtrain.training import Speed
 from packtrain.v1 import job_pb2, spec_pb2
 
+# To plan a batch, and to store and tell it.
+_BATCH_SECONDS = 0.03
+
 
 class Planner:
     """Plans jobs for a catalog, a number of workers and the server's limits.
@@ -260,7 +263,7 @@ class Planner:
             memory_bytes=sum(pack.memory_bytes for pack in packs),
             operations=times * sum(group.operations for group in expansion.groups),
             worker_seconds=times * estimate.worker_seconds,
-            seconds=times * estimate.seconds,
+            seconds=times * estimate.seconds + _proposal_seconds(expansion),
         )
         return plan.SerializeToString()
 
@@ -295,3 +298,11 @@ class Planner:
         if self._kept is None or not expansion.networks:
             return None
         return self._kept.put(expansion.networks)
+
+
+def _proposal_seconds(expansion: Expansion) -> float:
+    """About how long the workers wait for an algorithm that learns."""
+    if expansion.learner is None or expansion.space is None:
+        return 0.0
+    each = expansion.learner.seconds_each * expansion.space.assignments
+    return each + _BATCH_SECONDS * expansion.batches

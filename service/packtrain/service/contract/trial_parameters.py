@@ -18,15 +18,15 @@ from packtrain.service.learners import Learner
 from packtrain.service.records import Proposal
 from packtrain.service.results.columns import Column, Numbers, Words
 from packtrain.service.search import Column as Drawn
+from packtrain.service.search import SearchSpace
 from packtrain.v1 import spec_pb2
 
 
 class TrialParameters:
     """What the search of a specification, which has been checked, gives to each trial.
 
-    ``columns`` are (trials,) by path, ``domains`` what they were drawn from. ``proposals`` are all
-    of the job's, in their order, where its algorithm learns; trials that were not proposed yet have
-    no values, and ``is_complete`` is false.
+    ``columns`` are (trials,) by path, ``domains`` what they were drawn from; ``proposals`` all that
+    an algorithm has proposed, in their order, which learns: the other trials have no values.
     """
 
     def __init__(
@@ -34,13 +34,9 @@ class TrialParameters:
     ) -> None:
         self._space = read_search(spec, Violations())
         space = self._space.space if self._space else None
-        self.is_complete = True
-        self._drawn: dict[str, Drawn] = {}
+        self._drawn: Mapping[str, Drawn] = {}
         if space is not None and isinstance(space.algorithm, Learner):
-            points = [p.points for p in proposals] or [np.empty((0, len(space.parameters)))]
-            placed = space.place(np.concatenate(points))
-            self._drawn = {path: _fill_up(drawn, trials) for path, drawn in placed.items()}
-            self.is_complete = sum(map(len, points)) * space.repeats >= trials
+            self._drawn = _place(space, trials, proposals)
         elif space is not None:
             self._drawn = space.columns(spec.seed, 0, trials)
         self.domains: Mapping[str, Domain] = (
@@ -73,15 +69,16 @@ class TrialParameters:
         return Words(np.where(drawn.exists, codes[drawn.values], -1), tuple(places))
 
 
-def _fill_up(drawn: Drawn, trials: int) -> Drawn:
-    """With trials that have no value, up to so many."""
-    # Past the end the first value stands, which means nothing where it doesn't exist.
-    rows = np.arange(trials, dtype=np.int64)
-    known = rows < len(drawn.exists)
-    if not known.any():
-        return Drawn(np.zeros(trials), known)
-    found = drawn.take(np.where(known, rows, 0))
-    return Drawn(found.values, found.exists & known)
+def _place(space: SearchSpace, trials: int, proposals: Sequence[Proposal]) -> Mapping[str, Drawn]:
+    points = np.full((space.assignments, len(space.parameters)), 0.5)
+    for proposal in proposals:
+        points[proposal.first : proposal.first + len(proposal.points)] = proposal.points
+    known = space.repeats * sum(len(proposal.points) for proposal in proposals)
+    is_proposed = np.arange(trials) < known
+    return {
+        path: Drawn(column.values, column.exists & is_proposed)
+        for path, column in space.place(points).items()
+    }
 
 
 def _only_existing(values: NDArray[Any], drawn: Drawn) -> NDArray[Any]:

@@ -44,7 +44,8 @@ Column = Numbers | Words
 class TrialColumns:
     """All trials of a job after event ``sequence`` of its log.
 
-    ``states``, ``epochs`` and ``packs`` are (trials,), the states as codes of :data:`STATES`;
+    ``states``, ``epochs`` and ``packs`` are (trials,), the states as codes of :data:`STATES`, the
+    packs -1 where a trial is in none;
     ``values`` is (trials, metrics) float32, what was measured last, NaN where nothing was.
     ``parameters`` are by path.
     """

@@ -44,9 +44,7 @@ def add_proposal(
     row = connection.execute(select(_J.state, _J.trials).where(_J.uid == uid)).one_or_none()
     if row is None or row.state not in _TRAINING:
         raise IllegalTransitionError("JOB_ENDED", "the job no longer trains")
-    known = connection.execute(
-        select(func.coalesce(func.sum(_Q.assignments), 0)).where(_Q.job_uid == uid)
-    ).scalar_one()
+    known = count_proposed(connection, uid)
     if known != proposal.first:
         raise IllegalTransitionError("PROPOSED", f"{known} assignments have been proposed before")
     connection.execute(
@@ -89,6 +87,12 @@ def _estimate_epochs(connection: Connection, uid: str, trials: int) -> None:
         connection.execute(
             update(schema.jobs).where(_J.uid == uid).values(trial_epochs_total=total)
         )
+
+
+def count_proposed(connection: Connection, uid: str) -> int:
+    """See Store.count_proposed."""
+    count = select(func.coalesce(func.sum(_Q.assignments), 0)).where(_Q.job_uid == uid)
+    return int(connection.execute(count).scalar_one())
 
 
 def list_proposals(connection: Connection, uid: str) -> list[Proposal]:

@@ -313,6 +313,10 @@ class Store:
         self._tell(uid)
         return made
 
+    async def count_proposed(self, uid: str) -> int:
+        """How many assignments the job's algorithm has proposed, if it learns."""
+        return await self._database.read(partial(proposals.count_proposed, uid=uid))
+
     async def list_proposals(self, uid: str) -> list[Proposal]:
         """What the job's algorithm has proposed, in its order."""
         return await self._database.read(partial(proposals.list_proposals, uid=uid))

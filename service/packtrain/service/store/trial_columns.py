@@ -20,11 +20,9 @@ from packtrain.service.results.columns import (
 from packtrain.service.states import TrialState
 from packtrain.service.store import schema
 from packtrain.service.store.log import read_blocks_backwards, read_events, to_failure
-from packtrain.service.store.training import list_packs
+from packtrain.service.store.training import NO_PACK, list_packs
 
 _J, _P, _T = schema.jobs.c, schema.packs.c, schema.trials.c
-# The pack of a trial that was not proposed yet.
-NOWHERE = -1
 # What is read at a time, of what happened since.
 _READ_BYTES = 16 << 20
 
@@ -39,7 +37,7 @@ def load_columns(connection: Connection, job: JobRecord) -> TrialColumns:
         metrics=job.metrics,
         states=np.full(job.trials, STATE_CODES[TrialState.QUEUED], np.int8),
         epochs=np.zeros(job.trials, np.int32),
-        packs=np.full(job.trials, NOWHERE, np.int32),
+        packs=np.full(job.trials, NO_PACK, np.int32),
         values=np.full((job.trials, len(job.metrics)), np.nan, np.float32),
     )
     packs = list_packs(connection, job.uid)
@@ -55,7 +53,7 @@ def load_columns(connection: Connection, job: JobRecord) -> TrialColumns:
 
 def find_packs(connection: Connection, job: JobRecord) -> NDArray[np.int32]:
     """See Store.find_packs_of_trials."""
-    found = np.full(job.trials, NOWHERE, np.int32)
+    found = np.full(job.trials, NO_PACK, np.int32)
     query = select(_P.pack_index, _P.trials).where(_P.job_uid == job.uid)
     for index, trials in connection.execute(query.order_by(_P.pack_index)):
         found[np.frombuffer(trials, "<i4")] = index
@@ -74,7 +72,8 @@ def _load_ended(
     codes = {known.value: code for known, code in STATE_CODES.items()}
     columns.states[trials] = [codes[word] for word in state]
     columns.epochs[trials] = epochs
-    bounds = np.flatnonzero(np.diff(pack, prepend=-1))
+    # Those without one come first, and were not measured.
+    bounds = np.flatnonzero(np.diff(pack, prepend=NO_PACK))
     for start, stop in zip(bounds, [*bounds[1:], len(rows)], strict=True):
         names = metrics[pack[start]]
         values = np.frombuffer(b"".join(final[start:stop]), "<f4").reshape(-1, len(names))
@@ -118,7 +117,7 @@ def read_records(
     records: list[TrialRecord] = []
     for row in shown:
         pack = int(columns.packs[row])
-        names, arithmetics = packs.get(pack, ((), ()))  # none: not proposed yet, or deleted
+        names, arithmetics = packs.get(pack, ((), ()))  # none: the job was deleted meanwhile
         measured = dict(zip(columns.metrics, columns.values[row].tolist(), strict=True))
         is_measured = columns.has_ended(row) or not np.isnan(columns.values[row]).all()
         records.append(
@@ -126,7 +125,7 @@ def read_records(
                 index=row,
                 state=STATES[columns.states[row]],
                 epochs=int(columns.epochs[row]),
-                pack_index=pack,
+                pack_index=None if pack == NO_PACK else pack,
                 arithmetics=arithmetics,
                 failure=failures.get(row),
                 final_metrics={name: measured[name] for name in names} if is_measured else {},
