@@ -150,7 +150,11 @@ class MedianRule:
     ) -> NDArray[np.bool_]:
         """Those that are not below the median."""
         del bracket, rung
-        median = np.median(standings.mean[:, 0])
+        mean = standings.mean[:, 0]
+        if np.isneginf(mean).all():
+            return standings.present
+        # Without those that were never measured, such as trials that can't be trained.
+        median = np.median(mean[~np.isneginf(mean)])
         return standings.present & (standings.best[:, 0] >= median)
 
     def find_most(self, bracket: Bracket, rung: int) -> int:

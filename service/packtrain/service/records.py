@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -119,7 +119,8 @@ class Lessons:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NewJob:
-    """A job to be."""
+    """A job to be; ``failures`` tell why some of its trials, which are in no pack, can't be
+    trained."""
 
     job_id: str
     uid: str
@@ -135,12 +136,13 @@ class NewJob:
     lessons: Lessons | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     priority: int = 0
+    failures: Mapping[Failure, Sequence[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Extension:
-    """More to train for a job of this ``generation``: what its fields are then, and the packs of
-    its further trials. ``last_epoch`` is the one that the trials ended at that now go on; None:
+    """More to train for a job of this ``generation``: what its fields are then, the packs of its
+    further trials, and why some of these can't be trained. ``last_epoch`` is the one that the trials ended at that now go on; None:
     none goes on."""
 
     generation: int
@@ -152,6 +154,7 @@ class Extension:
     layer_sizes: tuple[int, ...]
     packs: tuple[NewPack, ...]
     last_epoch: int | None
+    failures: Mapping[Failure, Sequence[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 import numpy as np
@@ -19,6 +20,8 @@ from packtrain.training import DataType
 from packtrain.v1 import spec_pb2
 
 T = TypeVar("T", bound=Hashable)
+# Within it, what is found wrong is wrong with these trials, by what they have at these paths.
+Blame = Callable[["Indices", list[str]], AbstractContextManager[None]]
 Columns = dict[str, Column]
 Indices = NDArray[np.int64]
 
@@ -37,12 +40,14 @@ class Searched:
         columns: Columns,
         trials: Indices,
         violations: Violations,
+        blame: Blame,
     ) -> None:
         self._spec = spec
         self._parameters = parameters
         self._columns = columns
         self._trials = trials
         self._violations = violations
+        self._blame = blame
 
     def paths(self) -> list[str]:
         """What is searched."""
@@ -80,6 +85,10 @@ class Searched:
                 self._set(spec, path, int(row))
             yield member, spec
 
+    def codes(self, path: str) -> NDArray[np.int64]:
+        """A number for each trial, equal where what the path gives to a combination is."""
+        return self._codes(path, np.arange(len(self._columns[path].exists), dtype=np.int64))
+
     def _codes(self, path: str, indices: Indices) -> NDArray[np.int64]:
         """A number for each trial, equal where the path's part of a combination is: of a column,
         whether it is there at all."""
@@ -113,7 +122,8 @@ class Searched:
         which = np.zeros(len(indices), np.intp)
         entries: dict[T, int] = {}
         for members, spec in self.combinations(paths, indices, base):
-            entry = read(spec)
+            with self._blame(members, paths):
+                entry = read(spec)
             which[np.searchsorted(indices, members)] = entries.setdefault(entry, len(entries))
         return which, tuple(entries)
 

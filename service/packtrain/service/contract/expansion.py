@@ -8,10 +8,11 @@ data, stopping).
 
 from __future__ import annotations
 
+import contextlib
 import math
 import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ from packtrain.service.contract.defaults import with_defaults
 from packtrain.service.contract.early_stopping import read_early_stopping
 from packtrain.service.contract.fields import Violations, set_parents
 from packtrain.service.contract.learning_rates import fill_range, is_range
+from packtrain.service.contract.mismatches import Mismatch, find_failures
 from packtrain.service.contract.models import (
     Origins,
     check_model_initialization,
@@ -45,7 +47,7 @@ from packtrain.service.learners import Learner
 from packtrain.service.networks import Network, Origin
 from packtrain.service.objectives import Objective
 from packtrain.service.planner import Part, TrialGroup, cut
-from packtrain.service.records import Proposal
+from packtrain.service.records import Failure, Proposal
 from packtrain.service.samplers import Random
 from packtrain.service.search import SearchSpace
 from packtrain.training import Cost, DataType, Initialization, Pack, Rule, Schedule, Trials
@@ -61,7 +63,8 @@ class Expansion:
     """A job, or of one whose algorithm learns a batch: ``spec`` has its defaults filled in;
     ``trials`` is how many the job has; ``groups`` hold each of ``members`` once, and ``shapes``
     are groups of all kinds that may yet come; ``networks`` are those of other jobs that trials
-    begin from; ``early_stopping``, if any, goes by the ``objectives``."""
+    begin from; ``early_stopping``, if any, goes by the ``objectives``; ``failures`` tell of trials
+    that can't be trained, and are no members."""
 
     spec: spec_pb2.JobSpec
     space: SearchSpace | None
@@ -73,6 +76,7 @@ class Expansion:
     networks: Mapping[Origin, Network]
     objectives: tuple[Objective, ...]
     early_stopping: EarlyStopping | None
+    failures: Mapping[Failure, Sequence[int]] = field(default_factory=dict)
 
     @property
     def brackets(self) -> Sequence[Bracket] | None:
@@ -80,7 +84,10 @@ class Expansion:
         if self.early_stopping is None:
             return None
         signature = self.groups[0].pack.signature
-        return self.early_stopping.brackets(self.members, signature.epochs, signature.measure_every)
+        # Those that can't be trained have their place among those that can.
+        everyone = np.arange(self.trials, dtype=np.int32)
+        compared = everyone if self.learner is None else self.members
+        return self.early_stopping.brackets(compared, signature.epochs, signature.measure_every)
 
     @property
     def learner(self) -> Learner | None:
@@ -97,7 +104,7 @@ class Expansion:
     def times(self) -> float:
         """How many times as many trials the job has: of an algorithm that learns, the first batch
         stands for all."""
-        return self.trials / len(self.members)
+        return 1.0 if self.learner is None else self.trials / len(self.members)
 
     @property
     def parts(self) -> list[Part]:
@@ -172,10 +179,20 @@ def expand(
     _set_parents(spec, rows[0][1])
     found: list[list[TrialGroup]] = []
     objectives: set[tuple[Objective, ...]] = set()
+    failures: Mapping[Failure, Sequence[int]] = {}
     is_known = proposal is not None and not any(is_within(p, "dataset") for p in rows[0][1])
     for members, columns in rows[-1:] if is_known else rows:
         expander = _Expander(spec, parameters, columns, members, sources, origins, violations)
-        found.append([g for g in expander.groups() if g is not None])
+        groups = [g for g in expander.groups() if g is not None]
+        if len(rows) == 1 and (failing := expander.find_failures()):
+            # Those that are left, over the data that all were looked up in.
+            failures, violations = failing, Violations()
+            rows = [_without(rows[0], failures)]
+            expander = _Expander(
+                spec, parameters, rows[0][1], rows[0][0], sources, origins, violations
+            )
+            groups = [g for g in expander.groups() if g is not None]
+        found.append(groups)
         objectives |= expander.objectives
     if len(objectives) > 1:
         violations.add("search.objectives", "must name their metrics: trials differ in the default")
@@ -193,7 +210,16 @@ def expand(
         networks=origins.networks,
         objectives=same,
         early_stopping=early_stopping,
+        failures=failures,
     )
+
+
+def _without(
+    row: tuple[Indices, Columns], failures: Mapping[Failure, Sequence[int]]
+) -> tuple[Indices, Columns]:
+    members, columns = row
+    stays = np.flatnonzero(~np.isin(members, [k for ks in failures.values() for k in ks]))
+    return members[stays], {path: column.take(stays) for path, column in columns.items()}
 
 
 def _place_rows(
@@ -253,23 +279,22 @@ class _Expander:
     ) -> None:
         self._spec = spec
         self._trials = trials
-        self._searched = Searched(spec, parameters, columns, trials, violations)
+        self._searched = Searched(spec, parameters, columns, trials, violations, self._blame)
         self._sources = sources
         self._origins = origins
         self._violations = violations
         # Those of each group; all should be the same.
         self.objectives: set[tuple[Objective, ...]] = set()
+        self.mismatches: list[Mismatch] = []
+        paths = self._searched.paths()
+        self._structural = [p for p in paths if self._place_of(p) is _STRUCTURE]
 
     def groups(self) -> Iterator[TrialGroup | None]:
         everything = np.arange(len(self._trials), dtype=np.int64)
-        structural = [p for p in self._searched.paths() if self._place_of(p) is _STRUCTURE]
-        for indices, spec in self._searched.combinations(structural, everything, self._spec):
-            structure = read_structure(spec, self._sources, self._violations)
+        for indices, spec in self._searched.combinations(self._structural, everything, self._spec):
+            with self._blame(indices, []):
+                structure = self._read_structure(spec)
             if structure is None:
-                if spec.initialization.HasField("model"):
-                    model = spec.initialization.model
-                    data_type = networks.read_data_type(spec, self._violations)
-                    check_model_initialization(model, data_type, self._origins, self._violations)
                 yield None
                 continue
             self.objectives.add(structure.objectives)
@@ -283,6 +308,35 @@ class _Expander:
                 structure.chosen.rows,
                 structure.chosen.validation_rows,
             )
+
+    def find_failures(self) -> dict[Failure, list[int]] | None:
+        """Why some trials can't be trained, and which; None where the specification is right, or
+        wrong for them all."""
+        if not self._violations:
+            return None
+        return find_failures(
+            self.mismatches, self._violations, len(self._trials), self._searched.codes
+        )
+
+    def _read_structure(self, spec: spec_pb2.JobSpec) -> Structure | None:
+        structure = read_structure(spec, self._sources, self._violations)
+        if structure is None and spec.initialization.HasField("model"):
+            model = spec.initialization.model
+            data_type = networks.read_data_type(spec, self._violations)
+            check_model_initialization(model, data_type, self._origins, self._violations)
+        return structure
+
+    @contextlib.contextmanager
+    def _blame(self, members: Indices, paths: list[str]) -> Iterator[None]:
+        """What is found wrong meanwhile is noted as wrong with these trials too."""
+        everything, self._violations = self._violations, Violations()
+        try:
+            yield
+        finally:
+            found, self._violations = tuple(self._violations), everything
+            everything.add_all(found)
+            if found:
+                self.mismatches.append(Mismatch(members, (*self._structural, *paths), found))
 
     def _place_of(self, path: str) -> str:
         """The table that the path's values are of, or what else becomes of them."""
@@ -299,11 +353,15 @@ class _Expander:
         return [p for p in self._searched.paths() if self._place_of(p) in tables]
 
     def _numbers(self, indices: Indices, base: spec_pb2.JobSpec, structure: Structure) -> Trials:
-        plan, violations = structure.plan, self._violations
+        plan = structure.plan
 
         def read_cost(spec: spec_pb2.JobSpec) -> Cost:
             return costs.read_cost(
-                spec.cost, plan.output_activation, structure.targets, plan.data_type, violations
+                spec.cost,
+                plan.output_activation,
+                structure.targets,
+                plan.data_type,
+                self._violations,
             )
 
         def read_initialization(spec: spec_pb2.JobSpec) -> Initialization:
@@ -313,15 +371,15 @@ class _Expander:
                     plan.sizes,
                     plan.data_type,
                     self._origins,
-                    violations,
+                    self._violations,
                 )
             return initializations.read_initialization(
-                spec.initialization, plan.sizes, plan.data_type, violations
+                spec.initialization, plan.sizes, plan.data_type, self._violations
             )
 
         def read_schedule(spec: spec_pb2.JobSpec) -> Schedule:
             return schedules.read_schedule(
-                spec.optimizer.schedule, plan.epochs, structure.measured, violations
+                spec.optimizer.schedule, plan.epochs, structure.measured, self._violations
             )
 
         table = self._searched.table
@@ -353,14 +411,15 @@ class _Expander:
         self, indices: Indices, base: spec_pb2.JobSpec, data_type: DataType
     ) -> tuple[NDArray[np.intp], tuple[Rule, ...], dict[str, NDArray[np.float64]]]:
         """The rules of the trials, and all their numbers as columns."""
-        violations = self._violations
 
         def read_optimizer(spec: spec_pb2.JobSpec) -> tuple[Rule, tuple[float, ...]]:
-            rule, found = optimizers.read_optimizer(spec.optimizer, data_type, violations)
+            rule, found = optimizers.read_optimizer(spec.optimizer, data_type, self._violations)
             return rule, tuple(found[name] for name in optimizers.COLUMNS)
 
         def read_regularization(spec: spec_pb2.JobSpec) -> tuple[float, ...]:
-            found = regularization.read_regularization(spec.regularization, data_type, violations)
+            found = regularization.read_regularization(
+                spec.regularization, data_type, self._violations
+            )
             return tuple(found[name] for name in regularization.COLUMNS)
 
         numbers: dict[str, NDArray[np.float64]] = {}

@@ -109,6 +109,25 @@ class Planner:
             return None, failures
         return self.expand_stored(job, batch, failures), failures
 
+    def _leave_out_large(self, expansion: Expansion) -> Expansion:
+        """Without the trials each of which is too large for the workers' memory by itself, unless
+        all of them are; they fail alone."""
+        if expansion.learner is not None:
+            return expansion
+        large = [g for g in expansion.groups if memory_bytes(g, 1) > self._most_memory]
+        rest = tuple(g for g in expansion.groups if g not in large)
+        if not large or not rest:
+            return expansion
+        failures = {self._too_large(memory_bytes(g, 1)): g.indices.tolist() for g in large}
+        return replace(expansion, groups=rest, failures={**expansion.failures, **failures})
+
+    def _too_large(self, needed: int) -> Failure:
+        return Failure(
+            "MEMORY_LIMIT_EXCEEDED",
+            f"the trial would need {needed / 2**30:,.2f} GiB of a worker's memory; this server "
+            f"takes {self._most_memory / 2**30:,.2f} GiB",
+        )
+
     def _find_failure(self, job: JobRecord, one: Proposal) -> Failure | None:
         try:
             groups = self.expand_stored(job, one).groups
@@ -117,11 +136,7 @@ class Planner:
         needed = max(memory_bytes(group, 1) for group in groups)
         if needed <= self._most_memory:
             return None
-        return Failure(
-            "MEMORY_LIMIT_EXCEEDED",
-            f"the trial would need {needed / 2**30:,.2f} GiB of a worker's memory; this server "
-            f"takes {self._most_memory / 2**30:,.2f} GiB",
-        )
+        return self._too_large(needed)
 
     def plan_packs(self, parts: Sequence[Part]) -> list[PlannedPack]:
         """Cut parts of a job into packs for the workers and their present speed."""
@@ -142,6 +157,7 @@ class Planner:
         ]
         try:
             expansion, lessons = self._expand_new(spec)
+            expansion = self._leave_out_large(expansion)
         except InvalidSpecError as error:
             within = [Violation(f"spec.{v.field}", v.description) for v in error.violations]
             raise InvalidSpecError.of([*marks, *within]) from None
@@ -163,6 +179,7 @@ class Planner:
             labels=labels or {},
             priority=priority,
             packs=tuple(pack.to_new() for pack in packs) if expansion.learner is None else (),
+            failures=expansion.failures,
             lessons=lessons,
         )
 
@@ -175,7 +192,7 @@ class Planner:
             return None
         field = "job.spec"
         try:
-            new = self._expand(spec, job, self._limits.max_trials)
+            new = self._leave_out_large(self._expand(spec, job, self._limits.max_trials))
             whole = self.plan_packs(new.parts)
             self._check_memory(whole, field)
         except InvalidSpecError as error:
@@ -194,6 +211,7 @@ class Planner:
             metrics=new.metrics,
             layer_sizes=new.layer_sizes,
             packs=tuple(pack.to_new() for pack in packs),
+            failures=_of_trials_from(old.trials, new.failures),
             last_epoch=old.spec.epochs if new.spec.epochs > old.spec.epochs else None,
         )
 
@@ -212,8 +230,11 @@ class Planner:
             raise job.refuse("TRIALS_COMPARED", rule)
         members: dict[int, list[int]] = {}
         for trial in failed:
-            assert trial.pack_index is not None  # but for an algorithm that learns
-            members.setdefault(trial.pack_index, []).append(trial.index)
+            if trial.pack_index is not None:  # those without can't be trained
+                members.setdefault(trial.pack_index, []).append(trial.index)
+        if not members:
+            why = failed[0].failure.message if failed[0].failure else "see the job"
+            raise job.refuse("TRIALS_IMPOSSIBLE", f"they can't be trained: {why}")
         parts: dict[Part, PackRecord] = {}
         for index, indices in members.items():
             # A pack's trials are of one group; what was recorded of them is not recorded anew.
@@ -223,7 +244,7 @@ class Planner:
         planned = self.plan_packs(list(parts))
         return Retry(
             generation=job.generation,
-            trials=np.array([trial.index for trial in failed], np.int32),
+            trials=np.array([k for indices in members.values() for k in indices], np.int32),
             closed=tuple(members),
             packs=tuple(
                 replace(pack.to_new(parts[pack.part].arithmetics), started=False)
@@ -306,3 +327,10 @@ def _proposal_seconds(expansion: Expansion) -> float:
         return 0.0
     each = expansion.learner.seconds_each * expansion.space.assignments
     return each + _BATCH_SECONDS * expansion.batches
+
+
+def _of_trials_from(
+    first: int, failures: Mapping[Failure, Sequence[int]]
+) -> dict[Failure, list[int]]:
+    left = {failure: [k for k in trials if k >= first] for failure, trials in failures.items()}
+    return {failure: trials for failure, trials in left.items() if trials}

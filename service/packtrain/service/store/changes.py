@@ -36,7 +36,7 @@ from packtrain.service.store.jobs import (
     repeated_uid,
 )
 from packtrain.service.store.log import append_events
-from packtrain.service.store.training import move_job
+from packtrain.service.store.training import fail_trials, move_job
 
 _J, _P, _T = schema.jobs.c, schema.packs.c, schema.trials.c
 
@@ -105,6 +105,7 @@ def _extend(connection: Connection, job: JobRecord, extension: Extension) -> Non
         events = _reopen(connection, job.uid, extension.last_epoch)
     if extension.packs:
         add_packs(connection, job.uid, extension.packs)
+    events += fail_trials(connection, job.uid, extension.failures)
     connection.execute(
         update(schema.jobs)
         .where(_J.uid == job.uid)

@@ -10,8 +10,6 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from packtrain.service.errors import IllegalTransitionError
 from packtrain.service.records import (
-    EndedTrials,
-    EventBody,
     Failure,
     JobRecord,
     Lessons,
@@ -24,7 +22,7 @@ from packtrain.service.states import JobState, TrialState
 from packtrain.service.store import schema
 from packtrain.service.store.jobs import add_packs
 from packtrain.service.store.log import append_events
-from packtrain.service.store.training import NO_PACK, end_trials, list_packs, list_trials
+from packtrain.service.store.training import fail_trials, list_packs, list_trials
 
 # The packs of a paused job wait for it to go on.
 _TRAINING = (JobState.QUEUED.value, JobState.RUNNING.value, JobState.PAUSED.value)
@@ -58,19 +56,7 @@ def add_proposal(
         )
     )
     _estimate_epochs(connection, uid, row.trials)
-    events: list[EventBody] = []
-    for failure, trials in failures.items():
-        count = len(trials)
-        nothing = np.empty((count, 0), np.float32)
-        ended = EndedTrials(
-            TrialState.FAILED,
-            np.array(trials, np.int32),
-            np.zeros(count, np.int32),
-            nothing,
-            failure,
-        )
-        events += end_trials(connection, uid, NO_PACK, ended)
-    append_events(connection, uid, events)
+    append_events(connection, uid, fail_trials(connection, uid, failures))
     if not packs:
         return []
     first = add_packs(connection, uid, packs)

@@ -82,7 +82,7 @@ class Store:
 
         Raises AlreadyExistsError, InvalidSpecError (the request id was used otherwise).
         """
-        return await self._database.write(partial(jobs.create_job, job=job, request=request))
+        return await self._database.write(partial(training.create_job, job=job, request=request))
 
     async def repeated(self, request: RequestKey) -> JobRecord | None:
         """The job that this very request brought about before, if it did."""

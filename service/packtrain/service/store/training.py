@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -20,6 +20,7 @@ from packtrain.service.records import (
     JobChanged,
     JobRecord,
     MetricsRecorded,
+    NewJob,
     NewPack,
     PackRecord,
     RequestKey,
@@ -32,7 +33,7 @@ from packtrain.service.states import (
     TrialState,
     leading_to,
 )
-from packtrain.service.store import schema
+from packtrain.service.store import jobs, schema
 from packtrain.service.store.jobs import add_packs, get_job, remember_request, repeated_uid
 from packtrain.service.store.log import append_events, last_values, now_microseconds, to_failure
 
@@ -322,6 +323,31 @@ def pass_rung(
         .order_by(_P.pack_index)
     )
     return [_to_pack(row) for row in found]
+
+
+def create_job(connection: Connection, job: NewJob, request: RequestKey | None) -> JobRecord:
+    """See Store.create_job."""
+    made = jobs.create_job(connection, job, request)
+    if made.uid == job.uid:  # not of an earlier, equal request
+        append_events(connection, job.uid, fail_trials(connection, job.uid, job.failures))
+    return get_job(connection, made.job_id)
+
+
+def fail_trials(
+    connection: Connection, uid: str, failures: Mapping[Failure, Sequence[int]]
+) -> list[EventBody]:
+    """Trials that can't be trained, and are in no pack, are FAILED; the events that tell it."""
+    events: list[EventBody] = []
+    for failure, trials in failures.items():
+        ended = EndedTrials(
+            TrialState.FAILED,
+            np.array(trials, np.int32),
+            np.zeros(len(trials), np.int32),
+            np.empty((len(trials), 0), np.float32),
+            failure,
+        )
+        events += end_trials(connection, uid, NO_PACK, ended)
+    return events
 
 
 def end_trials(
