@@ -202,12 +202,6 @@ def add_packs(connection: Connection, uid: str, packs: Sequence[NewPack]) -> int
     return first
 
 
-def job_position(connection: Connection, uid: str) -> tuple[JobState, int] | None:
-    """See Store.job_position."""
-    row = connection.execute(select(_J.state, _J.last_sequence).where(_J.uid == uid)).one_or_none()
-    return None if row is None else (JobState(row.state), row.last_sequence)
-
-
 def list_jobs(
     connection: Connection, limit: int, before: int | None, states: tuple[JobState, ...]
 ) -> list[JobRecord]:

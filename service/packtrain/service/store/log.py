@@ -15,6 +15,7 @@ from packtrain.service.records import (
     EventBody,
     Failure,
     JobChanged,
+    LogPart,
     MetricsRecorded,
     TrialsChanged,
 )
@@ -59,6 +60,18 @@ def append_events(connection: Connection, uid: str, bodies: list[EventBody]) -> 
         for i, body in enumerate(pieces)
     ]
     connection.execute(insert(schema.events), rows)
+
+
+def read_log(connection: Connection, uid: str, after: int, max_bytes: int) -> LogPart | None:
+    """See Store.read_log."""
+    jobs = schema.jobs.c
+    row = connection.execute(
+        select(jobs.state, jobs.last_sequence).where(jobs.uid == uid)
+    ).one_or_none()
+    if row is None:
+        return None
+    events = read_events(connection, uid, after, max_bytes) if after < row.last_sequence else []
+    return LogPart(JobState(row.state), row.last_sequence, events)
 
 
 def read_events(
