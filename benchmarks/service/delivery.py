@@ -38,7 +38,7 @@ def measure_delivery(bench: Bench) -> list[Line]:
     ended: list[float] = []
     recorded: list[float] = []
     with _watched_job(bench, recorded):
-        for number in range(bench.rounds(20, 300)):
+        for number in range(bench.rounds(20, 200)):
             bench.report(f"{row}: small job {number + 1}")
             ended.append(_delay_of_small_job(bench))
     return [

@@ -30,7 +30,7 @@ def measure_scaling(bench: Bench) -> list[Line]:
     for name, spec, most in kinds:
         sizes = _sizes(most, bench.is_quick)
         seconds: Seconds = {}
-        for number in range(bench.rounds(1, 3)):
+        for number in range(bench.rounds(1, 2)):
             for trials in sizes:
                 bench.report(f"scaling: {trials:,} {name}, round {number + 1}")
                 took = follow(bench.client, spec(trials)).seconds
