@@ -13,7 +13,7 @@ from tests.service.stored_jobs import ALL, CORES, NAMES, block, create, ended, i
 from packtrain.service.errors import IllegalTransitionError
 from packtrain.service.records import Failure, MetricsRecorded, TrialsChanged
 from packtrain.service.states import JobState, TrialState
-from packtrain.service.store import Store, log
+from packtrain.service.store import Store, jobs
 
 
 async def test_starting_twice_does_nothing_more(store: Store) -> None:
@@ -46,7 +46,7 @@ async def test_the_log_has_no_gaps_and_gives_back_what_it_took(store: Store) -> 
     await store.start_pack(job.uid, 0)
     given = block(ints(0, 1, 2), 1, 2)
     over = ended(TrialState.DIVERGED, given, 1)
-    await store.record_segment(job.uid, 0, 0, 2, given, [over], 6, CORES)
+    await store.record_segment(job.uid, 0, 0, 0, 2, given, [over], 6, CORES)
     await store.cancel_job("a", None)
     await store.finish_cancelling(job.uid)
     events = await store.read_events(job.uid, 0, ALL)
@@ -83,7 +83,7 @@ async def test_large_blocks_are_split(store: Store, trials: int, epochs: int) ->
     job = await create(store, "a", everyone)
     await store.start_pack(job.uid, 0)
     given = block(everyone, 1, epochs)
-    await store.record_segment(job.uid, 0, 0, epochs, given, [], trials * epochs, CORES)
+    await store.record_segment(job.uid, 0, 0, 0, epochs, given, [], trials * epochs, CORES)
     seen = np.full((trials, epochs, 2), np.nan, np.float32)
     after, reads = 0, 0
     while events := await store.read_events(job.uid, after, 1 << 20, metrics_only=True):
@@ -106,7 +106,7 @@ async def test_a_pack_keeps_what_trained_it(store: Store) -> None:
     last = block(ints(0, 1, 2), 3, 4)
     over = ended(TrialState.SUCCEEDED, last, 0, 2)
     both = (*CORES, "another, with commas")
-    await store.record_segment(job.uid, 0, 2, 4, last, [over], 6, both)
+    await store.record_segment(job.uid, 0, 0, 2, 4, last, [over], 6, both)
     assert [p.arithmetics for p in await store.list_packs(job.uid)] == [both, ()]
     trials = await store.list_trials(job, 0, 10, [])
     assert [t.arithmetics for t in trials] == [both, both, both, (), ()]
@@ -118,8 +118,8 @@ async def test_a_failed_pack_leaves_its_siblings(store: Store) -> None:
     await store.start_pack(job.uid, 1)
     first = block(ints(0, 1, 2), 1, 2)
     over = ended(TrialState.DIVERGED, first, 0)
-    await store.record_segment(job.uid, 0, 0, 2, first, [over], 6, CORES)
-    await store.fail_pack(job.uid, 0, Failure("OUT_OF_MEMORY", "no room"))
+    await store.record_segment(job.uid, 0, 0, 0, 2, first, [over], 6, CORES)
+    await store.fail_pack(job.uid, 0, 0, Failure("OUT_OF_MEMORY", "no room"))
     trials = await store.list_trials(job, 0, 10, [])
     assert [t.state.name for t in trials] == ["DIVERGED", "FAILED", "FAILED"] + ["RUNNING"] * 2
     assert trials[1].final_metrics["training_cost"] == pytest.approx(1.02)
@@ -132,6 +132,7 @@ async def test_lists_trials_by_state_in_pages(store: Store) -> None:
     first = block(ints(0, 2, 4, 6), 1, 5)
     await store.record_segment(
         job.uid,
+        0,
         0,
         0,
         5,
@@ -188,13 +189,13 @@ async def test_watchers_at_one_place_share_one_read(
 ) -> None:
     job = await create(store, "a")
     reads = []
-    read_log = log.read_log
+    read_log = jobs.read_log
 
     def counted(*args: Any, **kwargs: Any) -> Any:
         reads.append(kwargs["after"])
         return read_log(*args, **kwargs)
 
-    monkeypatch.setattr(log, "read_log", counted)
+    monkeypatch.setattr(jobs, "read_log", counted)
     asking = [asyncio.create_task(store.read_log(job.uid, 0, ALL)) for _ in range(100)]
     await asyncio.sleep(0)
     asking[0].cancel()  # and the others still get theirs
@@ -211,7 +212,7 @@ async def test_a_read_is_not_joined_after_the_log_has_grown(
 ) -> None:
     job = await create(store, "a")
     begun, go_on = threading.Event(), threading.Event()
-    read_log = log.read_log
+    read_log = jobs.read_log
 
     def slow(*args: Any, **kwargs: Any) -> Any:
         part = read_log(*args, **kwargs)
@@ -219,7 +220,7 @@ async def test_a_read_is_not_joined_after_the_log_has_grown(
         go_on.wait()
         return part
 
-    monkeypatch.setattr(log, "read_log", slow)
+    monkeypatch.setattr(jobs, "read_log", slow)
     early = asyncio.create_task(store.read_log(job.uid, 0, ALL))
     await asyncio.to_thread(begun.wait)
     await store.start_pack(job.uid, 0)

@@ -15,7 +15,7 @@ from packtrain.client.costs import (
     Poisson,
     Quadratic,
 )
-from packtrain.client.domains import choice, integer, log_uniform, normal, uniform
+from packtrain.client.domains import choice, conditional, integer, log_uniform, normal, uniform
 from packtrain.client.errors import (
     Aborted,
     AlreadyExists,
@@ -69,9 +69,12 @@ from packtrain.client.objectives import (
 from packtrain.client.optimizers import SGD, AdaGrad, Adam, AdamW, Lion, NAdam, RMSProp
 from packtrain.client.origins import FromModel
 from packtrain.client.regularization import Augmentation, Regularization
+from packtrain.client.repeats import Repeats, group_repeats
 from packtrain.client.resources import (
+    BestTrial,
     Dataset,
     Failure,
+    Importance,
     Job,
     JobPlan,
     JobProgress,
@@ -83,7 +86,7 @@ from packtrain.client.resources import (
     Trial,
     TrialState,
 )
-from packtrain.client.results import Best, Results
+from packtrain.client.results import Best, Block, Results
 from packtrain.client.schedules import (
     ConstantRate,
     CosineDecay,
@@ -92,6 +95,17 @@ from packtrain.client.schedules import (
     Plateau,
     PolynomialDecay,
     StepDecay,
+)
+from packtrain.client.searches import (
+    NSGA2,
+    TPE,
+    CmaEs,
+    GaussianProcess,
+    Grid,
+    LatinHypercube,
+    Points,
+    RandomSearch,
+    Sobol,
 )
 from packtrain.client.selections import (
     DatasetSelection,
@@ -105,11 +119,14 @@ from packtrain.client.selections import (
     xor,
 )
 from packtrain.client.settings import RetrySettings, WatchSettings
-from packtrain.client.spec import Grid, JobSpec, Network, RandomSearch
+from packtrain.client.spec import JobSpec, Network
 from packtrain.client.stopping import Patience, Stopping, Target
+from packtrain.client.trial_columns import TrialColumns
 
 __all__ = [
+    "NSGA2",
     "SGD",
+    "TPE",
     "Aborted",
     "Absolute",
     "AdaGrad",
@@ -121,8 +138,11 @@ __all__ = [
     "AsyncJobHandle",
     "Augmentation",
     "Best",
+    "BestTrial",
+    "Block",
     "Cancelled",
     "Client",
+    "CmaEs",
     "Constant",
     "ConstantRate",
     "CosineDecay",
@@ -137,6 +157,7 @@ __all__ = [
     "FailedPrecondition",
     "Failure",
     "FromModel",
+    "GaussianProcess",
     "GivenArrays",
     "Grid",
     "He",
@@ -144,6 +165,7 @@ __all__ = [
     "Hinge",
     "Huber",
     "Hyperband",
+    "Importance",
     "InlineDataset",
     "InternalError",
     "InvalidArgument",
@@ -155,6 +177,7 @@ __all__ = [
     "JobProgress",
     "JobSpec",
     "JobState",
+    "LatinHypercube",
     "LeCun",
     "LearningRateFinding",
     "LearningRateOutcome",
@@ -178,6 +201,7 @@ __all__ = [
     "Patience",
     "PermissionDenied",
     "Plateau",
+    "Points",
     "Poisson",
     "PolynomialDecay",
     "ProtocolError",
@@ -185,6 +209,7 @@ __all__ = [
     "RMSProp",
     "RandomSearch",
     "Regularization",
+    "Repeats",
     "ResourceExhausted",
     "Results",
     "RetrySettings",
@@ -192,6 +217,7 @@ __all__ = [
     "ScaledGaussian",
     "ServerInfo",
     "ServerLimits",
+    "Sobol",
     "SpecError",
     "StepDecay",
     "Stopping",
@@ -199,6 +225,7 @@ __all__ = [
     "Synthetic",
     "Target",
     "Trial",
+    "TrialColumns",
     "TrialState",
     "TrialsChanged",
     "Unauthenticated",
@@ -211,6 +238,8 @@ __all__ = [
     "WatchSettings",
     "Xavier",
     "choice",
+    "conditional",
+    "group_repeats",
     "inline",
     "integer",
     "linear",

@@ -23,62 +23,99 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from packtrain.v1 import job_pb2 as packtrain_dot_v1_dot_job__pb2
 from packtrain.v1 import spec_pb2 as packtrain_dot_v1_dot_spec__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#packtrain/v1/training_service.proto\x12\x0cpacktrain.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16packtrain/v1/job.proto\x1a\x17packtrain/v1/spec.proto\"r\n\x10\x43reateJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12#\n\x04spec\x18\x02 \x01(\x0b\x32\x15.packtrain.v1.JobSpec\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"X\n\x11\x43reateJobResponse\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.packtrain.v1.Job\x12#\n\x04plan\x18\x02 \x01(\x0b\x32\x15.packtrain.v1.JobPlan\"\x1d\n\rGetJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"0\n\x0eGetJobResponse\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.packtrain.v1.Job\"`\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12&\n\x06states\x18\x03 \x03(\x0e\x32\x16.packtrain.v1.JobState\"L\n\x10ListJobsResponse\x12\x1f\n\x04jobs\x18\x01 \x03(\x0b\x32\x11.packtrain.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"4\n\x10\x43\x61ncelJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"3\n\x11\x43\x61ncelJobResponse\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.packtrain.v1.Job\"B\n\x10\x44\x65leteJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x13\n\x11\x44\x65leteJobResponse\"\xa2\x01\n\x0fWatchJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\x12\x0e\n\x06trials\x18\x03 \x03(\x05\x12\x0f\n\x07metrics\x18\x04 \x03(\t\x12\x35\n\x12heartbeat_interval\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0breplay_only\x18\x06 \x01(\x08\"\x9c\x02\n\x10WatchJobResponse\x12\x14\n\x0cresume_token\x18\x01 \x01(\t\x12.\n\nevent_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x03job\x18\x03 \x01(\x0b\x32\x1c.packtrain.v1.JobStateChangeH\x00\x12\x30\n\x06trials\x18\x04 \x01(\x0b\x32\x1e.packtrain.v1.TrialStateChangeH\x00\x12,\n\x07metrics\x18\x05 \x01(\x0b\x32\x19.packtrain.v1.MetricBlockH\x00\x12,\n\theartbeat\x18\x06 \x01(\x0b\x32\x17.packtrain.v1.HeartbeatH\x00\x42\x07\n\x05\x65vent\"_\n\x0eJobStateChange\x12%\n\x05state\x18\x01 \x01(\x0e\x32\x16.packtrain.v1.JobState\x12&\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x15.packtrain.v1.Failure\"\x83\x01\n\x10TrialStateChange\x12\x0e\n\x06trials\x18\x01 \x03(\x05\x12\'\n\x05state\x18\x02 \x01(\x0e\x32\x18.packtrain.v1.TrialState\x12\x0e\n\x06\x65pochs\x18\x03 \x03(\x05\x12&\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x15.packtrain.v1.Failure\"\x0b\n\tHeartbeat\"t\n\x11ListTrialsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12(\n\x06states\x18\x04 \x03(\x0e\x32\x18.packtrain.v1.TrialState\"R\n\x12ListTrialsResponse\x12#\n\x06trials\x18\x01 \x03(\x0b\x32\x13.packtrain.v1.Trial\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"C\n\x12ReadMetricsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06trials\x18\x02 \x03(\x05\x12\x0f\n\x07metrics\x18\x03 \x03(\t\"?\n\x13ReadMetricsResponse\x12(\n\x05\x62lock\x18\x01 \x01(\x0b\x32\x19.packtrain.v1.MetricBlock\"$\n\x14\x44ownloadModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"`\n\x15\x44ownloadModelResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x19.packtrain.v1.ModelHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent\"1\n\x0bModelHeader\x12\x12\n\nsize_bytes\x18\x01 \x01(\x03\x12\x0e\n\x06sha256\x18\x02 \x01(\t2\xdb\x05\n\x0fTrainingService\x12L\n\tCreateJob\x12\x1e.packtrain.v1.CreateJobRequest\x1a\x1f.packtrain.v1.CreateJobResponse\x12\x43\n\x06GetJob\x12\x1b.packtrain.v1.GetJobRequest\x1a\x1c.packtrain.v1.GetJobResponse\x12I\n\x08ListJobs\x12\x1d.packtrain.v1.ListJobsRequest\x1a\x1e.packtrain.v1.ListJobsResponse\x12L\n\tCancelJob\x12\x1e.packtrain.v1.CancelJobRequest\x1a\x1f.packtrain.v1.CancelJobResponse\x12L\n\tDeleteJob\x12\x1e.packtrain.v1.DeleteJobRequest\x1a\x1f.packtrain.v1.DeleteJobResponse\x12K\n\x08WatchJob\x12\x1d.packtrain.v1.WatchJobRequest\x1a\x1e.packtrain.v1.WatchJobResponse0\x01\x12O\n\nListTrials\x12\x1f.packtrain.v1.ListTrialsRequest\x1a .packtrain.v1.ListTrialsResponse\x12T\n\x0bReadMetrics\x12 .packtrain.v1.ReadMetricsRequest\x1a!.packtrain.v1.ReadMetricsResponse0\x01\x12Z\n\rDownloadModel\x12\".packtrain.v1.DownloadModelRequest\x1a#.packtrain.v1.DownloadModelResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#packtrain/v1/training_service.proto\x12\x0cpacktrain.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16packtrain/v1/job.proto\x1a\x17packtrain/v1/spec.proto\"\xef\x01\n\x10\x43reateJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12#\n\x04spec\x18\x02 \x01(\x0b\x32\x15.packtrain.v1.JobSpec\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\x12:\n\x06labels\x18\x05 \x03(\x0b\x32*.packtrain.v1.CreateJobRequest.LabelsEntry\x12\x10\n\x08priority\x18\x06 \x01(\x05\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"X\n\x11\x43reateJobResponse\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.packtrain.v1.Job\x12#\n\x04plan\x18\x02 \x01(\x0b\x32\x15.packtrain.v1.JobPlan\".\n\rGetJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x62\x65st_by\x18\x02 \x01(\t\"W\n\x0eGetJobResponse\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.packtrain.v1.Job\x12%\n\x04\x62\x65st\x18\x02 \x01(\x0b\x32\x17.packtrain.v1.BestTrial\"h\n\tBestTrial\x12\"\n\x05trial\x18\x01 \x01(\x0b\x32\x13.packtrain.v1.Trial\x12\x0e\n\x06metric\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\x02\x12\x18\n\x10higher_is_better\x18\x04 \x01(\x08\"\xca\x01\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12&\n\x06states\x18\x03 \x03(\x0e\x32\x16.packtrain.v1.JobState\x12\x39\n\x06labels\x18\x04 \x03(\x0b\x32).packtrain.v1.ListJobsRequest.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"L\n\x10ListJobsResponse\x12\x1f\n\x04jobs\x18\x01 \x03(\x0b\x32\x11.packtrain.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"w\n\x10UpdateJobRequest\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.packtrain.v1.Job\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"3\n\x11UpdateJobResponse\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.packtrain.v1.Job\"4\n\x10\x43\x61ncelJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"3\n\x11\x43\x61ncelJobResponse\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.packtrain.v1.Job\"3\n\x0fPauseJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"2\n\x10PauseJobResponse\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.packtrain.v1.Job\"4\n\x10ResumeJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"3\n\x11ResumeJobResponse\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.packtrain.v1.Job\"3\n\x0fRetryJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"2\n\x10RetryJobResponse\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.packtrain.v1.Job\"B\n\x10\x44\x65leteJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x13\n\x11\x44\x65leteJobResponse\"\xa2\x01\n\x0fWatchJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\x12\x0e\n\x06trials\x18\x03 \x03(\x05\x12\x0f\n\x07metrics\x18\x04 \x03(\t\x12\x35\n\x12heartbeat_interval\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0breplay_only\x18\x06 \x01(\x08\"\x9c\x02\n\x10WatchJobResponse\x12\x14\n\x0cresume_token\x18\x01 \x01(\t\x12.\n\nevent_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x03job\x18\x03 \x01(\x0b\x32\x1c.packtrain.v1.JobStateChangeH\x00\x12\x30\n\x06trials\x18\x04 \x01(\x0b\x32\x1e.packtrain.v1.TrialStateChangeH\x00\x12,\n\x07metrics\x18\x05 \x01(\x0b\x32\x19.packtrain.v1.MetricBlockH\x00\x12,\n\theartbeat\x18\x06 \x01(\x0b\x32\x17.packtrain.v1.HeartbeatH\x00\x42\x07\n\x05\x65vent\"_\n\x0eJobStateChange\x12%\n\x05state\x18\x01 \x01(\x0e\x32\x16.packtrain.v1.JobState\x12&\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x15.packtrain.v1.Failure\"\x83\x01\n\x10TrialStateChange\x12\x0e\n\x06trials\x18\x01 \x03(\x05\x12\'\n\x05state\x18\x02 \x01(\x0e\x32\x18.packtrain.v1.TrialState\x12\x0e\n\x06\x65pochs\x18\x03 \x03(\x05\x12&\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x15.packtrain.v1.Failure\"\x0b\n\tHeartbeat\"\xa6\x01\n\x11ListTrialsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12(\n\x06states\x18\x04 \x03(\x0e\x32\x18.packtrain.v1.TrialState\x12\x0e\n\x06\x66ilter\x18\x05 \x01(\t\x12\x10\n\x08order_by\x18\x06 \x01(\t\x12\x0e\n\x06pareto\x18\x07 \x03(\t\"f\n\x12ListTrialsResponse\x12#\n\x06trials\x18\x01 \x03(\x0b\x32\x13.packtrain.v1.Trial\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"\x1f\n\x0fGetTrialRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"6\n\x10GetTrialResponse\x12\"\n\x05trial\x18\x01 \x01(\x0b\x32\x13.packtrain.v1.Trial\"4\n\x14GetImportanceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06metric\x18\x02 \x01(\t\"\x9b\x01\n\x15GetImportanceResponse\x12\x35\n\nparameters\x18\x01 \x03(\x0b\x32!.packtrain.v1.ParameterImportance\x12\x0e\n\x06metric\x18\x02 \x01(\t\x12\x18\n\x10higher_is_better\x18\x03 \x01(\x08\x12\x0e\n\x06trials\x18\x04 \x01(\x05\x12\x11\n\tevaluator\x18\x05 \x01(\t\"B\n\x13ParameterImportance\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\x01\x12\x0e\n\x06trials\x18\x03 \x01(\x05\"C\n\x12ReadMetricsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06trials\x18\x02 \x03(\x05\x12\x0f\n\x07metrics\x18\x03 \x03(\t\"?\n\x13ReadMetricsResponse\x12(\n\x05\x62lock\x18\x01 \x01(\x0b\x32\x19.packtrain.v1.MetricBlock\"$\n\x14\x44ownloadModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"`\n\x15\x44ownloadModelResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x19.packtrain.v1.ModelHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent\"1\n\x0bModelHeader\x12\x12\n\nsize_bytes\x18\x01 \x01(\x03\x12\x0e\n\x06sha256\x18\x02 \x01(\t2\xb2\t\n\x0fTrainingService\x12L\n\tCreateJob\x12\x1e.packtrain.v1.CreateJobRequest\x1a\x1f.packtrain.v1.CreateJobResponse\x12\x43\n\x06GetJob\x12\x1b.packtrain.v1.GetJobRequest\x1a\x1c.packtrain.v1.GetJobResponse\x12L\n\tUpdateJob\x12\x1e.packtrain.v1.UpdateJobRequest\x1a\x1f.packtrain.v1.UpdateJobResponse\x12I\n\x08ListJobs\x12\x1d.packtrain.v1.ListJobsRequest\x1a\x1e.packtrain.v1.ListJobsResponse\x12L\n\tCancelJob\x12\x1e.packtrain.v1.CancelJobRequest\x1a\x1f.packtrain.v1.CancelJobResponse\x12I\n\x08PauseJob\x12\x1d.packtrain.v1.PauseJobRequest\x1a\x1e.packtrain.v1.PauseJobResponse\x12L\n\tResumeJob\x12\x1e.packtrain.v1.ResumeJobRequest\x1a\x1f.packtrain.v1.ResumeJobResponse\x12I\n\x08RetryJob\x12\x1d.packtrain.v1.RetryJobRequest\x1a\x1e.packtrain.v1.RetryJobResponse\x12L\n\tDeleteJob\x12\x1e.packtrain.v1.DeleteJobRequest\x1a\x1f.packtrain.v1.DeleteJobResponse\x12K\n\x08WatchJob\x12\x1d.packtrain.v1.WatchJobRequest\x1a\x1e.packtrain.v1.WatchJobResponse0\x01\x12O\n\nListTrials\x12\x1f.packtrain.v1.ListTrialsRequest\x1a .packtrain.v1.ListTrialsResponse\x12I\n\x08GetTrial\x12\x1d.packtrain.v1.GetTrialRequest\x1a\x1e.packtrain.v1.GetTrialResponse\x12X\n\rGetImportance\x12\".packtrain.v1.GetImportanceRequest\x1a#.packtrain.v1.GetImportanceResponse\x12T\n\x0bReadMetrics\x12 .packtrain.v1.ReadMetricsRequest\x1a!.packtrain.v1.ReadMetricsResponse0\x01\x12Z\n\rDownloadModel\x12\".packtrain.v1.DownloadModelRequest\x1a#.packtrain.v1.DownloadModelResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'packtrain.v1.training_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CREATEJOBREQUEST']._serialized_start=167
-  _globals['_CREATEJOBREQUEST']._serialized_end=281
-  _globals['_CREATEJOBRESPONSE']._serialized_start=283
-  _globals['_CREATEJOBRESPONSE']._serialized_end=371
-  _globals['_GETJOBREQUEST']._serialized_start=373
-  _globals['_GETJOBREQUEST']._serialized_end=402
-  _globals['_GETJOBRESPONSE']._serialized_start=404
-  _globals['_GETJOBRESPONSE']._serialized_end=452
-  _globals['_LISTJOBSREQUEST']._serialized_start=454
-  _globals['_LISTJOBSREQUEST']._serialized_end=550
-  _globals['_LISTJOBSRESPONSE']._serialized_start=552
-  _globals['_LISTJOBSRESPONSE']._serialized_end=628
-  _globals['_CANCELJOBREQUEST']._serialized_start=630
-  _globals['_CANCELJOBREQUEST']._serialized_end=682
-  _globals['_CANCELJOBRESPONSE']._serialized_start=684
-  _globals['_CANCELJOBRESPONSE']._serialized_end=735
-  _globals['_DELETEJOBREQUEST']._serialized_start=737
-  _globals['_DELETEJOBREQUEST']._serialized_end=803
-  _globals['_DELETEJOBRESPONSE']._serialized_start=805
-  _globals['_DELETEJOBRESPONSE']._serialized_end=824
-  _globals['_WATCHJOBREQUEST']._serialized_start=827
-  _globals['_WATCHJOBREQUEST']._serialized_end=989
-  _globals['_WATCHJOBRESPONSE']._serialized_start=992
-  _globals['_WATCHJOBRESPONSE']._serialized_end=1276
-  _globals['_JOBSTATECHANGE']._serialized_start=1278
-  _globals['_JOBSTATECHANGE']._serialized_end=1373
-  _globals['_TRIALSTATECHANGE']._serialized_start=1376
-  _globals['_TRIALSTATECHANGE']._serialized_end=1507
-  _globals['_HEARTBEAT']._serialized_start=1509
-  _globals['_HEARTBEAT']._serialized_end=1520
-  _globals['_LISTTRIALSREQUEST']._serialized_start=1522
-  _globals['_LISTTRIALSREQUEST']._serialized_end=1638
-  _globals['_LISTTRIALSRESPONSE']._serialized_start=1640
-  _globals['_LISTTRIALSRESPONSE']._serialized_end=1722
-  _globals['_READMETRICSREQUEST']._serialized_start=1724
-  _globals['_READMETRICSREQUEST']._serialized_end=1791
-  _globals['_READMETRICSRESPONSE']._serialized_start=1793
-  _globals['_READMETRICSRESPONSE']._serialized_end=1856
-  _globals['_DOWNLOADMODELREQUEST']._serialized_start=1858
-  _globals['_DOWNLOADMODELREQUEST']._serialized_end=1894
-  _globals['_DOWNLOADMODELRESPONSE']._serialized_start=1896
-  _globals['_DOWNLOADMODELRESPONSE']._serialized_end=1992
-  _globals['_MODELHEADER']._serialized_start=1994
-  _globals['_MODELHEADER']._serialized_end=2043
-  _globals['_TRAININGSERVICE']._serialized_start=2046
-  _globals['_TRAININGSERVICE']._serialized_end=2777
+  _globals['_CREATEJOBREQUEST_LABELSENTRY']._loaded_options = None
+  _globals['_CREATEJOBREQUEST_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_LISTJOBSREQUEST_LABELSENTRY']._loaded_options = None
+  _globals['_LISTJOBSREQUEST_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_CREATEJOBREQUEST']._serialized_start=202
+  _globals['_CREATEJOBREQUEST']._serialized_end=441
+  _globals['_CREATEJOBREQUEST_LABELSENTRY']._serialized_start=396
+  _globals['_CREATEJOBREQUEST_LABELSENTRY']._serialized_end=441
+  _globals['_CREATEJOBRESPONSE']._serialized_start=443
+  _globals['_CREATEJOBRESPONSE']._serialized_end=531
+  _globals['_GETJOBREQUEST']._serialized_start=533
+  _globals['_GETJOBREQUEST']._serialized_end=579
+  _globals['_GETJOBRESPONSE']._serialized_start=581
+  _globals['_GETJOBRESPONSE']._serialized_end=668
+  _globals['_BESTTRIAL']._serialized_start=670
+  _globals['_BESTTRIAL']._serialized_end=774
+  _globals['_LISTJOBSREQUEST']._serialized_start=777
+  _globals['_LISTJOBSREQUEST']._serialized_end=979
+  _globals['_LISTJOBSREQUEST_LABELSENTRY']._serialized_start=396
+  _globals['_LISTJOBSREQUEST_LABELSENTRY']._serialized_end=441
+  _globals['_LISTJOBSRESPONSE']._serialized_start=981
+  _globals['_LISTJOBSRESPONSE']._serialized_end=1057
+  _globals['_UPDATEJOBREQUEST']._serialized_start=1059
+  _globals['_UPDATEJOBREQUEST']._serialized_end=1178
+  _globals['_UPDATEJOBRESPONSE']._serialized_start=1180
+  _globals['_UPDATEJOBRESPONSE']._serialized_end=1231
+  _globals['_CANCELJOBREQUEST']._serialized_start=1233
+  _globals['_CANCELJOBREQUEST']._serialized_end=1285
+  _globals['_CANCELJOBRESPONSE']._serialized_start=1287
+  _globals['_CANCELJOBRESPONSE']._serialized_end=1338
+  _globals['_PAUSEJOBREQUEST']._serialized_start=1340
+  _globals['_PAUSEJOBREQUEST']._serialized_end=1391
+  _globals['_PAUSEJOBRESPONSE']._serialized_start=1393
+  _globals['_PAUSEJOBRESPONSE']._serialized_end=1443
+  _globals['_RESUMEJOBREQUEST']._serialized_start=1445
+  _globals['_RESUMEJOBREQUEST']._serialized_end=1497
+  _globals['_RESUMEJOBRESPONSE']._serialized_start=1499
+  _globals['_RESUMEJOBRESPONSE']._serialized_end=1550
+  _globals['_RETRYJOBREQUEST']._serialized_start=1552
+  _globals['_RETRYJOBREQUEST']._serialized_end=1603
+  _globals['_RETRYJOBRESPONSE']._serialized_start=1605
+  _globals['_RETRYJOBRESPONSE']._serialized_end=1655
+  _globals['_DELETEJOBREQUEST']._serialized_start=1657
+  _globals['_DELETEJOBREQUEST']._serialized_end=1723
+  _globals['_DELETEJOBRESPONSE']._serialized_start=1725
+  _globals['_DELETEJOBRESPONSE']._serialized_end=1744
+  _globals['_WATCHJOBREQUEST']._serialized_start=1747
+  _globals['_WATCHJOBREQUEST']._serialized_end=1909
+  _globals['_WATCHJOBRESPONSE']._serialized_start=1912
+  _globals['_WATCHJOBRESPONSE']._serialized_end=2196
+  _globals['_JOBSTATECHANGE']._serialized_start=2198
+  _globals['_JOBSTATECHANGE']._serialized_end=2293
+  _globals['_TRIALSTATECHANGE']._serialized_start=2296
+  _globals['_TRIALSTATECHANGE']._serialized_end=2427
+  _globals['_HEARTBEAT']._serialized_start=2429
+  _globals['_HEARTBEAT']._serialized_end=2440
+  _globals['_LISTTRIALSREQUEST']._serialized_start=2443
+  _globals['_LISTTRIALSREQUEST']._serialized_end=2609
+  _globals['_LISTTRIALSRESPONSE']._serialized_start=2611
+  _globals['_LISTTRIALSRESPONSE']._serialized_end=2713
+  _globals['_GETTRIALREQUEST']._serialized_start=2715
+  _globals['_GETTRIALREQUEST']._serialized_end=2746
+  _globals['_GETTRIALRESPONSE']._serialized_start=2748
+  _globals['_GETTRIALRESPONSE']._serialized_end=2802
+  _globals['_GETIMPORTANCEREQUEST']._serialized_start=2804
+  _globals['_GETIMPORTANCEREQUEST']._serialized_end=2856
+  _globals['_GETIMPORTANCERESPONSE']._serialized_start=2859
+  _globals['_GETIMPORTANCERESPONSE']._serialized_end=3014
+  _globals['_PARAMETERIMPORTANCE']._serialized_start=3016
+  _globals['_PARAMETERIMPORTANCE']._serialized_end=3082
+  _globals['_READMETRICSREQUEST']._serialized_start=3084
+  _globals['_READMETRICSREQUEST']._serialized_end=3151
+  _globals['_READMETRICSRESPONSE']._serialized_start=3153
+  _globals['_READMETRICSRESPONSE']._serialized_end=3216
+  _globals['_DOWNLOADMODELREQUEST']._serialized_start=3218
+  _globals['_DOWNLOADMODELREQUEST']._serialized_end=3254
+  _globals['_DOWNLOADMODELRESPONSE']._serialized_start=3256
+  _globals['_DOWNLOADMODELRESPONSE']._serialized_end=3352
+  _globals['_MODELHEADER']._serialized_start=3354
+  _globals['_MODELHEADER']._serialized_end=3403
+  _globals['_TRAININGSERVICE']._serialized_start=3406
+  _globals['_TRAININGSERVICE']._serialized_end=4608
 # @@protoc_insertion_point(module_scope)

@@ -25,8 +25,8 @@ PlanPacks = Callable[[Sequence[Part]], list[PlannedPack]]
 
 
 class BracketTraining:
-    """The brackets of one job; ``begin`` makes a pack's run of its record, ``plan`` cuts parts
-    into packs."""
+    """The brackets of one job, or of a batch of it; ``begin`` makes a pack's run of its record,
+    ``plan`` cuts parts into packs."""
 
     def __init__(
         self,
@@ -35,13 +35,14 @@ class BracketTraining:
         engine: Engine,
         trainer: PackTrainer,
         expansion: Expansion,
+        standings: StandingsReader,
         begin: BeginPack,
         plan: PlanPacks,
     ) -> None:
         self._uid, self._store, self._engine = uid, store, engine
         self._trainer, self._expansion = trainer, expansion
+        self._standings = standings
         self._begin, self._plan = begin, plan
-        self._standings = StandingsReader(store, uid, expansion.trials, expansion.objectives)
 
     async def train(self, packs: Sequence[PackRecord], ended: Mapping[int, TrialState]) -> None:
         """All of these open packs, to their ends; ``ended`` are the trials that have ended."""
@@ -74,7 +75,7 @@ class BracketTraining:
                     await _wait_all(begun)
                     await self._drop(held)
                 held = {run.state_key for run in runs}
-                if bracket is None or self._trainer.is_cancelled:
+                if bracket is None or self._trainer.is_stopped:
                     return
                 runs = await self._pass_rung(bracket, runs)
         finally:

@@ -28,12 +28,12 @@ class PackTrainer:
         self._store = store
         self._engine = engine
         self._slots = slots
-        self.is_cancelled = False
+        self.is_stopped = False
         self._waiting: set[asyncio.Task[object]] = set()
 
-    def cancel(self) -> None:
+    def stop(self) -> None:
         """Hand out no further segment: what is under way is the last."""
-        self.is_cancelled = True
+        self.is_stopped = True
         for task in self._waiting:
             task.cancel()
 
@@ -56,7 +56,7 @@ class PackTrainer:
         ``begun`` is set as soon as it no longer needs what it began from."""
         recording: asyncio.Task[None] | None = None
         try:
-            while not run.is_over and not self.is_cancelled:
+            while not run.is_over and not self.is_stopped:
                 async with self.turn():
                     made = await self._run_segment(run)
                 if begun is not None:
@@ -70,7 +70,8 @@ class PackTrainer:
             if recording is not None:
                 await recording
             run.abandon()
-            await self._store.fail_pack(self._uid, run.index, Failure(error.reason, str(error)))
+            failure = Failure(error.reason, str(error))
+            await self._store.fail_pack(self._uid, run.index, run.generation, failure)
         finally:
             if begun is not None:
                 begun.set()
@@ -96,6 +97,7 @@ class PackTrainer:
                 await self._store.record_segment(
                     self._uid,
                     recording.pack_index,
+                    recording.generation,
                     recording.from_epoch,
                     recording.to_epoch,
                     recording.block,

@@ -18,7 +18,7 @@ from packtrain.service.errors import (
     Violation,
 )
 from packtrain.service.records import Event, JobRecord, LogPart, MetricsRecorded, TrialsChanged
-from packtrain.service.states import TERMINAL_JOB_STATES
+from packtrain.service.states import ENDED_JOB_STATES
 from packtrain.service.store import Store
 
 # What a watcher holds at a time.
@@ -138,7 +138,7 @@ async def watch_job(
                     told = clock()
             if after < part.last:
                 continue
-            if part.state in TERMINAL_JOB_STATES or not follow:
+            if part.state in ENDED_JOB_STATES or not follow:
                 return
             try:
                 async with asyncio.timeout_at(told + heartbeat_seconds):

@@ -6,6 +6,7 @@ from packtrain.service.contract import (
     costs,
     early_stopping,
     initializations,
+    learners,
     measurement,
     networks,
     optimizers,
@@ -31,6 +32,7 @@ NUMBERS: NumberFields = {
         stopping,
         measurement,
         early_stopping,
+        learners,
     )
     for path, field in family.NUMBERS.items()
 }

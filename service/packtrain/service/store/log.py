@@ -15,10 +15,10 @@ from packtrain.service.records import (
     EventBody,
     Failure,
     JobChanged,
-    LogPart,
     MetricsRecorded,
     TrialsChanged,
 )
+from packtrain.service.results.columns import last_measured
 from packtrain.service.states import JobState, TrialState
 from packtrain.service.store import schema
 
@@ -62,18 +62,6 @@ def append_events(connection: Connection, uid: str, bodies: list[EventBody]) -> 
     connection.execute(insert(schema.events), rows)
 
 
-def read_log(connection: Connection, uid: str, after: int, max_bytes: int) -> LogPart | None:
-    """See Store.read_log."""
-    jobs = schema.jobs.c
-    row = connection.execute(
-        select(jobs.state, jobs.last_sequence).where(jobs.uid == uid)
-    ).one_or_none()
-    if row is None:
-        return None
-    events = read_events(connection, uid, after, max_bytes) if after < row.last_sequence else []
-    return LogPart(JobState(row.state), row.last_sequence, events)
-
-
 def read_events(
     connection: Connection, uid: str, after: int, max_bytes: int, metrics_only: bool = False
 ) -> list[Event]:
@@ -99,27 +87,33 @@ def read_events(
 def last_values(
     connection: Connection, uid: str, trials: set[int]
 ) -> dict[int, NDArray[np.float32]]:
-    """What was recorded last, (metrics,), of each of these trials of which something was."""
+    """What was measured last, (metrics,), of each of these trials of which something was."""
     values: dict[int, NDArray[np.float32]] = {}
     if not trials:
         return values
+    for block in read_blocks_backwards(connection, uid):
+        rows, last = last_measured(block.values)
+        for trial, found in zip(block.trials[rows].tolist(), last, strict=True):
+            if trial in trials and trial not in values:
+                values[trial] = found
+        if len(values) == len(trials):
+            break
+    return values
+
+
+def read_blocks_backwards(connection: Connection, uid: str) -> Iterator[MetricsRecorded]:
+    """The job's blocks of metrics, the last one first, each read when it is asked for."""
     table = schema.events
-    result = connection.execute(
+    with connection.execute(
         select(table)
         .where(table.c.job_uid == uid, table.c.kind == "metrics")
         .order_by(table.c.sequence.desc())
         .execution_options(yield_per=1)
-    )
-    for row in result:
-        block = _decode(row)
-        assert isinstance(block, MetricsRecorded)
-        for position, trial in enumerate(block.trials.tolist()):
-            if trial in trials and trial not in values:
-                values[trial] = block.values[position, -1]
-        if len(values) == len(trials):
-            break
-    result.close()
-    return values
+    ) as rows:
+        for row in rows:
+            block = _decode(row)
+            assert isinstance(block, MetricsRecorded)
+            yield block
 
 
 def _split(body: EventBody) -> Iterator[EventBody]:
