@@ -17,10 +17,10 @@ CHECKS := check-lint check-format check-types check-imports check-proto check-ge
 .DELETE_ON_ERROR:
 # One environment: two installations at a time would spoil it.
 .NOTPARALLEL:
-.PHONY: help demo test check $(CHECKS) generate bench reproduce clean
+.PHONY: help demo test check $(CHECKS) generate bench bench-service reproduce clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 demo: $(DEMO) ## Train the experiments through a server of its own; plots and a summary
 	@$(BIN)/packtrain demo
@@ -62,9 +62,11 @@ reproduce: $(DEMO) ## Run the published experiments (DATASETS=DIR: where DIR/mni
 	@$(BIN)/python -m benchmarks.reproduce --markdown docs/experiments.md \
 	  $(if $(DATASETS),--datasets '$(DATASETS)') $(ARGS)
 
-bench: $(BENCH) ## Measure the trainer and the service
+bench: $(BENCH) ## Measure the trainer beside its peers
 	@$(BIN)/python -m benchmarks.trainer $(ARGS)
-	@$(BIN)/python benchmarks/service.py
+
+bench-service: $(BENCH) ## Measure the service beside Ray Tune (DATASETS=DIR: where DIR/mnist is)
+	@$(BIN)/python -m benchmarks.service $(if $(DATASETS),--datasets '$(DATASETS)') $(ARGS)
 
 clean: ## Remove the environment, caches and builds; never data or results
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -82,7 +84,7 @@ $(DEV): $(BIN)/python $(INPUTS)
 
 $(BENCH): $(BIN)/python $(INPUTS)
 	@echo "Installing Packtrain with its benchmark's peers into $(VENV) (a minute or two)..."
-	@$(PIP_INSTALL) -e '.[server,bench]'
+	@$(PIP_INSTALL) -e '.[server,plot,bench]'
 	@touch $@
 
 # A link to the interpreter: where that is gone or never was, this rule makes it (anew).

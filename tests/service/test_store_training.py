@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from typing import Any
+
 import numpy as np
 import pytest
 from tests.service.stored_jobs import ALL, CORES, NAMES, block, create, ended, ints, record
@@ -9,7 +13,7 @@ from tests.service.stored_jobs import ALL, CORES, NAMES, block, create, ended, i
 from packtrain.service.errors import IllegalTransitionError
 from packtrain.service.records import Failure, MetricsRecorded, TrialsChanged
 from packtrain.service.states import JobState, TrialState
-from packtrain.service.store import Store
+from packtrain.service.store import Store, jobs
 
 
 async def test_starting_twice_does_nothing_more(store: Store) -> None:
@@ -178,3 +182,50 @@ async def test_listeners_hear_of_their_job_alone(store: Store) -> None:
         await store.start_pack(job.uid, 0)
         assert changed.is_set()
         assert not others.is_set()
+
+
+async def test_watchers_at_one_place_share_one_read(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await create(store, "a")
+    reads = []
+    read_log = jobs.read_log
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        reads.append(kwargs["after"])
+        return read_log(*args, **kwargs)
+
+    monkeypatch.setattr(jobs, "read_log", counted)
+    asking = [asyncio.create_task(store.read_log(job.uid, 0, ALL)) for _ in range(100)]
+    await asyncio.sleep(0)
+    asking[0].cancel()  # and the others still get theirs
+    parts = await asyncio.gather(*asking[1:])
+    assert reads == [0]
+    for part in parts:
+        assert part is not None
+        assert (part.state, part.last) == (JobState.QUEUED, 1)
+        assert [e.sequence for e in part.events] == [1]
+
+
+async def test_a_read_is_not_joined_after_the_log_has_grown(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await create(store, "a")
+    begun, go_on = threading.Event(), threading.Event()
+    read_log = jobs.read_log
+
+    def slow(*args: Any, **kwargs: Any) -> Any:
+        part = read_log(*args, **kwargs)
+        begun.set()
+        go_on.wait()
+        return part
+
+    monkeypatch.setattr(jobs, "read_log", slow)
+    early = asyncio.create_task(store.read_log(job.uid, 0, ALL))
+    await asyncio.to_thread(begun.wait)
+    await store.start_pack(job.uid, 0)
+    late = asyncio.create_task(store.read_log(job.uid, 0, ALL))
+    await asyncio.sleep(0)
+    go_on.set()
+    parts = [await early, await late]
+    assert [part.last for part in parts if part is not None] == [1, 3]

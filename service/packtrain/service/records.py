@@ -261,6 +261,16 @@ class Event:
 
 
 @dataclass(frozen=True, eq=False)
+class LogPart:
+    """A part of a job's log, as it was at one moment: the job's ``state`` and the ``last``
+    sequence then, and ``events`` in order, perhaps not up to the last."""
+
+    state: JobState
+    last: int
+    events: list[Event]
+
+
+@dataclass(frozen=True, eq=False)
 class EndedTrials:
     """Trials of a pack that end together: ``final`` is (K, metrics) float32; None: what was
     recorded of them last."""

@@ -17,8 +17,8 @@ from packtrain.service.errors import (
     ServerStoppingError,
     Violation,
 )
-from packtrain.service.records import Event, JobRecord, MetricsRecorded, TrialsChanged
-from packtrain.service.states import ENDED_JOB_STATES, JobState
+from packtrain.service.records import Event, JobRecord, LogPart, MetricsRecorded, TrialsChanged
+from packtrain.service.states import ENDED_JOB_STATES
 from packtrain.service.store import Store
 
 # What a watcher holds at a time.
@@ -128,19 +128,17 @@ async def watch_job(
     with store.listen(job.uid) as changed:
         while True:
             changed.clear()
-            # Before the read: the last event is in the log whenever the state is terminal.
-            state = await _check_position(store, job, after)
-            events = await store.read_events(job.uid, after, _READ_BYTES)
-            for event in events:
+            part = await _read_log(store, job, after)
+            for event in part.events:
                 after = event.sequence
                 shown = chosen.apply(event)
                 # What is left out is no sign of life, and the next cut should not replay it.
                 if shown is not None or clock() - told >= heartbeat_seconds:
                     yield Told(after, shown)
                     told = clock()
-            if events:
+            if after < part.last:
                 continue
-            if state in ENDED_JOB_STATES or not follow:
+            if part.state in ENDED_JOB_STATES or not follow:
                 return
             try:
                 async with asyncio.timeout_at(told + heartbeat_seconds):
@@ -150,17 +148,16 @@ async def watch_job(
                 told = clock()
 
 
-async def _check_position(store: Store, job: JobRecord, after: int) -> JobState:
+async def _read_log(store: Store, job: JobRecord, after: int) -> LogPart:
     if store.is_closing:
         raise ServerStoppingError(
             "SERVER_STOPPING",
             "the server stops; the watch can be resumed with its last resume_token",
             retry_seconds=1.0,
         )
-    position = await store.job_position(job.uid)
-    if position is None:
+    part = await store.read_log(job.uid, after, _READ_BYTES)
+    if part is None:
         raise NotFoundError("JOB_NOT_FOUND", f"jobs/{job.job_id} was deleted")
-    state, last = position
-    if after > last:
+    if after > part.last:
         raise InvalidSpecError.of([Violation("resume_token", "is ahead of the job's log")])
-    return state
+    return part

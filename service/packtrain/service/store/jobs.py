@@ -21,6 +21,7 @@ from packtrain.service.records import (
     ActiveJob,
     JobChanged,
     JobRecord,
+    LogPart,
     NewJob,
     NewPack,
     RequestKey,
@@ -33,7 +34,13 @@ from packtrain.service.states import (
     TrialState,
 )
 from packtrain.service.store import schema
-from packtrain.service.store.log import append_events, now_microseconds, to_failure, to_time
+from packtrain.service.store.log import (
+    append_events,
+    now_microseconds,
+    read_events,
+    to_failure,
+    to_time,
+)
 
 _J, _P = schema.jobs.c, schema.packs.c
 _OWN_TABLES = (schema.events, schema.trials, schema.packs, schema.proposals, schema.lessons)
@@ -225,6 +232,16 @@ def job_position(connection: Connection, uid: str) -> tuple[JobState, int] | Non
     """See Store.job_position."""
     row = connection.execute(select(_J.state, _J.last_sequence).where(_J.uid == uid)).one_or_none()
     return None if row is None else (JobState(row.state), row.last_sequence)
+
+
+def read_log(connection: Connection, uid: str, after: int, max_bytes: int) -> LogPart | None:
+    """See Store.read_log."""
+    position = job_position(connection, uid)
+    if position is None:
+        return None
+    state, last = position
+    events = read_events(connection, uid, after, max_bytes) if after < last else []
+    return LogPart(state, last, events)
 
 
 def list_jobs(

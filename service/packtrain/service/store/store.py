@@ -25,6 +25,7 @@ from packtrain.service.records import (
     JobRecord,
     JobUpdate,
     Lessons,
+    LogPart,
     MetricsRecorded,
     NewJob,
     NewPack,
@@ -46,6 +47,8 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._listeners: dict[str, set[asyncio.Event]] = defaultdict(set)
+        # Under way, by the job and the sequence after which they read.
+        self._reads: dict[str, dict[int, asyncio.Task[LogPart | None]]] = defaultdict(dict)
         self._is_closing = False
 
     @property
@@ -72,6 +75,8 @@ class Store:
                 del self._listeners[uid]
 
     def _tell(self, uid: str) -> None:
+        # A read that began before may miss what is told of: nobody else joins it.
+        self._reads.pop(uid, None)
         for changed in self._listeners.get(uid, ()):
             changed.set()
 
@@ -410,6 +415,25 @@ class Store:
         )
 
     # Events
+
+    async def read_log(self, uid: str, after: int, max_bytes: int) -> LogPart | None:
+        """The job's state and its log after sequence ``after``, about ``max_bytes`` of it; None
+        where the job was deleted. Those who ask for the same at a time share one read."""
+        reads = self._reads[uid]
+        read = reads.get(after)
+        if read is None:
+            query = partial(jobs.read_log, uid=uid, after=after, max_bytes=max_bytes)
+            reads[after] = read = asyncio.create_task(self._database.read(query))
+            read.add_done_callback(partial(self._finish_read, uid, after))
+        return await asyncio.shield(read)
+
+    def _finish_read(self, uid: str, after: int, read: asyncio.Task[LogPart | None]) -> None:
+        if not read.cancelled():
+            read.exception()  # told to those who ask, if there still are any
+        if self._reads.get(uid, {}).get(after) is read:
+            del self._reads[uid][after]
+            if not self._reads[uid]:
+                del self._reads[uid]
 
     async def read_events(
         self, uid: str, after: int, max_bytes: int, *, metrics_only: bool = False
