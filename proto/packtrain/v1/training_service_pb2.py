@@ -28,7 +28,7 @@ from packtrain.v1 import job_pb2 as packtrain_dot_v1_dot_job__pb2
 from packtrain.v1 import spec_pb2 as packtrain_dot_v1_dot_spec__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#packtrain/v1/training_service.proto\x12\x0cpacktrain.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16packtrain/v1/job.proto\x1a\x17packtrain/v1/spec.proto\"r\n\x10\x43reateJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12#\n\x04spec\x18\x02 \x01(\x0b\x32\x15.packtrain.v1.JobSpec\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"X\n\x11\x43reateJobResponse\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.packtrain.v1.Job\x12#\n\x04plan\x18\x02 \x01(\x0b\x32\x15.packtrain.v1.JobPlan\"\x1d\n\rGetJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"0\n\x0eGetJobResponse\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.packtrain.v1.Job\"`\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12&\n\x06states\x18\x03 \x03(\x0e\x32\x16.packtrain.v1.JobState\"L\n\x10ListJobsResponse\x12\x1f\n\x04jobs\x18\x01 \x03(\x0b\x32\x11.packtrain.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"4\n\x10\x43\x61ncelJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"3\n\x11\x43\x61ncelJobResponse\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.packtrain.v1.Job\"B\n\x10\x44\x65leteJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x13\n\x11\x44\x65leteJobResponse\"\xa2\x01\n\x0fWatchJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\x12\x0e\n\x06trials\x18\x03 \x03(\x05\x12\x0f\n\x07metrics\x18\x04 \x03(\t\x12\x35\n\x12heartbeat_interval\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0breplay_only\x18\x06 \x01(\x08\"\x9c\x02\n\x10WatchJobResponse\x12\x14\n\x0cresume_token\x18\x01 \x01(\t\x12.\n\nevent_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x03job\x18\x03 \x01(\x0b\x32\x1c.packtrain.v1.JobStateChangeH\x00\x12\x30\n\x06trials\x18\x04 \x01(\x0b\x32\x1e.packtrain.v1.TrialStateChangeH\x00\x12,\n\x07metrics\x18\x05 \x01(\x0b\x32\x19.packtrain.v1.MetricBlockH\x00\x12,\n\theartbeat\x18\x06 \x01(\x0b\x32\x17.packtrain.v1.HeartbeatH\x00\x42\x07\n\x05\x65vent\"_\n\x0eJobStateChange\x12%\n\x05state\x18\x01 \x01(\x0e\x32\x16.packtrain.v1.JobState\x12&\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x15.packtrain.v1.Failure\"\x83\x01\n\x10TrialStateChange\x12\x0e\n\x06trials\x18\x01 \x03(\x05\x12\'\n\x05state\x18\x02 \x01(\x0e\x32\x18.packtrain.v1.TrialState\x12\x0e\n\x06\x65pochs\x18\x03 \x03(\x05\x12&\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x15.packtrain.v1.Failure\"\x0b\n\tHeartbeat\"t\n\x11ListTrialsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12(\n\x06states\x18\x04 \x03(\x0e\x32\x18.packtrain.v1.TrialState\"R\n\x12ListTrialsResponse\x12#\n\x06trials\x18\x01 \x03(\x0b\x32\x13.packtrain.v1.Trial\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"C\n\x12ReadMetricsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06trials\x18\x02 \x03(\x05\x12\x0f\n\x07metrics\x18\x03 \x03(\t\"?\n\x13ReadMetricsResponse\x12(\n\x05\x62lock\x18\x01 \x01(\x0b\x32\x19.packtrain.v1.MetricBlock\"$\n\x14\x44ownloadModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"`\n\x15\x44ownloadModelResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x19.packtrain.v1.ModelHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent\"1\n\x0bModelHeader\x12\x12\n\nsize_bytes\x18\x01 \x01(\x03\x12\x0e\n\x06sha256\x18\x02 \x01(\t2\xdb\x05\n\x0fTrainingService\x12L\n\tCreateJob\x12\x1e.packtrain.v1.CreateJobRequest\x1a\x1f.packtrain.v1.CreateJobResponse\x12\x43\n\x06GetJob\x12\x1b.packtrain.v1.GetJobRequest\x1a\x1c.packtrain.v1.GetJobResponse\x12I\n\x08ListJobs\x12\x1d.packtrain.v1.ListJobsRequest\x1a\x1e.packtrain.v1.ListJobsResponse\x12L\n\tCancelJob\x12\x1e.packtrain.v1.CancelJobRequest\x1a\x1f.packtrain.v1.CancelJobResponse\x12L\n\tDeleteJob\x12\x1e.packtrain.v1.DeleteJobRequest\x1a\x1f.packtrain.v1.DeleteJobResponse\x12K\n\x08WatchJob\x12\x1d.packtrain.v1.WatchJobRequest\x1a\x1e.packtrain.v1.WatchJobResponse0\x01\x12O\n\nListTrials\x12\x1f.packtrain.v1.ListTrialsRequest\x1a .packtrain.v1.ListTrialsResponse\x12T\n\x0bReadMetrics\x12 .packtrain.v1.ReadMetricsRequest\x1a!.packtrain.v1.ReadMetricsResponse0\x01\x12Z\n\rDownloadModel\x12\".packtrain.v1.DownloadModelRequest\x1a#.packtrain.v1.DownloadModelResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#packtrain/v1/training_service.proto\x12\x0cpacktrain.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16packtrain/v1/job.proto\x1a\x17packtrain/v1/spec.proto\"r\n\x10\x43reateJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12#\n\x04spec\x18\x02 \x01(\x0b\x32\x15.packtrain.v1.JobSpec\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"X\n\x11\x43reateJobResponse\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.packtrain.v1.Job\x12#\n\x04plan\x18\x02 \x01(\x0b\x32\x15.packtrain.v1.JobPlan\"\x1d\n\rGetJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"0\n\x0eGetJobResponse\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.packtrain.v1.Job\"`\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12&\n\x06states\x18\x03 \x03(\x0e\x32\x16.packtrain.v1.JobState\"L\n\x10ListJobsResponse\x12\x1f\n\x04jobs\x18\x01 \x03(\x0b\x32\x11.packtrain.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"4\n\x10\x43\x61ncelJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"3\n\x11\x43\x61ncelJobResponse\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.packtrain.v1.Job\"B\n\x10\x44\x65leteJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x13\n\x11\x44\x65leteJobResponse\"\xa2\x01\n\x0fWatchJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\x12\x0e\n\x06trials\x18\x03 \x03(\x05\x12\x0f\n\x07metrics\x18\x04 \x03(\t\x12\x35\n\x12heartbeat_interval\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0breplay_only\x18\x06 \x01(\x08\"\xd1\x02\n\x10WatchJobResponse\x12\x14\n\x0cresume_token\x18\x01 \x01(\t\x12.\n\nevent_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x03job\x18\x03 \x01(\x0b\x32\x1c.packtrain.v1.JobStateChangeH\x00\x12\x30\n\x06trials\x18\x04 \x01(\x0b\x32\x1e.packtrain.v1.TrialStateChangeH\x00\x12,\n\x07metrics\x18\x05 \x01(\x0b\x32\x19.packtrain.v1.MetricBlockH\x00\x12,\n\theartbeat\x18\x06 \x01(\x0b\x32\x17.packtrain.v1.HeartbeatH\x00\x12\x33\n\nadaptation\x18\x07 \x01(\x0b\x32\x1d.packtrain.v1.TrialAdaptationH\x00\x42\x07\n\x05\x65vent\"_\n\x0eJobStateChange\x12%\n\x05state\x18\x01 \x01(\x0e\x32\x16.packtrain.v1.JobState\x12&\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x15.packtrain.v1.Failure\"\x83\x01\n\x10TrialStateChange\x12\x0e\n\x06trials\x18\x01 \x03(\x05\x12\'\n\x05state\x18\x02 \x01(\x0e\x32\x18.packtrain.v1.TrialState\x12\x0e\n\x06\x65pochs\x18\x03 \x03(\x05\x12&\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x15.packtrain.v1.Failure\"P\n\x0fTrialAdaptation\x12\x0e\n\x06trials\x18\x01 \x03(\x05\x12-\n\x0b\x61\x64\x61ptations\x18\x02 \x03(\x0b\x32\x18.packtrain.v1.Adaptation\"\x0b\n\tHeartbeat\"t\n\x11ListTrialsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12(\n\x06states\x18\x04 \x03(\x0e\x32\x18.packtrain.v1.TrialState\"R\n\x12ListTrialsResponse\x12#\n\x06trials\x18\x01 \x03(\x0b\x32\x13.packtrain.v1.Trial\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"C\n\x12ReadMetricsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06trials\x18\x02 \x03(\x05\x12\x0f\n\x07metrics\x18\x03 \x03(\t\"?\n\x13ReadMetricsResponse\x12(\n\x05\x62lock\x18\x01 \x01(\x0b\x32\x19.packtrain.v1.MetricBlock\"$\n\x14\x44ownloadModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"`\n\x15\x44ownloadModelResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x19.packtrain.v1.ModelHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent\"1\n\x0bModelHeader\x12\x12\n\nsize_bytes\x18\x01 \x01(\x03\x12\x0e\n\x06sha256\x18\x02 \x01(\t2\xdb\x05\n\x0fTrainingService\x12L\n\tCreateJob\x12\x1e.packtrain.v1.CreateJobRequest\x1a\x1f.packtrain.v1.CreateJobResponse\x12\x43\n\x06GetJob\x12\x1b.packtrain.v1.GetJobRequest\x1a\x1c.packtrain.v1.GetJobResponse\x12I\n\x08ListJobs\x12\x1d.packtrain.v1.ListJobsRequest\x1a\x1e.packtrain.v1.ListJobsResponse\x12L\n\tCancelJob\x12\x1e.packtrain.v1.CancelJobRequest\x1a\x1f.packtrain.v1.CancelJobResponse\x12L\n\tDeleteJob\x12\x1e.packtrain.v1.DeleteJobRequest\x1a\x1f.packtrain.v1.DeleteJobResponse\x12K\n\x08WatchJob\x12\x1d.packtrain.v1.WatchJobRequest\x1a\x1e.packtrain.v1.WatchJobResponse0\x01\x12O\n\nListTrials\x12\x1f.packtrain.v1.ListTrialsRequest\x1a .packtrain.v1.ListTrialsResponse\x12T\n\x0bReadMetrics\x12 .packtrain.v1.ReadMetricsRequest\x1a!.packtrain.v1.ReadMetricsResponse0\x01\x12Z\n\rDownloadModel\x12\".packtrain.v1.DownloadModelRequest\x1a#.packtrain.v1.DownloadModelResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -58,27 +58,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHJOBREQUEST']._serialized_start=827
   _globals['_WATCHJOBREQUEST']._serialized_end=989
   _globals['_WATCHJOBRESPONSE']._serialized_start=992
-  _globals['_WATCHJOBRESPONSE']._serialized_end=1276
-  _globals['_JOBSTATECHANGE']._serialized_start=1278
-  _globals['_JOBSTATECHANGE']._serialized_end=1373
-  _globals['_TRIALSTATECHANGE']._serialized_start=1376
-  _globals['_TRIALSTATECHANGE']._serialized_end=1507
-  _globals['_HEARTBEAT']._serialized_start=1509
-  _globals['_HEARTBEAT']._serialized_end=1520
-  _globals['_LISTTRIALSREQUEST']._serialized_start=1522
-  _globals['_LISTTRIALSREQUEST']._serialized_end=1638
-  _globals['_LISTTRIALSRESPONSE']._serialized_start=1640
-  _globals['_LISTTRIALSRESPONSE']._serialized_end=1722
-  _globals['_READMETRICSREQUEST']._serialized_start=1724
-  _globals['_READMETRICSREQUEST']._serialized_end=1791
-  _globals['_READMETRICSRESPONSE']._serialized_start=1793
-  _globals['_READMETRICSRESPONSE']._serialized_end=1856
-  _globals['_DOWNLOADMODELREQUEST']._serialized_start=1858
-  _globals['_DOWNLOADMODELREQUEST']._serialized_end=1894
-  _globals['_DOWNLOADMODELRESPONSE']._serialized_start=1896
-  _globals['_DOWNLOADMODELRESPONSE']._serialized_end=1992
-  _globals['_MODELHEADER']._serialized_start=1994
-  _globals['_MODELHEADER']._serialized_end=2043
-  _globals['_TRAININGSERVICE']._serialized_start=2046
-  _globals['_TRAININGSERVICE']._serialized_end=2777
+  _globals['_WATCHJOBRESPONSE']._serialized_end=1329
+  _globals['_JOBSTATECHANGE']._serialized_start=1331
+  _globals['_JOBSTATECHANGE']._serialized_end=1426
+  _globals['_TRIALSTATECHANGE']._serialized_start=1429
+  _globals['_TRIALSTATECHANGE']._serialized_end=1560
+  _globals['_TRIALADAPTATION']._serialized_start=1562
+  _globals['_TRIALADAPTATION']._serialized_end=1642
+  _globals['_HEARTBEAT']._serialized_start=1644
+  _globals['_HEARTBEAT']._serialized_end=1655
+  _globals['_LISTTRIALSREQUEST']._serialized_start=1657
+  _globals['_LISTTRIALSREQUEST']._serialized_end=1773
+  _globals['_LISTTRIALSRESPONSE']._serialized_start=1775
+  _globals['_LISTTRIALSRESPONSE']._serialized_end=1857
+  _globals['_READMETRICSREQUEST']._serialized_start=1859
+  _globals['_READMETRICSREQUEST']._serialized_end=1926
+  _globals['_READMETRICSRESPONSE']._serialized_start=1928
+  _globals['_READMETRICSRESPONSE']._serialized_end=1991
+  _globals['_DOWNLOADMODELREQUEST']._serialized_start=1993
+  _globals['_DOWNLOADMODELREQUEST']._serialized_end=2029
+  _globals['_DOWNLOADMODELRESPONSE']._serialized_start=2031
+  _globals['_DOWNLOADMODELRESPONSE']._serialized_end=2127
+  _globals['_MODELHEADER']._serialized_start=2129
+  _globals['_MODELHEADER']._serialized_end=2178
+  _globals['_TRAININGSERVICE']._serialized_start=2181
+  _globals['_TRAININGSERVICE']._serialized_end=2912
 # @@protoc_insertion_point(module_scope)

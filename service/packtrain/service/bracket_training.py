@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,21 @@ from packtrain.service.states import TrialState
 from packtrain.service.store import Store
 from packtrain.workers import Engine
 
-BeginPack = Callable[[PackRecord, TrialGroup, Mapping[int, TrialState], Sequence[Heirs]], PackRun]
 PlanPacks = Callable[[Sequence[Part]], list[PlannedPack]]
+
+
+class BeginPack(Protocol):
+    """Makes a pack's run: see PackRun."""
+
+    def __call__(
+        self,
+        record: PackRecord,
+        group: TrialGroup,
+        ended: Mapping[int, TrialState],
+        heirs: Sequence[Heirs],
+        *,
+        is_rebuildable: bool = True,
+    ) -> PackRun: ...
 
 
 class BracketTraining:
@@ -43,8 +57,10 @@ class BracketTraining:
         self._begin, self._plan = begin, plan
         self._standings = StandingsReader(store, uid, expansion.trials, expansion.objectives)
 
-    async def train(self, packs: Sequence[PackRecord], ended: Mapping[int, TrialState]) -> None:
-        """All of these open packs, to their ends; ``ended`` are the trials that have ended."""
+    async def train(self) -> None:
+        """All open packs, to their ends."""
+        ended = await self._store.ended_trials(self._uid)
+        packs = [pack for pack in await self._store.list_packs(self._uid) if not pack.is_closed]
         async with asyncio.TaskGroup() as tasks:
             for bracket, members in self._by_bracket(packs):
                 runs = [self._begin(p, self._group_of(p.trials), ended, ()) for p in members]
@@ -71,7 +87,7 @@ class BracketTraining:
                     for run, event in zip(runs, begun, strict=True):
                         tasks.create_task(self._trainer.train(run, event))
                     # What the packs began from is held no longer than it takes them to begin.
-                    await _wait_all(begun)
+                    await wait_all(begun)
                     await self._drop(held)
                 held = {run.state_key for run in runs}
                 if bracket is None or self._trainer.is_cancelled:
@@ -119,6 +135,6 @@ class BracketTraining:
             await self._engine.drop_state(pack_key)
 
 
-async def _wait_all(events: Sequence[asyncio.Event]) -> None:
+async def wait_all(events: Sequence[asyncio.Event]) -> None:
     for event in events:
         await event.wait()

@@ -14,6 +14,7 @@ from packtrain.service.learning_rates import RateFinding
 from packtrain.service.pack_run import Heirs, PackRun
 from packtrain.service.pack_training import PackTrainer
 from packtrain.service.planner import TrialGroup
+from packtrain.service.population_training import PopulationTraining
 from packtrain.service.records import ActiveJob, Failure, JobRecord, PackRecord
 from packtrain.service.slots import FairSlots
 from packtrain.service.states import JobState, TrialState
@@ -70,20 +71,13 @@ class JobTraining:
             await self._store.finish_cancelling(self.job.uid)
 
     async def _train_packs(self, expansion: Expansion) -> None:
-        uid = self.job.uid
-        ended = await self._store.ended_trials(uid)
-        packs = [pack for pack in await self._store.list_packs(uid) if not pack.is_closed]
-        training = BracketTraining(
-            uid,
-            self._store,
-            self._engine,
-            self._trainer,
-            expansion,
-            self._begin_pack,
-            self._planner.plan_packs,
-        )
+        parts = (self.job.uid, self._store, self._engine, self._trainer, expansion)
+        begin, plan = self._begin_pack, self._planner.plan_packs
         try:
-            await training.train(packs, ended)
+            if expansion.population is not None:
+                await PopulationTraining(*parts, expansion.population, begin, plan).train()
+            else:
+                await BracketTraining(*parts, begin, plan).train()
         except* ServiceError as errors:
             raise _first_of(errors) from None
 
@@ -93,9 +87,20 @@ class JobTraining:
         group: TrialGroup,
         ended: Mapping[int, TrialState],
         heirs: Sequence[Heirs],
+        *,
+        is_rebuildable: bool = True,
     ) -> PackRun:
         path = self._models_dir / f"{record.index}.safetensors"
-        return PackRun(self.job.uid, record, group, ended, path, self._engine.speed, heirs)
+        return PackRun(
+            self.job.uid,
+            record,
+            group,
+            ended,
+            path,
+            self._engine.speed,
+            heirs,
+            is_rebuildable=is_rebuildable,
+        )
 
     async def _finish(self, expansion: Expansion | None) -> None:
         now = await self._store.get_job(self.job.job_id)

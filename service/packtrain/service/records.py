@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -109,9 +110,21 @@ class PackRecord:
     arithmetics: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Adaptation:
+    """After ``epoch``, ``trial`` took over the state of ``copied_trial``, and went on with these
+    numbers, by path."""
+
+    epoch: int
+    trial: int
+    copied_trial: int
+    parameters: Mapping[str, float]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrialRecord:
-    """A trial as it stands. ``final_metrics`` once it has ended; ``arithmetics`` are its pack's."""
+    """A trial as it stands. ``final_metrics`` once it has ended; ``arithmetics`` are its pack's;
+    ``adaptations`` what a population changed in it, by epoch."""
 
     index: int
     state: TrialState
@@ -120,6 +133,7 @@ class TrialRecord:
     arithmetics: tuple[str, ...]
     failure: Failure | None = None
     final_metrics: dict[str, float] = field(default_factory=dict)
+    adaptations: tuple[Adaptation, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +164,14 @@ class MetricsRecorded:
     values: NDArray[np.float32]
 
 
-EventBody = JobChanged | TrialsChanged | MetricsRecorded
+@dataclass(frozen=True)
+class TrialsAdapted:
+    """Trials of a population copied others, all after one epoch."""
+
+    adaptations: tuple[Adaptation, ...]
+
+
+EventBody = JobChanged | TrialsChanged | MetricsRecorded | TrialsAdapted
 
 
 @dataclass(frozen=True, eq=False)

@@ -122,11 +122,21 @@ def _grid_values(domain: Domain, points: int | None) -> Column:
 
 def draw(domain: Domain, seed: int, path: str, first: int, stop: int) -> Column:
     """The domain's values for the trials first <= k < stop."""
-    key = hashlib.sha256(f"search:{seed}:{path}".encode()).digest()[:16]
+    return place(domain, draw_units(f"search:{seed}:{path}", first, stop))
+
+
+def draw_units(label: str, first: int, stop: int) -> NDArray[np.float64]:
+    """Uniform draws from [0, 1) for the trials first <= k < stop, (K, 4): trial k's depend on the
+    label and k alone."""
+    key = hashlib.sha256(label.encode()).digest()[:16]
     philox = np.random.Philox(key=np.frombuffer(key, np.uint64), counter=[first, 0, 0, 0])
     words = philox.random_raw(_WORDS * (stop - first)).reshape(-1, _WORDS)
     # 53 bits make every double of [0, 1) that is a multiple of 2^-53.
-    unit = (words[:, :2] >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def place(domain: Domain, unit: NDArray[np.float64]) -> Column:
+    """The domain's values at the draws ``unit``, (K, 2 or more)."""
     if isinstance(domain, Choice):
         return np.floor(unit[:, 0] * domain.count).astype(np.int64)
     if isinstance(domain, Integer):

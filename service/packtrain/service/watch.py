@@ -17,7 +17,13 @@ from packtrain.service.errors import (
     ServerStoppingError,
     Violation,
 )
-from packtrain.service.records import Event, JobRecord, MetricsRecorded, TrialsChanged
+from packtrain.service.records import (
+    Event,
+    JobRecord,
+    MetricsRecorded,
+    TrialsAdapted,
+    TrialsChanged,
+)
 from packtrain.service.states import TERMINAL_JOB_STATES, JobState
 from packtrain.service.store import Store
 
@@ -81,6 +87,9 @@ class Filter:
                 return None
             kept = replace(body, trials=body.trials[rows], epochs=body.epochs[rows])
             return replace(event, body=kept)
+        if isinstance(body, TrialsAdapted) and self.trials:
+            told = tuple(a for a in body.adaptations if a.trial in self.trials)
+            return replace(event, body=TrialsAdapted(told)) if told else None
         return event
 
     def select(self, block: MetricsRecorded) -> MetricsRecorded | None:

@@ -9,6 +9,7 @@ from packtrain.service.contract import (
     measurement,
     networks,
     optimizers,
+    population,
     regularization,
     schedules,
     selections,
@@ -31,6 +32,7 @@ NUMBERS: NumberFields = {
         stopping,
         measurement,
         early_stopping,
+        population,
     )
     for path, field in family.NUMBERS.items()
 }

@@ -23,7 +23,7 @@ from packtrain.service.contract import (
     regularization,
     schedules,
 )
-from packtrain.service.contract.catalogue import COLUMNS
+from packtrain.service.contract.catalogue import COLUMNS, NUMBERS
 from packtrain.service.contract.columns import Columns, Indices, Searched
 from packtrain.service.contract.defaults import with_defaults
 from packtrain.service.contract.early_stopping import read_early_stopping
@@ -34,6 +34,7 @@ from packtrain.service.contract.models import (
     check_model_initialization,
     read_model_initialization,
 )
+from packtrain.service.contract.population import check_rungs, read_population
 from packtrain.service.contract.search import ParameterSpace, read_search
 from packtrain.service.contract.selections import Sources
 from packtrain.service.contract.structures import Structure, read_structure
@@ -42,6 +43,7 @@ from packtrain.service.early_stopping import Bracket, EarlyStopping
 from packtrain.service.networks import Network, Origin
 from packtrain.service.objectives import Objective
 from packtrain.service.planner import Part, TrialGroup, cut
+from packtrain.service.population import PopulationBasedTraining
 from packtrain.training import Cost, DataType, Initialization, Pack, Rule, Schedule, Trials
 from packtrain.v1 import spec_pb2
 
@@ -53,8 +55,8 @@ _STRUCTURE = "a group of its own"
 @dataclass(frozen=True, eq=False)
 class Expansion:
     """A whole job: ``spec`` has its defaults filled in; ``groups`` hold every trial once;
-    ``networks`` are those of other jobs that trials begin from; ``early_stopping``, if any, goes
-    by the ``objectives``."""
+    ``networks`` are those of other jobs that trials begin from; ``early_stopping`` or
+    ``population``, if any, goes by the ``objectives``."""
 
     spec: spec_pb2.JobSpec
     trials: int
@@ -63,24 +65,29 @@ class Expansion:
     networks: Mapping[Origin, Network]
     objectives: tuple[Objective, ...]
     early_stopping: EarlyStopping | None
+    population: PopulationBasedTraining | None
 
     @property
     def brackets(self) -> Sequence[Bracket] | None:
-        """The trials that are compared with each other; None where none is stopped early."""
-        if self.early_stopping is None:
-            return None
+        """The trials that are compared with each other; None where none are."""
         everyone, signature = np.arange(self.trials, dtype=np.int32), self.groups[0].pack.signature
-        return self.early_stopping.brackets(everyone, signature.epochs, signature.measure_every)
+        epochs, measure_every = signature.epochs, signature.measure_every
+        if self.population is not None:
+            return [self.population.population(everyone, epochs, measure_every)]
+        if self.early_stopping is not None:
+            return self.early_stopping.brackets(everyone, epochs, measure_every)
+        return None
 
     @property
     def parts(self) -> list[Part]:
         """What the trials train from the beginning on, up to where they are first compared."""
-        if self.early_stopping is None:
+        brackets = self.brackets
+        if brackets is None:
             return [Part(g, g.indices, 0, g.pack.signature.epochs) for g in self.groups]
         total = self.groups[0].pack.signature.epochs
         return [
             part
-            for bracket in self.brackets or ()
+            for bracket in brackets
             for part in cut(self.groups, bracket.trials, 0, bracket.next_rung(0) or total)
         ]
 
@@ -139,11 +146,14 @@ def expand(
         set_parents(spec, path)
     sources = Sources(datasets, stored)
     early_stopping = read_early_stopping(spec, violations)
+    population = read_population(spec, parameters, NUMBERS, violations)
     expander = _Expander(spec, parameters, columns, sources, origins, violations)
     groups = [g for g in expander.groups(trials) if g is not None]
     objectives = expander.objectives
     if len(objectives) > 1:
         violations.add("search.objectives", "must name their metrics: trials differ in the default")
+    if population is not None and groups:
+        check_rungs(population, groups[0].pack.signature, violations)
     violations.raise_if_any()
     (same,) = objectives
     return Expansion(
@@ -154,6 +164,7 @@ def expand(
         networks=origins.networks,
         objectives=same,
         early_stopping=early_stopping,
+        population=population,
     )
 
 

@@ -265,7 +265,7 @@ def delete_job(
             f"jobs/{job_id} is {job.state.name}; cancel it before you delete it",
             metadata={"state": job.state.name},
         )
-    for table in (schema.events, schema.trials, schema.packs):
+    for table in (schema.events, schema.adaptations, schema.trials, schema.packs):
         connection.execute(delete(table).where(table.c.job_uid == job.uid))
     connection.execute(delete(schema.jobs).where(_J.uid == job.uid))
     remember_request(connection, request, job.uid)

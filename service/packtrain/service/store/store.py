@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from packtrain.service.learning_rates import RateFinding
 from packtrain.service.records import (
     ActiveJob,
+    Adaptation,
     EndedTrials,
     Event,
     Failure,
@@ -31,6 +32,7 @@ from packtrain.service.records import (
 )
 from packtrain.service.states import JobState, TrialState
 from packtrain.service.store import jobs, log, training
+from packtrain.service.store.adaptations import list_adaptations
 from packtrain.service.store.database import Database
 
 
@@ -215,9 +217,11 @@ class Store:
         closed: Sequence[int],
         stopped: NDArray[np.int32],
         packs: Sequence[NewPack],
+        adaptations: Sequence[Adaptation] = (),
     ) -> list[PackRecord]:
         """Trials have been compared at epoch ``rung``: their packs are closed, some trials are
-        stopped, the others go on in new packs, which are returned.
+        stopped, the others go on in new packs, which are returned; some of a population's copied
+        others.
 
         Raises IllegalTransitionError where the job no longer trains, or this was done before.
         """
@@ -229,10 +233,15 @@ class Store:
                 closed=tuple(closed),
                 stopped=stopped,
                 packs=tuple(packs),
+                adaptations=tuple(adaptations),
             )
         )
         self._tell(uid)
         return made
+
+    async def list_adaptations(self, uid: str) -> list[Adaptation]:
+        """What trials of a population copied, by epoch and trial."""
+        return await self._database.read(partial(list_adaptations, uid=uid))
 
     async def fail_pack(self, uid: str, pack_index: int, failure: Failure) -> None:
         """Every trial of the pack that has not ended is FAILED.

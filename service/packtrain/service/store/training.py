@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 from packtrain.service.errors import IllegalTransitionError
 from packtrain.service.learning_rates import RateFinding
 from packtrain.service.records import (
+    Adaptation,
     EndedTrials,
     EventBody,
     Failure,
@@ -32,6 +33,7 @@ from packtrain.service.states import (
     leading_to,
 )
 from packtrain.service.store import schema
+from packtrain.service.store.adaptations import adaptations_by_trial, add_adaptations
 from packtrain.service.store.jobs import add_packs, get_job, remember_request, repeated_uid
 from packtrain.service.store.log import append_events, last_values, now_microseconds, to_failure
 
@@ -244,6 +246,7 @@ def pass_rung(
     closed: tuple[int, ...],
     stopped: NDArray[np.int32],
     packs: tuple[NewPack, ...],
+    adaptations: tuple[Adaptation, ...] = (),
 ) -> list[PackRecord]:
     """See Store.pass_rung."""
     _require_training(connection, uid)
@@ -264,6 +267,7 @@ def pass_rung(
             epochs = np.full(len(trials), rung, np.int32)
             ended = EndedTrials(TrialState.STOPPED, trials, epochs, final)
             events += _end_trials(connection, uid, pack.index, ended)
+    events += add_adaptations(connection, uid, adaptations)
     append_events(connection, uid, events)
     if not packs:
         return []
@@ -311,6 +315,16 @@ def list_trials(
     connection: Connection, job: JobRecord, first: int, limit: int, states: tuple[TrialState, ...]
 ) -> list[TrialRecord]:
     """See Store.list_trials."""
+    found = _list_trials(connection, job, first, limit, states)
+    if not found:
+        return found
+    adapted = adaptations_by_trial(connection, job.uid, found[0].index, found[-1].index)
+    return [replace(r, adaptations=adapted[r.index]) if r.index in adapted else r for r in found]
+
+
+def _list_trials(
+    connection: Connection, job: JobRecord, first: int, limit: int, states: tuple[TrialState, ...]
+) -> list[TrialRecord]:
     packs = list_packs(connection, job.uid)
     if not states:
         window = np.arange(first, min(first + limit, job.trials), dtype=np.int32)
