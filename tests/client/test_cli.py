@@ -72,6 +72,8 @@ def trial(index: int, rate: float, **metrics: float) -> job_pb2.Trial:
         arithmetics=["NumPy 2.4.6 X86_V3, OpenBLAS 0.3.31 Zen"],
     )
     made.parameters["optimizer.sgd.learning_rate"].number_value = rate
+    adaptation = made.adaptations.add(epoch=2, copied_trial=7)
+    adaptation.parameters["optimizer.sgd.learning_rate"].number_value = 1.5
     return made
 
 
@@ -194,6 +196,9 @@ def test_trials_are_sorted_best_first(packtrain: Packtrain, fake: FakeServer) ->
     assert order() == [0, 1, 2]
     told = packtrain.lines("trials", "j", "--json")
     assert told[0]["arithmetics"] == ["NumPy 2.4.6 X86_V3, OpenBLAS 0.3.31 Zen"]
+    assert told[0]["adaptations"] == [
+        {"epoch": 2, "copied_trial": 7, "parameters": {"optimizer.sgd.learning_rate": 1.5}}
+    ]
     assert order("--sort", "validation_accuracy") == [2, 0, 1]
     assert order("--sort", "training_cost") == [2, 0, 1]  # NaN comes last
     assert order("--sort", "training_cost", "--top", "1") == [2]

@@ -42,7 +42,14 @@ from packtrain.client.errors import (
     WaitTimeout,
     WatchLost,
 )
-from packtrain.client.events import Event, Heartbeat, JobChanged, MetricsReceived, TrialsChanged
+from packtrain.client.events import (
+    Event,
+    Heartbeat,
+    JobChanged,
+    MetricsReceived,
+    TrialsAdapted,
+    TrialsChanged,
+)
 from packtrain.client.handles import JobHandle
 from packtrain.client.initializations import (
     Constant,
@@ -64,12 +71,14 @@ from packtrain.client.objectives import (
     Hyperband,
     MedianRule,
     Objective,
+    PopulationBasedTraining,
     SuccessiveHalving,
 )
 from packtrain.client.optimizers import SGD, AdaGrad, Adam, AdamW, Lion, NAdam, RMSProp
 from packtrain.client.origins import FromModel
 from packtrain.client.regularization import Augmentation, Regularization
 from packtrain.client.resources import (
+    Adaptation,
     Dataset,
     Failure,
     Job,
@@ -115,6 +124,7 @@ __all__ = [
     "AdaGrad",
     "Adam",
     "AdamW",
+    "Adaptation",
     "AlreadyExists",
     "ApiError",
     "AsyncClient",
@@ -180,6 +190,7 @@ __all__ = [
     "Plateau",
     "Poisson",
     "PolynomialDecay",
+    "PopulationBasedTraining",
     "ProtocolError",
     "Quadratic",
     "RMSProp",
@@ -200,6 +211,7 @@ __all__ = [
     "Target",
     "Trial",
     "TrialState",
+    "TrialsAdapted",
     "TrialsChanged",
     "Unauthenticated",
     "Unavailable",

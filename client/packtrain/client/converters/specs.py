@@ -172,6 +172,8 @@ def _write_search(
 def _write_objectives(message: spec_pb2.Search, given: spec.JobSpec) -> None:
     for objective in list_objectives(given.objectives):
         _write(message.objectives.add(), objective, "objectives", None)
+    if given.population is not None:
+        _write(message.population, given.population, "population", None)
     rule = given.early_stopping
     if rule is None:
         return
