@@ -12,6 +12,8 @@ from tests.service.specifications import RATE, read
 from tests.service.test_jobs import Gate, assert_equal_values, blocks_of, pb
 
 from packtrain.service.contract.expansion import Expansion
+from packtrain.service.errors import StoreUnavailableError
+from packtrain.service.store import Store
 from packtrain.training import initial_state, train_segment
 from packtrain.v1 import job_pb2, spec_pb2
 from packtrain.workers import Segment, SegmentFailedError
@@ -181,6 +183,26 @@ async def test_a_new_server_goes_on_alike(
         await api.watch(job.name)
         undisturbed = await api.train(spec())
         await require_alike(api, by_trial_and_epoch, await api.get(job.name), undisturbed)
+
+
+async def test_a_rung_that_could_not_be_stored_is_passed_alike(
+    api: Any, by_trial_and_epoch: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed = await api.train(spec())
+    passed = Store.pass_rung
+    failing = [4, 8]
+
+    async def fail_once(self: Store, uid: str, rung: int, **fields: Any) -> Any:
+        if rung in failing:
+            failing.remove(rung)
+            raise StoreUnavailableError("STORE_UNAVAILABLE", "the disk is full")
+        return await passed(self, uid, rung, **fields)
+
+    monkeypatch.setattr(Store, "pass_rung", fail_once)
+    disturbed = await api.train(spec())
+    assert not failing
+    await require_alike(api, by_trial_and_epoch, disturbed, undisturbed)
+    assert api.engine.held_states == 0
 
 
 @pytest.mark.usefixtures("short_segments")
