@@ -239,25 +239,38 @@ async def require_alike(
     assert adaptations_of(trials[0])
     for one, other in zip(*trials, strict=True):
         assert (one.state, one.epochs) == (other.state, other.epochs)
-        assert one.final_metrics == other.final_metrics
+        np.testing.assert_equal(dict(one.final_metrics), dict(other.final_metrics))
 
 
 @pytest.mark.usefixtures("short_segments")
+@pytest.mark.parametrize("at_epoch", [1, 3, 5])
 async def test_a_diverged_trial_is_no_member_any_more(
-    api: Any, by_trial_and_epoch: Callable[..., Any]
+    start_api: Any, by_trial_and_epoch: Callable[..., Any], at_epoch: int
 ) -> None:
-    wild = document()
-    wild["cost"] = {"quadratic": {}}
+    wild = document(cost={"quadratic": {}})
     wild["network"]["output_activation"] = "ACTIVATION_IDENTITY"
-    rates = [1e30, 1e30, 0.1, 0.2, 0.01, 0.02]
+    # Of the first two, one diverges at once and one is multiplied until it does.
+    rates = [1e30, 2.5, 0.1, 0.2, 0.01, 0.02]
     wild["search"]["parameters"] = [{"path": RATE, "choice": {"values": rates}}]
     del wild["search"]["random"]
     wild["search"]["grid"] = {}
-    job = await api.train(read(wild))
-    assert job.progress.diverged >= 2
-    trials = await api.trials(job.name)
-    assert [len(t.adaptations) for t in trials[:2]] == [0, 0]
-    assert not {c for _, _, c, _ in adaptations_of(trials)} & {0, 1}
+
+    async def lose_once(segment: Segment) -> None:
+        if armed and segment.start_epoch == at_epoch:
+            armed.clear()
+            api.engine.lose_state()
+
+    armed: set[str] = set()
+    async with start_api(before_segment=lose_once) as api:
+        undisturbed = await api.train(read(wild))
+        armed.add("lose")
+        disturbed = await api.train(read(wild))
+        assert not armed
+        assert disturbed.progress.diverged >= 1
+        await require_alike(api, by_trial_and_epoch, disturbed, undisturbed)
+        trials = await api.trials(disturbed.name)
+        assert not trials[0].adaptations
+        assert 0 not in {copied for _, _, copied, _ in adaptations_of(trials)}
 
 
 @pytest.mark.usefixtures("short_segments")
