@@ -77,7 +77,7 @@ $(DEMO): $(BIN)/python $(INPUTS)
 
 $(DEV): $(BIN)/python $(INPUTS)
 	@echo "Installing Packtrain with its development tools into $(VENV) (a minute or two)..."
-	@$(PIP_INSTALL) -e '.[server,plot,pandas,dev]'
+	@$(PIP_INSTALL) -e '.[server,plot,pandas,export,dev]'
 	@touch $@ $(DEMO)
 
 $(BENCH): $(BIN)/python $(INPUTS)

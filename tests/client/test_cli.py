@@ -44,18 +44,32 @@ COMMANDS = (
         "jobs",
         "show",
         "trials",
+        "importance",
         "metrics",
+        "export",
         "model",
         "plot",
     ),
-    *("cancel", "delete", "info", "demo", "datasets list", "datasets show", "datasets upload"),
+    *(
+        "update",
+        "pause",
+        "resume",
+        "retry",
+        "cancel",
+        "delete",
+        "info",
+        "demo",
+        "datasets list",
+        "datasets show",
+        "datasets upload",
+    ),
     *("datasets delete", "datasets download"),
 )
 
 
 def created(state: str = "QUEUED") -> training_service_pb2.CreateJobResponse:
     plan = job_pb2.JobPlan(
-        trials=3, packs=2, memory_bytes=3 * 2**20, operations=1.5e9, worker_seconds=2.5
+        trials=3, packs=2, memory_bytes=3 * 2**20, operations=1.5e9, worker_seconds=2.5, seconds=1.5
     )
     progress = job_pb2.JobProgress(trials=1, trial_epochs_total=3)
     made = job(state, progress=progress, layer_sizes=[64, 30, 10], metrics=["m"])
@@ -107,9 +121,9 @@ def test_submit_prints_the_name_alone(packtrain: Packtrain, fake: FakeServer, sp
 
 def test_a_dry_run_prints_the_plan(packtrain: Packtrain, fake: FakeServer, spec: str) -> None:
     fake.script("CreateJob", created())
-    told = packtrain("submit", spec, "--validate-only").stdout
+    told = packtrain("plan", spec).stdout
     assert "memory      3.0 MiB" in told
-    assert "seconds     about 2.5 on one worker" in told
+    assert "seconds     about 1.5, on one worker 2.5" in told
     assert "layers      64, 30, 10" in told
     assert fake.requests["CreateJob"][0].validate_only
 
@@ -187,26 +201,95 @@ def test_watch_goes_on_after_a_token(packtrain: Packtrain, fake: FakeServer) -> 
     assert request.replay_only
 
 
-def test_trials_are_sorted_best_first(packtrain: Packtrain, fake: FakeServer) -> None:
+def test_trials_are_asked_for_in_the_contracts_words(
+    packtrain: Packtrain, fake: FakeServer
+) -> None:
     fake.script("ListTrials", TRIALS)
-
-    def order(*args: str) -> list[int]:
-        return [t["index"] for t in packtrain.lines("trials", "j", "--json", *args)]
-
-    assert order() == [0, 1, 2]
     told = packtrain.lines("trials", "j", "--json")
+    assert [t["index"] for t in told] == [0, 1, 2]
     assert told[0]["arithmetics"] == ["NumPy 2.4.6 X86_V3, OpenBLAS 0.3.31 Zen"]
     assert told[0]["adaptations"] == [
         {"epoch": 2, "copied_trial": 7, "parameters": {"optimizer.sgd.learning_rate": 1.5}}
     ]
-    assert order("--sort", "validation_accuracy") == [2, 0, 1]
-    assert order("--sort", "training_cost") == [2, 0, 1]  # NaN comes last
-    assert order("--sort", "training_cost", "--top", "1") == [2]
+    assert len(packtrain.lines("trials", "j", "--json", "--top", "1")) == 1
     rows = packtrain("trials", "j", "--sort", "validation_accuracy").stdout.splitlines()
     assert rows[0].split()[4] == "validation_accuracy"
-    assert rows[1].split()[:5] == ["2", "succeeded", "3", "0.3", "0.75"]
-    told = packtrain("trials", "j", "--sort", "nonsense", code=2).stderr
-    assert "training_cost, validation_accuracy" in " ".join(told.split())
+    assert rows[1].split()[:5] == ["0", "succeeded", "3", "0.1", "0.5"]
+    packtrain("trials", "j", "--sort", "training_cost", "--filter", "index < 3")
+    packtrain("trials", "j", "--order-by", "epochs desc", "--pareto", "a", "--pareto", "b asc")
+    asked = fake.requests["ListTrials"]
+    assert (asked[1].page_size, asked[1].order_by) == (1, "")
+    assert asked[2].order_by == "validation_accuracy desc"
+    assert (asked[3].order_by, asked[3].filter) == ("training_cost asc", "index < 3")
+    assert (asked[4].order_by, list(asked[4].pareto)) == ("epochs desc", ["a", "b asc"])
+    packtrain("trials", "j", "--sort", "a", "--order-by", "b", code=2)
+
+
+def test_the_table_at_the_end_has_the_best_of_many(
+    packtrain: Packtrain, fake: FakeServer, spec: str
+) -> None:
+    made = created()
+    made.job.progress.trials = 3000
+    made.job.metrics[:] = ["training_cost", "validation_accuracy"]
+    fake.script("CreateJob", made)
+    fake.answers["WatchJob"] = ordinary_log().replay
+    fake.script("ListTrials", TRIALS)
+    told = packtrain("run", spec)
+    asked = fake.requests["ListTrials"][0]
+    assert (asked.order_by, asked.page_size) == ("validation_accuracy desc", 10)
+    assert len(fake.requests["ListTrials"]) == 1
+    assert told.stdout.split()[4] == "validation_accuracy"
+    assert "The best 10 of 3000" in told.stderr
+
+
+def test_repeats_are_one_row_with_their_spread(packtrain: Packtrain, fake: FakeServer) -> None:
+    made = [
+        trial(i, rate, training_cost=cost)
+        for i, (rate, cost) in enumerate(
+            [(0.1, 1.0), (0.1, 3.0), (0.2, float("nan")), (0.2, 0.5), (0.3, float("inf"))]
+        )
+    ]
+    for seed, each in enumerate(made):
+        each.parameters["seed"].number_value = seed
+    fake.script("ListTrials", training_service_pb2.ListTrialsResponse(trials=made))
+    rows = packtrain("trials", "j", "--group-repeats", "--sort", "training_cost").stdout
+    assert [row.split(maxsplit=2) for row in rows.splitlines()] == [
+        ["trials", "learning_rate", "training_cost"],
+        ["2", "0.2", "0.5 (1)"],
+        ["2", "0.1", "2 ± 1.4"],
+        ["1", "0.3", "-"],
+    ]
+    told = packtrain.lines("trials", "j", "--group-repeats", "--json")
+    assert [t["trials"] for t in told] == [[0, 1], [2, 3], [4]]
+    assert told[0]["mean"] == {"training_cost": 2.0}
+    assert told[0]["standard_deviation"] == {"training_cost": pytest.approx(2**0.5)}
+    assert told[1]["count"] == {"training_cost": 1}
+    assert told[1]["standard_deviation"] == {"training_cost": None}
+    packtrain("trials", "j", "--group-repeats", "--order-by", "index", code=2)
+    wrong = packtrain("trials", "j", "--group-repeats", "--sort", "nonsense", code=2).stderr
+    assert "expected a metric (training_cost)" in " ".join(wrong.split())
+
+
+def test_importance_is_told_as_bars(packtrain: Packtrain, fake: FakeServer) -> None:
+    answer = training_service_pb2.GetImportanceResponse(
+        parameters=[
+            {"path": "optimizer.sgd.learning_rate", "share": 0.75, "trials": 40},
+            {"path": "optimizer.sgd.momentum", "share": 0.25, "trials": 10},
+        ],
+        metric="validation_cost",
+        trials=40,
+        evaluator="PED-ANOVA",
+    )
+    fake.script("GetImportance", answer)
+    fake.script("GetJob", get_job("SUCCEEDED", metrics=["training_cost", "validation_cost"]))
+    lines = packtrain("importance", "j").stdout.splitlines()
+    assert lines[0] == "validation_cost (lowest is best), 40 trials, PED-ANOVA:"
+    assert lines[1].split() == ["optimizer.sgd.learning_rate", "75.0%", "█" * 22]
+    assert lines[2].endswith("(of the 10 trials that have it)")
+    assert fake.requests["GetImportance"][0].metric == "validation_cost"
+    (told,) = packtrain.lines("importance", "j", "--json", "--metric", "x")
+    assert told["shares"] == {"optimizer.sgd.learning_rate": 0.75, "optimizer.sgd.momentum": 0.25}
+    assert fake.requests["GetImportance"][1].metric == "x"
 
 
 def test_metrics_as_csv_and_json(packtrain: Packtrain, fake: FakeServer, tmp_path: Path) -> None:
@@ -256,7 +339,7 @@ def test_the_live_best_is_the_best_of_the_latest_values() -> None:
                 values=np.array(values, np.float32)[:, :, None],
             )
         )
-    assert str(tally) == "8 of 8 trial-epochs, best validation_accuracy 0.3"
+    assert str(tally) == "8 of 8 trial-epochs, best validation_accuracy 0.3 (trial 1)"
 
 
 def test_a_model_of_many_must_be_named(packtrain: Packtrain, fake: FakeServer) -> None:
@@ -327,6 +410,7 @@ def test_model_and_plot_write_files(
     )
     (told,) = packtrain.lines("model", "j", "2", "--json")
     assert told == {"path": "j-2.safetensors", "trial": 2, "size_bytes": len(content)}
+    fake.script("GetTrial", training_service_pb2.GetTrialResponse(trial=TRIALS.trials[0]))
     (told,) = packtrain.lines("plot", "j", "--json")
     assert told == {"path": "j.png", "trials": [0, 1, 2], "metrics": ["m"]}
     assert Path("j.png").read_bytes().startswith(b"\x89PNG")
@@ -429,7 +513,7 @@ def test_the_command_line_is_light() -> None:
     """Help comes up without what only some commands, or only the server, need."""
     code = (
         "import sys, packtrain.client.cli; "
-        "heavy = {'ray', 'scipy', 'sqlalchemy', 'matplotlib', 'pandas', 'packtrain.service', "
+        "heavy = {'ray', 'scipy', 'sqlalchemy', 'matplotlib', 'pandas', 'pyarrow', 'optuna', 'packtrain.service', "
         "'packtrain.training', 'packtrain.workers'}; "
         "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
     )

@@ -77,7 +77,8 @@ def test_a_list_is_paged(method: MethodDescriptor) -> None:
     assert fields["page_token"].type == FieldDescriptor.TYPE_STRING
     answer = method.output_type.fields
     assert answer[0].is_repeated
-    assert [f.name for f in answer[1:]] == ["next_page_token"]
+    # AIP-158: the token, and where it is known how many there are on all pages.
+    assert [f.name for f in answer[1:]] in (["next_page_token"], ["next_page_token", "total_size"])
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
@@ -89,7 +90,9 @@ def test_what_changes_something_takes_a_request_id(method: MethodDescriptor) -> 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
 def test_a_resource_is_addressed_by_its_name(method: MethodDescriptor) -> None:
-    if not re.match("Get(?!Server)|Cancel|Delete|Watch|Read|Download", method.name):
+    if not re.match(
+        "Get(?!Server)|Cancel|Pause|Resume|Retry|Delete|Watch|Read|Download", method.name
+    ):
         return
     first = method.input_type.fields[0]
     assert (first.name, first.number, first.type) == ("name", 1, FieldDescriptor.TYPE_STRING)

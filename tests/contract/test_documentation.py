@@ -63,9 +63,41 @@ def test_both_forms_say_the_same(section: str, written: str, typed: str) -> None
     assert MessageToDict(spec_message(document)) == MessageToDict(expected)
 
 
+SEARCHES = [
+    (name, *forms)
+    for name, text in sections().items()
+    if name in ("Domains", "Algorithms")
+    for forms in re.findall(r"\| `([^`]+)` \| `([^`]+)` \|$", text, flags=re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize(("section", "written", "typed"), SEARCHES, ids=[s[1] for s in SEARCHES])
+def test_both_forms_of_a_search_say_the_same(section: str, written: str, typed: str) -> None:
+    form, made = yaml.safe_load(written), eval(typed, vars(client))
+    domain = {"integer": {"low": 1, "high": 2}}
+    field, algorithm = client.integer(1, 2), client.RandomSearch(trials=3)
+    search: dict[str, Any] = {"random": {"trials": 3}}
+    if section == "Domains":
+        domain, field = form, made
+    else:
+        search, algorithm = form, made
+    takes_parameters = not {"learning_rate_range", "points"} & search.keys()
+    if takes_parameters:
+        search = search | {"parameters": [{"path": "regularization.l2"} | domain]}
+    document: dict[str, Any] = {"dataset": {"name": "datasets/d"}, "search": search}
+    fields: dict[str, Any] = {}
+    if takes_parameters:
+        document["regularization"] = {}
+        fields["regularization"] = client.Regularization(l2=field)
+    expected = spec_message(client.JobSpec(dataset="d", search=algorithm, **fields))
+    assert MessageToDict(spec_message(document)) == MessageToDict(expected)
+
+
 @pytest.mark.parametrize(
     ("section", "message", "oneof"),
     [
+        ("Domains", spec_pb2.Parameter, "domain"),
+        ("Algorithms", spec_pb2.Search, "algorithm"),
         ("Costs", spec_pb2.Cost, "kind"),
         ("Initializations", spec_pb2.Initialization, "kind"),
         ("Optimizers", spec_pb2.Optimizer, "kind"),
@@ -74,7 +106,12 @@ def test_both_forms_say_the_same(section: str, written: str, typed: str) -> None
 )
 def test_every_alternative_is_documented(section: str, message: Any, oneof: str) -> None:
     alternatives = {f.name for f in message.DESCRIPTOR.oneofs_by_name[oneof].fields}
-    documented = {key for name, form, _ in ROWS if name == section for key in yaml.safe_load(form)}
+    documented = {
+        key
+        for name, form, _ in [*ROWS, *SEARCHES]
+        if name == section
+        for key in yaml.safe_load(form)
+    }
     assert alternatives <= documented
 
 

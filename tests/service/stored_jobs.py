@@ -58,5 +58,5 @@ async def record(
 ) -> None:
     epochs = (end - start) * len(trials)
     await store.record_segment(
-        uid, pack, start, end, block(trials, start + 1, end), [], epochs, CORES
+        uid, pack, 0, start, end, block(trials, start + 1, end), [], epochs, CORES
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.service.specifications import RATE, choice, inline, search
 
-from packtrain.service.contract import NumberField, catalogue, trial_parameters
+from packtrain.service.contract import NumberField, TrialParameters, catalogue
 from packtrain.service.contract.expansion import Expansion
 from packtrain.service.errors import InvalidSpecError
 from packtrain.training import (
@@ -259,7 +259,7 @@ def test_parameters_are_told_as_they_are_trained(
             trials=40,
         )
     )
-    told = trial_parameters(found.spec, [1, 7, 8, 39])
+    told = [TrialParameters(found.spec, found.trials).values(k) for k in (1, 7, 8, 39)]
     for trial, values in zip([1, 7, 8, 39], told, strict=True):
         (group,) = (g for g in found.groups if trial in g.indices)
         row = int(np.searchsorted(group.indices, trial))

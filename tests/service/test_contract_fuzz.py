@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
-from packtrain.service.contract import Planner, trial_parameters
+from packtrain.service.contract import Planner, TrialParameters
 from packtrain.service.datasets import Catalog
 from packtrain.service.errors import InvalidSpecError
 from packtrain.service.settings import Limits
@@ -133,6 +133,9 @@ def fill(draw: st.DrawFn, message: Message, depth: int = 0) -> None:
                 getattr(message, field.name).extend(draw(st.lists(scalars(field), max_size=3)))
             else:
                 setattr(message, field.name, draw(scalars(field)))
+        elif field.message_type.GetOptions().map_entry:
+            for path in draw(st.lists(st.sampled_from(PATHS), max_size=3)):
+                add_value(getattr(message, field.name)[path], draw(json_values))
         elif field.message_type.full_name == "google.protobuf.Value":
             for _ in range(draw(st.integers(0, 3))):
                 add_value(message.values.add(), draw(json_values))
@@ -204,11 +207,21 @@ def sensible_specs(draw: st.DrawFn) -> spec_pb2.JobSpec:
         spec.ClearField("epochs")
     for path, values in searched:
         parameter = spec.search.parameters.add(path=path)
-        for value in draw(st.lists(st.sampled_from(values), min_size=1, max_size=3)):
+        chosen = draw(st.lists(st.sampled_from(values), min_size=1, max_size=3))
+        for value in chosen:
             add_value(parameter.choice.values.add(), value)
-        getattr(spec.search, draw(st.sampled_from(["grid", "random"]))).SetInParent()
-        if spec.search.HasField("random"):
-            spec.search.random.trials = draw(st.integers(1, 20))
+        earlier = spec.search.parameters[: len(spec.search.parameters) - 1]
+        if earlier and draw(st.booleans()):
+            other = draw(st.sampled_from(list(earlier)))
+            parameter.condition.path = other.path
+            parameter.condition.values.append(draw(st.sampled_from(list(other.choice.values))))
+    algorithm = draw(st.sampled_from(["grid", "random", "sobol", "latin_hypercube"]))
+    if searched:
+        getattr(spec.search, algorithm).SetInParent()
+        if algorithm != "grid":
+            getattr(spec.search, algorithm).trials = draw(st.integers(1, 20))
+        if draw(st.booleans()):
+            spec.search.repeats = draw(st.integers(1, 3))
     return spec
 
 
@@ -231,6 +244,11 @@ def odd_specs(draw: st.DrawFn) -> spec_pb2.JobSpec:
                     add_value(parameter.choice.values.add(), value)
         if draw(st.booleans()):
             spec.search.random.trials = 5
+    if draw(st.integers(0, 9)) == 0:
+        for _ in range(draw(st.integers(1, 3))):
+            point = spec.search.points.points.add()
+            for path, values in draw(st.lists(SENSIBLE, max_size=3)):
+                add_value(point.values[path], draw(st.sampled_from(values) | json_values))
     return spec
 
 
@@ -264,5 +282,8 @@ def test_a_specification_is_planned_or_refused(planner: Planner, spec: spec_pb2.
         assert job.trials == plan.trials == sum(len(p.trials) for p in job.packs)
         expansion = planner.expand_stored(job)
         assert expansion.trials == job.trials
-        assert len(trial_parameters(expansion.spec, range(job.trials))) == job.trials
+        parameters = TrialParameters(expansion.spec, job.trials)
+        assert all(
+            parameters.values(k).keys() <= parameters.columns.keys() for k in range(job.trials)
+        )
     assert spec.SerializeToString(deterministic=True) == before

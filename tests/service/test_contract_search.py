@@ -54,10 +54,16 @@ WRONG: list[tuple[str, dict[str, object], list[str]]] = [
         search(choice("optimizer.sgd.nesterov", True, "perhaps")),
         [f"{VALUES}[1]"],
     ),
+    ("a path twice", search(choice(RATE, 1), choice(RATE, 2)), ["search.parameters[1].path"]),
     (
-        "paths that overlap",
-        search(choice("optimizer.sgd", {}), choice(RATE, 1), choice("optimizer", {})),
-        ["search.parameters[1].path", "search.parameters[2].path"],
+        "a value with no room for what is searched within it",
+        search(choice("optimizer", {"sgd": {}}, {"adam": {}}), choice(RATE, 1)),
+        ["search.parameters[1].path"],
+    ),
+    (
+        "a value that gives what is searched within it",
+        search(choice(RATE, 1), choice("optimizer.sgd", {}, {"learningRate": 1})),
+        ["search.parameters[0].path"],
     ),
     (
         "a real interval of whole numbers",

@@ -65,11 +65,11 @@ async def test_a_warm_start_goes_on_where_the_source_ended(
     ended = await costs_of(api, source, by_trial_and_epoch)
     spec = begin_from(moons((TINY,), epochs=1), source.name)
     trial = spec.search.parameters.add(path="initialization.model.trial")
-    for index in (2, 0, 2):
+    for index in (2, 0, 3):
         trial.choice.values.add(number_value=index)
     job = await api.train(spec)
     begun = await costs_of(api, job, by_trial_and_epoch)
-    assert [begun[t, 1] for t in range(3)] == [ended[t, 12] for t in (2, 0, 2)]
+    assert [begun[t, 1] for t in range(3)] == [ended[t, 12] for t in (2, 0, 3)]
     assert job.spec.initialization.model.layers == 2
     assert job.spec.initialization.model.job == source.name
 

@@ -39,6 +39,7 @@ def make_run(group: TrialGroup, speed: Speed) -> PackRun:
         started=False,
         is_closed=False,
         arithmetics=(),
+        generation=0,
     )
     return PackRun("uid", record, group, {}, Path("model"), speed)
 

@@ -11,10 +11,10 @@ from tests.service.specifications import RATE, choice, read, require_refusal
 from tests.service.test_population_training import MOMENTUM, document
 
 from packtrain.service.contract.expansion import Expansion
+from packtrain.service.domains import Choice, Domain, Integer, Normal, Uniform
 from packtrain.service.population import SearchedNumber, find_origins
 from packtrain.service.records import Adaptation
-from packtrain.service.search import Choice, Domain, Integer, Normal, Uniform
-from packtrain.v1 import spec_pb2
+from packtrain.v1 import job_pb2, spec_pb2
 
 EVERYONE = np.arange(8, dtype=np.int32)
 Expanded = Callable[[dict[str, object]], Expansion]
@@ -45,6 +45,15 @@ def with_population(**rule: object) -> dict[str, Any]:
         (number(Integer(1, 9, 2)), 3.0, 5.0, 1.0),
         (number(Integer(1, 9, 2)), 9.0, 9.0, 7.0),
         (number(Integer(0, 100)), 50.0, 60.0, 42.0),
+        (number(Integer(1, 64, log=True)), 10.0, 12.0, 8.0),
+        (number(Uniform(0.0, 1.0, step=0.1)), 0.3, 0.4, 0.2),
+        (number(Uniform(0.0, 1.0, step=0.1)), 1.0, 1.0, 0.8),
+        (number(Uniform(0.0, 1.0, step=0.1)), 0.0, 0.1, 0.0),
+        (number(Uniform(0.1, 0.9, log=True, step=0.1)), 0.5, 0.6, 0.4),
+        (number(Normal(0.0, 1.0, low=-1.0, high=1.0)), 0.9, 1.0, 0.75),
+        (number(Normal(0.5, 1.0, step=0.25)), 0.5, 0.75, 0.25),
+        (number(Normal(0.5, 1.0, step=0.25)), -1.0, -1.25, -0.75),
+        (number(Normal(0.5, 1.0, step=0.25, low=0.4, high=0.8)), 0.75, 0.75, 0.5),
         (number(Choice(4), 0.5, 0.0, 0.9, 0.5), 0.5, 0.9, 0.0),
         (number(Choice(2), 0.5, 0.9), 0.9, 0.9, 0.5),
     ],
@@ -56,11 +65,19 @@ def test_numbers_move_within_their_domain(
     assert searched.move(value, 1.2, up=False) == pytest.approx(down)
 
 
+def test_numbers_on_steps_are_as_they_would_be_written() -> None:
+    tenths = number(Uniform(0.0, 1.0, step=0.1))
+    assert tenths.move(0.2, 1.2, up=True) == 0.3
+    assert number(Normal(0.0, 1.0, step=0.1)).move(0.2, 1.2, up=True) == 0.3
+
+
 def test_drawn_anew_they_are_of_the_domain() -> None:
-    for units in np.random.default_rng(0).random((50, 2)):
-        assert number(Choice(2), 0.25, 0.75).draw(units) in (0.25, 0.75)
-        assert number(Integer(1, 9, 2)).draw(units) in (1, 3, 5, 7, 9)
-        assert 0.1 <= number(Uniform(0.1, 1.0, log=True)).draw(units) < 1
+    for unit in np.random.default_rng(0).random(50).tolist():
+        assert number(Choice(2), 0.25, 0.75).draw(unit) in (0.25, 0.75)
+        assert number(Integer(1, 9, 2)).draw(unit) in (1, 3, 5, 7, 9)
+        assert 0.1 <= number(Uniform(0.1, 1.0, log=True)).draw(unit) < 1
+        assert number(Uniform(0.0, 0.5, step=0.25)).draw(unit) in (0, 0.25, 0.5)
+        assert number(Normal(0.0, 1.0, low=0.4)).draw(unit) >= 0.4
 
 
 def test_decisions_follow_from_the_seed_and_the_rung(expanded: Expanded) -> None:
@@ -158,6 +175,9 @@ def changed(search: dict[str, Any], **others: Any) -> dict[str, Any]:
         (changed({"objectives": None}), ["search.objectives"]),
         (changed({"random": {"trials": 1}}), ["search.population"]),
         (changed({"hyperband": {}}), ["search.population"]),
+        (changed({"random": None, "tpe": {"trials": 8}}), ["search.population"]),
+        (changed({"random": None, "nsga2": {"trials": 8}}), ["search.population"]),
+        (changed({"repeats": 2}), ["search.population"]),
         (changed({}, epochs=2), ["search.population.every_epochs"]),
         (changed({}, measurement={"every_epochs": 9}), ["search.population.every_epochs"]),
         (
@@ -214,3 +234,38 @@ def test_a_range_is_no_population(plan: Callable[..., Any]) -> None:
     }
     given["measurement"] = {"metrics": ["training_cost"]}
     require_refusal(plan, given, ["search.population"])
+
+
+@pytest.mark.parametrize("algorithm", [{"random": {"trials": 8}}, {"grid": {}}])
+def test_conditions_are_refused(plan: Callable[..., Any], algorithm: dict[str, Any]) -> None:
+    given = changed({"random": None} | algorithm)
+    given["search"]["parameters"] = [
+        {"path": MOMENTUM, "choice": {"values": [0, 0.9]}},
+        {
+            "path": RATE,
+            "choice": {"values": [0.1, 0.2]},
+            "condition": {"path": MOMENTUM, "values": [0.9]},
+        },
+    ]
+    require_refusal(plan, given, ["search.parameters[1].condition"])
+
+
+def test_points_are_a_population_where_all_give_the_same_numbers(
+    plan: Callable[..., Any], expanded: Expanded
+) -> None:
+    points = [{"values": {RATE: 0.1 * k}} for k in range(1, 5)]
+    given = changed({"random": None, "parameters": None, "points": {"points": points}})
+    (number,) = expanded(given).population.numbers  # type: ignore[union-attr]
+    assert number.move(0.2, 1.2, up=True) == pytest.approx(0.3)
+    points[0]["values"][MOMENTUM] = 0.9
+    require_refusal(plan, given, ["search.points"])
+    for point in points:
+        point["values"]["batch_size"] = 5
+        point["values"].pop(MOMENTUM, None)
+    require_refusal(plan, given, ["search.points"])
+
+
+def test_the_estimate_is_of_all_epochs(plan: Callable[..., Any]) -> None:
+    alone = changed({"population": None, "objectives": None})
+    plans = [job_pb2.JobPlan.FromString(plan(read(g)).plan) for g in (document(), alone)]
+    assert plans[0].worker_seconds == pytest.approx(plans[1].worker_seconds, rel=0.1)

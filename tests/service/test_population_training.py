@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.service.changes import Gate, assert_equal_values, blocks_of, pause, pb, resume, state_of
 from tests.service.specifications import RATE, read
-from tests.service.test_jobs import Gate, assert_equal_values, blocks_of, pb
 
 from packtrain.service.contract.expansion import Expansion
 from packtrain.service.errors import StoreUnavailableError
@@ -318,3 +318,42 @@ async def test_cancelling_between_rungs_ends_all(start_api: Any) -> None:
         assert (await api.get(job.name)).progress.cancelled == TRIALS
         assert api.engine.held_states == 0
         await api.training.DeleteJob(pb.DeleteJobRequest(name=job.name))
+
+
+@pytest.mark.usefixtures("short_segments")
+@pytest.mark.parametrize("at_epoch", [1, 2, 5])
+@pytest.mark.parametrize("has_room", [True, False])
+async def test_a_paused_population_goes_on_alike(
+    start_api: Any,
+    by_trial_and_epoch: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    at_epoch: int,
+    has_room: bool,
+) -> None:
+    if not has_room:
+        # Whatever else is created puts it away, to begin anew from the store.
+        monkeypatch.setattr("packtrain.service.coordinator._MAX_ACTIVE_JOBS", 1)
+    gate = Gate(at_epoch)
+    async with start_api(before_segment=gate) as api:
+        job = await api.create(spec())
+        await gate.reached.wait()
+        assert state_of(await pause(api, job.name)) == "PAUSED"
+        gate.opened.set()
+        undisturbed = await api.train(spec())
+        assert state_of(await api.get(job.name)) == "PAUSED"
+        await resume(api, job.name)
+        await api.watch(job.name)
+        await require_alike(api, by_trial_and_epoch, await api.get(job.name), undisturbed)
+        assert api.engine.held_states == 0
+
+
+async def test_each_call_tells_a_trials_adaptations(api: Any) -> None:
+    job = await api.train(spec())
+    listed = await api.trials(job.name)
+    assert any(trial.adaptations for trial in listed)
+    for trial in listed:
+        one = await api.training.GetTrial(pb.GetTrialRequest(name=trial.name))
+        assert one.trial == trial
+    request = pb.GetJobRequest(name=job.name, best_by="validation_cost")
+    best = (await api.training.GetJob(request)).best.trial
+    assert best == listed[best.index]

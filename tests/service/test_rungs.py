@@ -155,7 +155,7 @@ async def test_a_trial_that_diverges_or_ends_by_itself_is_not_compared(
     wild["network"]["output_activation"] = "ACTIVATION_IDENTITY"
     wild["search"]["parameters"][0] = {
         "path": RATE,
-        "choice": {"values": [1e30, 1e30, 0.1, 0.2, 0.01, 0.02, 0.03, 0.04, 0.05]},
+        "choice": {"values": [1e30, 2e30, 0.1, 0.2, 0.01, 0.02, 0.03, 0.04, 0.05]},
     }
     wild["stopping"] = {"target": {"metric": "training_cost", "value": 0.2}}
     job = await api.train(read(wild))
@@ -237,3 +237,19 @@ def test_searched_epochs_and_ranges_can_not_be_compared(plan: Callable[..., Any]
     rates["search"] = {"learning_rate_range": {}, "objectives": [{"metric": "training_cost"}]}
     rates["search"] |= HALVING
     require_refusal(plan, rates, ["search.successive_halving"])
+
+
+@pytest.mark.usefixtures("short_segments")
+async def test_trials_are_listed_rightly_wherever_they_went_on(start_api: Any) -> None:
+    gate = Gate(2)
+    async with start_api(before_segment=gate) as api:
+        job = await api.create(spec(HALVING | COST))
+        await api.trials(job.name)  # known before its trials went on in other packs
+        await gate.reached.wait()
+        between = {trial.index: trial.state for trial in await api.trials(job.name)}
+        assert sorted(between.values()) == [job_pb2.TRIAL_STATE_RUNNING] * 3 + [7] * 6
+        gate.opened.set()
+        await api.watch(job.name)
+        brought_up = await api.trials(job.name)
+    async with start_api() as api:
+        assert await api.trials(job.name) == brought_up

@@ -18,6 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
+from packtrain.service.contract import offered
 from packtrain.service.datasets import Catalog
 from packtrain.service.server import StartError, running_server
 from packtrain.service.settings import Settings
@@ -366,7 +367,18 @@ class TestBesides:
         assert set(info.hidden_activations) < set(info.activations)
         assert {"sgd", "lion"} <= set(info.optimizers)
         assert {"constant", "plateau"} <= set(info.schedules)
-        assert list(info.search_algorithms) == ["grid", "random", "learning_rate_range"]
+        assert list(info.search_algorithms) == [
+            "grid",
+            "random",
+            "learning_rate_range",
+            "sobol",
+            "latin_hypercube",
+            "points",
+            "tpe",
+            *(["gaussian_process"] if offered("gaussian_process") else []),
+            "cma_es",
+            "nsga2",
+        ]
         assert list(info.early_stopping) == ["successive_halving", "hyperband", "median"]
         metrics = {m.name: m for m in info.metrics}
         top = metrics["validation_top5_accuracy"]

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
 
-from packtrain.service.slots import FairSlots
+from packtrain.service.slots import PATIENT_TURN, FairSlots
 
 
 class Room:
@@ -133,3 +136,103 @@ async def test_nothing_leaks_whoever_gives_up_whenever() -> None:
                 await stack.enter_async_context(room.slots.turn("z"))
                 inside += 1
     assert inside == 3
+
+
+class Crowd:
+    """Jobs that always wait for a turn more, one turn at a time: no clock, and no training."""
+
+    def __init__(self, **priorities: int) -> None:
+        self.slots = FairSlots(lambda: 1)
+        self.order: list[str] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._wanted = 0
+        self._served = asyncio.Event()
+        for job, priority in priorities.items():
+            self.slots.set_priority(job, priority)
+            self._tasks += [asyncio.create_task(self._visit(job)) for _ in range(2)]
+
+    async def _visit(self, job: str) -> None:
+        while True:
+            async with self.slots.turn(job):
+                self.order.append(job)
+                if len(self.order) >= self._wanted:
+                    self._served.set()
+                await asyncio.sleep(0)
+
+    async def serve(self, turns: int) -> Counter[str]:
+        """Who got how many of the next turns."""
+        first = len(self.order)
+        self._wanted = first + turns
+        self._served.clear()
+        await self._served.wait()
+        return Counter(self.order[first : first + turns])
+
+    async def leave(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def assert_shares(served: Counter[str], **expected: int) -> None:
+    """As many turns each, but for the one at either end."""
+    assert served.keys() == expected.keys()
+    assert all(abs(served[job] - turns) <= 1 for job, turns in expected.items()), served
+
+
+@contextlib.asynccontextmanager
+async def crowd(**priorities: int) -> AsyncIterator[Crowd]:
+    made = Crowd(**priorities)
+    yield made
+    await made.leave()
+
+
+async def test_equal_priorities_share_whatever_they_are() -> None:
+    async with crowd(a=7, b=7, c=7) as jobs:
+        assert_shares(await jobs.serve(3000), a=1000, b=1000, c=1000)
+
+
+async def test_a_higher_priority_goes_first_and_a_lower_one_gets_every_tenth_turn() -> None:
+    async with crowd(high=1, low=-100) as jobs:
+        assert_shares(await jobs.serve(1000), high=900, low=100)
+        gaps = [len(gap) for gap in "".join(j[0] for j in jobs.order).split("l")]
+        assert max(gaps[1:]) == PATIENT_TURN - 1
+
+
+async def test_all_that_are_lower_share_the_tenth_turns() -> None:
+    async with crowd(a=2, b=2, c=1, d=0) as jobs:
+        assert_shares(await jobs.serve(2000), a=900, b=900, c=100, d=100)
+
+
+async def test_a_priority_may_change_at_any_time() -> None:
+    async with crowd(a=0, b=0) as jobs:
+        await jobs.serve(100)
+        jobs.slots.set_priority("a", -1)
+        assert_shares(await jobs.serve(100), a=10, b=90)
+        jobs.slots.set_priority("a", 1)
+        assert_shares(await jobs.serve(100), a=90, b=10)
+
+
+async def test_a_job_that_is_held_gets_no_turn_until_it_is_released() -> None:
+    async with crowd(a=0, b=0) as jobs:
+        await jobs.serve(10)
+        jobs.slots.hold("a")
+        await jobs.serve(1)  # one that was handed out before
+        assert_shares(await jobs.serve(100), b=100)
+        jobs.slots.release("a")
+        assert_shares(await jobs.serve(100), a=50, b=50)
+
+
+async def test_a_thousand_jobs_whose_priorities_change_cost_little_and_none_starves() -> None:
+    draw = random.Random(3)
+    names = [f"job{i}" for i in range(1000)]
+    async with crowd(**dict.fromkeys(names, 0)) as jobs:
+        await jobs.serve(2000)
+        begun = time.process_time()
+        for _ in range(2000):
+            jobs.slots.set_priority(draw.choice(names), draw.randint(-100, 100))
+            await jobs.serve(5)
+        seconds = time.process_time() - begun
+        # A tenth of the turns is for whoever waited longest: 1,000 jobs take 10,000 turns.
+        assert set(jobs.order[-10_000 - 2 :]) == set(names)
+        assert len(jobs.slots._heap) <= 2 * len(names) + 65
+        assert seconds / 10_000 < 0.001  # a turn; 0.00002 on an idle machine

@@ -90,17 +90,17 @@ async def test_equal_requests_at_once_make_one_job(store: Store) -> None:
 async def test_only_legal_transitions(store: Store) -> None:
     job = await create(store, "a")
     with pytest.raises(IllegalTransitionError):
-        await store.finish_job(job.uid, JobState.SUCCEEDED, None)
+        await store.finish_job(job.uid, JobState.SUCCEEDED, None, 0)
     with pytest.raises(IllegalTransitionError):
         await record(store, job.uid, 0, ints(0, 1, 2), 0, 1)
     await store.finish_cancelling(job.uid)  # not CANCELLING: nothing happens
     assert (await store.get_job("a")).state is JobState.QUEUED
     await store.start_pack(job.uid, 0)
-    await store.finish_job(job.uid, JobState.SUCCEEDED, None)
+    await store.finish_job(job.uid, JobState.SUCCEEDED, None, 0)
     revision = (await store.get_job("a")).revision
-    for state in (JobState.FAILED, JobState.CANCELLED, JobState.RUNNING):
+    for state in (JobState.FAILED, JobState.CANCELLED):
         with pytest.raises(IllegalTransitionError):
-            await store.finish_job(job.uid, state, Failure("X", "x"))
+            await store.finish_job(job.uid, state, Failure("X", "x"), 0)
     with pytest.raises(IllegalTransitionError):
         await store.start_pack(job.uid, 1)
     with pytest.raises(IllegalTransitionError):
@@ -163,7 +163,7 @@ async def test_a_failed_job_has_no_trial_on_its_way(store: Store) -> None:
     await store.start_pack(job.uid, 0)
     await record(store, job.uid, 0, ints(0, 1, 2), 0, 2)
     failure = Failure("DATA_UNREADABLE", "the data is gone")
-    await store.finish_job(job.uid, JobState.FAILED, failure)
+    await store.finish_job(job.uid, JobState.FAILED, failure, 0)
     now = await store.get_job("a")
     assert (now.failure, now.counts[TrialState.FAILED]) == (failure, 5)
     trials = await store.list_trials(now, 0, 10, [])
@@ -181,7 +181,7 @@ async def test_deletes_all_of_an_ended_job(store: Store, database: Database) -> 
     await record(store, job.uid, 0, ints(0, 1, 2), 0, 2)
     with pytest.raises(IllegalTransitionError):
         await store.delete_job("a", "", None)
-    await store.finish_job(job.uid, JobState.FAILED, Failure("X", "x"))
+    await store.finish_job(job.uid, JobState.FAILED, Failure("X", "x"), 0)
     stale = job.etag
     with pytest.raises(EtagMismatchError):
         await store.delete_job("a", stale, None)
@@ -213,7 +213,7 @@ async def test_every_change_changes_the_etag(store: Store) -> None:
     etags.append((await store.get_job("a")).etag)
     await record(store, job.uid, 0, ints(0, 1, 2), 0, 2)
     etags.append((await store.get_job("a")).etag)
-    await store.fail_pack(job.uid, 0, Failure("X", "x"))
+    await store.fail_pack(job.uid, 0, 0, Failure("X", "x"))
     etags.append((await store.get_job("a")).etag)
     await store.cancel_job("a", None)
     etags.append((await store.get_job("a")).etag)

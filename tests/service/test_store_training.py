@@ -42,7 +42,7 @@ async def test_the_log_has_no_gaps_and_gives_back_what_it_took(store: Store) -> 
     await store.start_pack(job.uid, 0)
     given = block(ints(0, 1, 2), 1, 2)
     over = ended(TrialState.DIVERGED, given, 1)
-    await store.record_segment(job.uid, 0, 0, 2, given, [over], 6, CORES)
+    await store.record_segment(job.uid, 0, 0, 0, 2, given, [over], 6, CORES)
     await store.cancel_job("a", None)
     await store.finish_cancelling(job.uid)
     events = await store.read_events(job.uid, 0, ALL)
@@ -79,7 +79,7 @@ async def test_large_blocks_are_split(store: Store, trials: int, epochs: int) ->
     job = await create(store, "a", everyone)
     await store.start_pack(job.uid, 0)
     given = block(everyone, 1, epochs)
-    await store.record_segment(job.uid, 0, 0, epochs, given, [], trials * epochs, CORES)
+    await store.record_segment(job.uid, 0, 0, 0, epochs, given, [], trials * epochs, CORES)
     seen = np.full((trials, epochs, 2), np.nan, np.float32)
     after, reads = 0, 0
     while events := await store.read_events(job.uid, after, 1 << 20, metrics_only=True):
@@ -102,7 +102,7 @@ async def test_a_pack_keeps_what_trained_it(store: Store) -> None:
     last = block(ints(0, 1, 2), 3, 4)
     over = ended(TrialState.SUCCEEDED, last, 0, 2)
     both = (*CORES, "another, with commas")
-    await store.record_segment(job.uid, 0, 2, 4, last, [over], 6, both)
+    await store.record_segment(job.uid, 0, 0, 2, 4, last, [over], 6, both)
     assert [p.arithmetics for p in await store.list_packs(job.uid)] == [both, ()]
     trials = await store.list_trials(job, 0, 10, [])
     assert [t.arithmetics for t in trials] == [both, both, both, (), ()]
@@ -114,8 +114,8 @@ async def test_a_failed_pack_leaves_its_siblings(store: Store) -> None:
     await store.start_pack(job.uid, 1)
     first = block(ints(0, 1, 2), 1, 2)
     over = ended(TrialState.DIVERGED, first, 0)
-    await store.record_segment(job.uid, 0, 0, 2, first, [over], 6, CORES)
-    await store.fail_pack(job.uid, 0, Failure("OUT_OF_MEMORY", "no room"))
+    await store.record_segment(job.uid, 0, 0, 0, 2, first, [over], 6, CORES)
+    await store.fail_pack(job.uid, 0, 0, Failure("OUT_OF_MEMORY", "no room"))
     trials = await store.list_trials(job, 0, 10, [])
     assert [t.state.name for t in trials] == ["DIVERGED", "FAILED", "FAILED"] + ["RUNNING"] * 2
     assert trials[1].final_metrics["training_cost"] == pytest.approx(1.02)
@@ -128,6 +128,7 @@ async def test_lists_trials_by_state_in_pages(store: Store) -> None:
     first = block(ints(0, 2, 4, 6), 1, 5)
     await store.record_segment(
         job.uid,
+        0,
         0,
         0,
         5,

@@ -28,7 +28,10 @@ for sizes, batch, count in (((784, 100, 10), 10, 5), ((784, 30, 10), 10, 16), ((
         sizes=sizes, hidden_activation=Activation.SIGMOID, output_activation=Activation.SIGMOID,
         batch_size=batch, epochs=2, data_type="float32",
         metrics=("training_cost", "validation_accuracy"))
-    for numbers in ({}, {"momentum": 0.9}, {"rule": Rule.ADAM}):
+    beta1 = np.linspace(0, 0.9, count)
+    for numbers in (
+            {}, {"momentum": 0.9}, {"rule": Rule.ADAM},
+            {"rule": Rule.ADAMW, "beta1": beta1, "l2": 1.0}, {"rule": Rule.ADAM, "clip_norm": 0.1}):
         pack = Pack(signature, make_trials(count, learning_rate=0.05, **numbers))
         state, metrics = train(pack, data)
         for row in (0, count - 1):
@@ -40,9 +43,16 @@ print("the same")
 """
 
 
+# Which products are cut is chosen by what NumPy uses (small_products.py).
+@pytest.mark.parametrize("disabled", ["", "X86_V4,AVX512_ICL,AVX512_SPR"])
 @pytest.mark.parametrize("kernel", ["Haswell", "SkylakeX"])
-def test_a_trial_alone_and_in_a_pack(kernel):
-    environment = {**os.environ, "OPENBLAS_CORETYPE": kernel, "OPENBLAS_NUM_THREADS": "1"}
+def test_a_trial_alone_and_in_a_pack(kernel, disabled):
+    environment = {
+        **os.environ,
+        "OPENBLAS_CORETYPE": kernel,
+        "OPENBLAS_NUM_THREADS": "1",
+        "NPY_DISABLE_CPU_FEATURES": disabled,
+    }
     command = [sys.executable, "-c", PROGRAM, kernel]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
     if "the kernels are" in done.stderr:

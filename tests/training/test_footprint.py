@@ -25,7 +25,7 @@ from packtrain.training import (
     train_segment,
 )
 from packtrain.training import segment as segment_module
-from packtrain.training.joint import ARRANGEMENTS, MARGINED, WIDE
+from packtrain.training.joint import ALONE, ARRANGEMENTS, MARGINED, WIDE
 
 # Python's own objects are not counted: views, generators, code, the calls of a tape.
 SPARE = 2_000_000
@@ -108,7 +108,7 @@ def test_stacked_packs_in_each_arrangement(arrangement, diverging, numbers, monk
 
 
 def test_the_arrangements_are_those_that_are_counted():
-    assert ARRANGEMENTS == (WIDE, MARGINED)
+    assert ARRANGEMENTS == (WIDE, MARGINED, ALONE)
 
 
 @pytest.mark.parametrize(("sizes", "batch"), [((2, 3, 1), 4), ((64, 30, 10), 2)])

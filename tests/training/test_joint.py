@@ -67,9 +67,26 @@ def test_a_product_that_depends_on_the_place_is_found_out(monkeypatch):
 def test_the_first_arrangement_without_a_place_that_matters_is_taken(monkeypatch):
     def place_matters_in(*arrangements):
         monkeypatch.setattr(joint, "is_placeless", lambda *shape: shape[-1] not in arrangements)
-        return joint.arrange(100, 784, 30, "float32")
+        return joint.arrange(100, 784, 30, "float32", True)
 
     assert place_matters_in() is joint.WIDE
     assert place_matters_in(joint.WIDE) is joint.MARGINED
     # Where neither does, each trial gets a product of its own.
     assert place_matters_in(*joint.ARRANGEMENTS) is joint.MARGINED
+
+
+@pytest.mark.parametrize("is_fast", [False, True])
+def test_only_large_layers_that_step_one_by_one_lie_alone(is_fast, monkeypatch):
+    monkeypatch.setattr(joint, "are_small_products_fast", lambda: is_fast)
+    alone = [
+        joint.arrange(32, inputs, 30, "float32", is_deferred) is joint.ALONE
+        for inputs, is_deferred in ((784, False), (784, True), (20, False))
+    ]
+    assert alone == [is_fast, False, False]
+
+
+@pytest.mark.parametrize("groups", [1, 7, 8, 9])
+def test_as_many_trials_are_measured_together_as_fill_a_wide_matrix(groups):
+    layout = joint.ALONE.lay_out(groups, 100)
+    assert (layout.groups, layout.groups_together) == (groups, min(groups, 8))
+    assert joint.WIDE.lay_out(8 * groups, 100).groups_together == 1

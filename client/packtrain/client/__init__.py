@@ -15,7 +15,7 @@ from packtrain.client.costs import (
     Poisson,
     Quadratic,
 )
-from packtrain.client.domains import choice, integer, log_uniform, normal, uniform
+from packtrain.client.domains import choice, conditional, integer, log_uniform, normal, uniform
 from packtrain.client.errors import (
     Aborted,
     AlreadyExists,
@@ -77,10 +77,13 @@ from packtrain.client.objectives import (
 from packtrain.client.optimizers import SGD, AdaGrad, Adam, AdamW, Lion, NAdam, RMSProp
 from packtrain.client.origins import FromModel
 from packtrain.client.regularization import Augmentation, Regularization
+from packtrain.client.repeats import Repeats, group_repeats
 from packtrain.client.resources import (
     Adaptation,
+    BestTrial,
     Dataset,
     Failure,
+    Importance,
     Job,
     JobPlan,
     JobProgress,
@@ -92,7 +95,7 @@ from packtrain.client.resources import (
     Trial,
     TrialState,
 )
-from packtrain.client.results import Best, Results
+from packtrain.client.results import Best, Block, Results
 from packtrain.client.schedules import (
     ConstantRate,
     CosineDecay,
@@ -101,6 +104,17 @@ from packtrain.client.schedules import (
     Plateau,
     PolynomialDecay,
     StepDecay,
+)
+from packtrain.client.searches import (
+    NSGA2,
+    TPE,
+    CmaEs,
+    GaussianProcess,
+    Grid,
+    LatinHypercube,
+    Points,
+    RandomSearch,
+    Sobol,
 )
 from packtrain.client.selections import (
     DatasetSelection,
@@ -114,11 +128,14 @@ from packtrain.client.selections import (
     xor,
 )
 from packtrain.client.settings import RetrySettings, WatchSettings
-from packtrain.client.spec import Grid, JobSpec, Network, RandomSearch
+from packtrain.client.spec import JobSpec, Network
 from packtrain.client.stopping import Patience, Stopping, Target
+from packtrain.client.trial_columns import TrialColumns
 
 __all__ = [
+    "NSGA2",
     "SGD",
+    "TPE",
     "Aborted",
     "Absolute",
     "AdaGrad",
@@ -131,8 +148,11 @@ __all__ = [
     "AsyncJobHandle",
     "Augmentation",
     "Best",
+    "BestTrial",
+    "Block",
     "Cancelled",
     "Client",
+    "CmaEs",
     "Constant",
     "ConstantRate",
     "CosineDecay",
@@ -147,6 +167,7 @@ __all__ = [
     "FailedPrecondition",
     "Failure",
     "FromModel",
+    "GaussianProcess",
     "GivenArrays",
     "Grid",
     "He",
@@ -154,6 +175,7 @@ __all__ = [
     "Hinge",
     "Huber",
     "Hyperband",
+    "Importance",
     "InlineDataset",
     "InternalError",
     "InvalidArgument",
@@ -165,6 +187,7 @@ __all__ = [
     "JobProgress",
     "JobSpec",
     "JobState",
+    "LatinHypercube",
     "LeCun",
     "LearningRateFinding",
     "LearningRateOutcome",
@@ -188,6 +211,7 @@ __all__ = [
     "Patience",
     "PermissionDenied",
     "Plateau",
+    "Points",
     "Poisson",
     "PolynomialDecay",
     "PopulationBasedTraining",
@@ -196,6 +220,7 @@ __all__ = [
     "RMSProp",
     "RandomSearch",
     "Regularization",
+    "Repeats",
     "ResourceExhausted",
     "Results",
     "RetrySettings",
@@ -203,6 +228,7 @@ __all__ = [
     "ScaledGaussian",
     "ServerInfo",
     "ServerLimits",
+    "Sobol",
     "SpecError",
     "StepDecay",
     "Stopping",
@@ -210,6 +236,7 @@ __all__ = [
     "Synthetic",
     "Target",
     "Trial",
+    "TrialColumns",
     "TrialState",
     "TrialsAdapted",
     "TrialsChanged",
@@ -223,6 +250,8 @@ __all__ = [
     "WatchSettings",
     "Xavier",
     "choice",
+    "conditional",
+    "group_repeats",
     "inline",
     "integer",
     "linear",

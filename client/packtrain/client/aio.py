@@ -5,25 +5,39 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import grpc
 from numpy.typing import ArrayLike
 
 from packtrain.client import calls, handles
-from packtrain.client.calls import Call, CreatedJob, Page, SpecLike
+from packtrain.client.calls import Call, CreatedJob, Page, SpecLike, TrialQuery
 from packtrain.client.errors import ApiError, api_error
 from packtrain.client.events import Event
+from packtrain.client.export import open_export
+from packtrain.client.handles import LARGEST_PAGE
 from packtrain.client.models import Model
 from packtrain.client.names import job_name
-from packtrain.client.resources import Dataset, Job, JobState, ServerInfo, Trial, TrialState
-from packtrain.client.results import Results
+from packtrain.client.repeats import Repeats, group_repeats
+from packtrain.client.resources import (
+    BestTrial,
+    Dataset,
+    Importance,
+    Job,
+    JobState,
+    ServerInfo,
+    Trial,
+    TrialState,
+)
+from packtrain.client.results import Block, Goal, Results
 from packtrain.client.settings import (
     CHANNEL_OPTIONS,
     ClientSettings,
     RetrySettings,
     WatchSettings,
 )
+from packtrain.client.trial_columns import TrialColumns
 from packtrain.client.uploads import make_splits
 from packtrain.client.watching import (
     Interruption,
@@ -73,13 +87,28 @@ class AsyncClient:
 
     # Jobs
 
-    async def train(self, spec: SpecLike, job_id: str | None = None) -> AsyncJobHandle:
+    async def train(
+        self,
+        spec: SpecLike,
+        job_id: str | None = None,
+        *,
+        labels: Mapping[str, str] | None = None,
+        priority: int = 0,
+    ) -> AsyncJobHandle:
         """Create a job and return at once."""
-        return AsyncJobHandle(self, (await self.create_job(spec, job_id)).job)
+        created = await self.create_job(spec, job_id, labels=labels, priority=priority)
+        return AsyncJobHandle(self, created.job)
 
-    async def run(self, spec: SpecLike, job_id: str | None = None) -> AsyncJobHandle:
+    async def run(
+        self,
+        spec: SpecLike,
+        job_id: str | None = None,
+        *,
+        labels: Mapping[str, str] | None = None,
+        priority: int = 0,
+    ) -> AsyncJobHandle:
         """Create a job and wait for its end. Raises JobFailed."""
-        return await (await self.train(spec, job_id)).wait()
+        return await (await self.train(spec, job_id, labels=labels, priority=priority)).wait()
 
     async def job(self, name: str) -> AsyncJobHandle:
         """The handle of a job that there is already."""
@@ -90,25 +119,75 @@ class AsyncClient:
         spec: SpecLike,
         job_id: str | None = None,
         *,
+        labels: Mapping[str, str] | None = None,
+        priority: int = 0,
         request_id: str | None = None,
         validate_only: bool = False,
     ) -> CreatedJob:
-        """Create a job: (job, plan). With ``validate_only``, check and plan it only."""
-        return await self._invoke(calls.create_job(spec, job_id, request_id, validate_only))
+        """Create a job: (job, plan). With ``validate_only``, check and plan it only.
+
+        ``labels`` are to find it by; the ``priority``, from -100 to 100, says which jobs get the
+        workers first.
+        """
+        return await self._invoke(
+            calls.create_job(spec, job_id, labels, priority, request_id, validate_only)
+        )
 
     async def get_job(self, name: str) -> Job:
         """A job as it is now."""
         return await self._invoke(calls.get_job(name))
 
     def list_jobs(
-        self, *, states: Sequence[JobState] = (), page_size: int = 0
+        self,
+        *,
+        states: Sequence[JobState] = (),
+        labels: Mapping[str, str] | None = None,
+        page_size: int = 0,
     ) -> AsyncIterator[Job]:
-        """The jobs in any of these states (none: all), newest first, fetched as needed."""
-        return self._pages(lambda token: calls.list_jobs(states, page_size, token))
+        """The jobs in any of these states (none: all) that have all of these labels, newest
+        first, fetched as needed."""
+        return self._pages(lambda token: calls.list_jobs(states, labels, page_size, token))
+
+    async def update_job(
+        self,
+        name: str,
+        *,
+        labels: Mapping[str, str | None] | None = None,
+        priority: int | None = None,
+        trials: int | None = None,
+        epochs: int | None = None,
+        etag: str = "",
+        request_id: str | None = None,
+    ) -> Job:
+        """Change a job's labels (those that are named; None removes one) and its priority, or
+        give it more trials (of a random or Sobol search) or epochs: a job that has ended goes on then.
+
+        Raises InvalidArgument where the numbers would not be those of a job that had so many from
+        the beginning, FailedPrecondition where it was cancelled, Aborted where it no longer has
+        the ``etag``.
+        """
+        more = None
+        if trials is not None:
+            more = calls.search_of(await self.get_job(name)), trials
+        return await self._invoke(
+            calls.update_job(name, labels, priority, more, epochs, etag, request_id)
+        )
 
     async def cancel_job(self, name: str, *, request_id: str | None = None) -> Job:
         """Stop a job after the segments that are under way."""
         return await self._invoke(calls.cancel_job(name, request_id))
+
+    async def pause_job(self, name: str, *, request_id: str | None = None) -> Job:
+        """Hold a job after the segments that are under way, until it is resumed."""
+        return await self._invoke(calls.pause_job(name, request_id))
+
+    async def resume_job(self, name: str, *, request_id: str | None = None) -> Job:
+        """Let a job go on that is PAUSED."""
+        return await self._invoke(calls.resume_job(name, request_id))
+
+    async def retry_job(self, name: str, *, request_id: str | None = None) -> Job:
+        """Train a job's trials anew that have FAILED."""
+        return await self._invoke(calls.retry_job(name, request_id))
 
     async def delete_job(self, name: str, *, etag: str = "", request_id: str | None = None) -> None:
         """Delete a job that has ended, with its metrics and models."""
@@ -140,16 +219,56 @@ class AsyncClient:
         return self._follow(Watch(wanted, self._settings.retry))
 
     def list_trials(
-        self, name: str, *, states: Sequence[TrialState] = (), page_size: int = 0
+        self,
+        name: str,
+        *,
+        states: Sequence[TrialState] = (),
+        filter: str = "",  # noqa: A002  (the contract's word)
+        order_by: str = "",
+        pareto: Sequence[str] = (),
+        page_size: int = 0,
     ) -> AsyncIterator[Trial]:
-        """A job's trials in any of these states (none: all), by index, fetched as needed."""
-        return self._pages(lambda token: calls.list_trials(name, states, page_size, token))
+        """A job's trials, fetched as needed; see :meth:`Client.list_trials`."""
+        query = TrialQuery(
+            states=states, filter=filter, order_by=order_by, pareto=pareto, page_size=page_size
+        )
+        return self._pages(lambda token: calls.list_trials(name, query, token))
+
+    async def get_trial(self, name: str, index: int) -> Trial:
+        """One trial of a job."""
+        return await self._invoke(calls.get_trial(name, index))
+
+    async def best_trial(
+        self, name: str, metric: str, goal: Goal | None = None
+    ) -> BestTrial | None:
+        """The best trial so far by a metric; see :meth:`Client.best_trial`."""
+        return await self._invoke(calls.get_best(name, metric, goal))
+
+    async def importance(self, name: str, metric: str, goal: Goal | None = None) -> Importance:
+        """How much each searched parameter matters; see :meth:`Client.importance`."""
+        return await self._invoke(calls.get_importance(name, metric, goal))
 
     async def read_metrics(
         self, name: str, *, trials: Sequence[int] = (), metrics: Sequence[str] = ()
     ) -> Results:
         """The metrics recorded so far, of these trials and metrics (none: all)."""
         return await self._invoke(calls.read_metrics(name, trials, metrics))
+
+    async def stream_metrics(
+        self, name: str, *, trials: Sequence[int] = (), metrics: Sequence[str] = ()
+    ) -> AsyncIterator[Block]:
+        """Block by block, for more than memory holds; see :meth:`Client.stream_metrics`."""
+        call = calls.stream_metrics(name, trials, metrics)
+        stream = self._stubs[call.service].ReadMetrics(
+            call.arguments(), timeout=call.timeout_seconds(self._settings)
+        )
+        try:
+            async for message in stream:
+                yield call.parse(message)
+        except grpc.RpcError as error:
+            raise self._read_error(error) from None
+        finally:
+            stream.cancel()
 
     async def download_model(self, name: str, trial: int = 0) -> Model:
         """The weights and biases of a trial that SUCCEEDED."""
@@ -294,13 +413,65 @@ class AsyncJobHandle:
         self.latest = await self._client.cancel_job(self.name)
         return self.latest
 
+    async def pause(self) -> Job:
+        """Hold it after the segments that are under way, until it is resumed."""
+        self.latest = await self._client.pause_job(self.name)
+        return self.latest
+
+    async def resume(self) -> Job:
+        """Let it go on, where it is PAUSED."""
+        self.latest = await self._client.resume_job(self.name)
+        return self.latest
+
+    async def retry(self) -> Job:
+        """Train its trials anew that have FAILED."""
+        self.latest = await self._client.retry_job(self.name)
+        return self.latest
+
+    async def update(self, **changes: Any) -> Job:
+        """Change ``labels``, ``priority``, ``trials`` or ``epochs``; see
+        :meth:`Client.update_job`."""
+        self.latest = await self._client.update_job(self.name, **changes)
+        return self.latest
+
     async def delete(self) -> None:
         """Delete it, with its metrics and models, once it has ended."""
         await self._client.delete_job(self.name)
 
-    async def trials(self) -> list[Trial]:
-        """Its trials, by index."""
-        return [trial async for trial in self._client.list_trials(self.name)]
+    async def trials(self, **query: Any) -> list[Trial]:
+        """Its trials; see :meth:`Client.list_trials` for what may be asked for."""
+        return [trial async for trial in self._client.list_trials(self.name, **query)]
+
+    async def best(self, metric: str | None = None, goal: Goal | None = None) -> BestTrial | None:
+        """The best trial so far; see :meth:`JobHandle.best`."""
+        return await self._client.best_trial(
+            self.name, handles.chosen_metric(self.latest, metric), goal
+        )
+
+    async def pareto(self, *metrics: str) -> list[Trial]:
+        """The Pareto front of some metrics; see :meth:`JobHandle.pareto`."""
+        return await self.trials(pareto=metrics)
+
+    async def importance(self, metric: str | None = None, goal: Goal | None = None) -> Importance:
+        """How much each parameter matters; see :meth:`JobHandle.importance`."""
+        return await self._client.importance(
+            self.name, handles.chosen_metric(self.latest, metric), goal
+        )
+
+    async def repeats(self) -> list[Repeats]:
+        """Trials that differ in their seed alone; see :meth:`JobHandle.repeats`."""
+        return group_repeats(await self.trials(page_size=LARGEST_PAGE))
+
+    async def export(self, path: Path | str, *, history: bool = False) -> Path:
+        """Write all trials into one file; see :meth:`JobHandle.export`."""
+        columns = TrialColumns()
+        async for trial in self._client.list_trials(self.name, page_size=LARGEST_PAGE):
+            columns.add(trial)
+        with open_export(Path(path), columns, self.latest.metrics, history=history) as file:
+            if history:
+                async for block in self._client.stream_metrics(self.name):
+                    file.add(block)
+        return Path(path)
 
     async def results(self, *, trials: Sequence[int] = (), metrics: Sequence[str] = ()) -> Results:
         """The metrics recorded so far."""

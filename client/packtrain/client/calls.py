@@ -15,7 +15,9 @@ from packtrain.client import converters, names
 from packtrain.client.errors import ApiError, Unavailable
 from packtrain.client.models import Model
 from packtrain.client.resources import (
+    BestTrial,
     Dataset,
+    Importance,
     Job,
     JobPlan,
     JobState,
@@ -23,7 +25,7 @@ from packtrain.client.resources import (
     Trial,
     TrialState,
 )
-from packtrain.client.results import Results
+from packtrain.client.results import Block, Goal, Results
 from packtrain.client.settings import ClientSettings, RetrySettings
 from packtrain.client.spec import JobSpec
 from packtrain.client.uploads import Split
@@ -106,10 +108,20 @@ class Page(NamedTuple, Generic[T_co]):
 
 
 def create_job(
-    spec: SpecLike, job_id: str | None, request_id: str | None, validate_only: bool
+    spec: SpecLike,
+    job_id: str | None,
+    labels: Mapping[str, str] | None,
+    priority: int,
+    request_id: str | None,
+    validate_only: bool,
 ) -> Call[CreatedJob]:
     request = converters.create_job_request(
-        spec, names.job_id(job_id or ""), request_id or new_request_id(), validate_only
+        spec,
+        names.job_id(job_id or ""),
+        request_id or new_request_id(),
+        validate_only,
+        labels or {},
+        priority,
     )
     return Call("Training", "CreateJob", request, _read_created)
 
@@ -127,18 +139,61 @@ def _read_job(response: Any) -> Job:
     return converters.read_job(response.job)
 
 
-def list_jobs(states: Sequence[JobState], page_size: int, token: str) -> Call[Page[Job]]:
-    request = converters.request(
-        "ListJobs", page_size=page_size, page_token=token, states=converters.job_states(states)
-    )
+def list_jobs(
+    states: Sequence[JobState], labels: Mapping[str, str] | None, page_size: int, token: str
+) -> Call[Page[Job]]:
+    request = converters.list_jobs_request(states, labels or {}, page_size, token)
     return Call("Training", "ListJobs", request, _page("jobs", converters.read_job))
 
 
-def cancel_job(job: str, request_id: str | None) -> Call[Job]:
-    request = converters.request(
-        "CancelJob", name=names.job_name(job), request_id=request_id or new_request_id()
+def update_job(
+    job: str,
+    labels: Mapping[str, str | None] | None,
+    priority: int | None,
+    trials: tuple[str, int] | None,
+    epochs: int | None,
+    etag: str,
+    request_id: str | None,
+) -> Call[Job]:
+    request = converters.update_job_request(
+        names.job_name(job),
+        labels or {},
+        priority,
+        trials,
+        epochs,
+        etag,
+        request_id or new_request_id(),
     )
-    return Call("Training", "CancelJob", request, _read_job)
+    return Call("Training", "UpdateJob", request, _read_job)
+
+
+def search_of(job: Job) -> str:
+    """The kind of its search that a number of trials is asked for of. Any other is for the server
+    to refuse."""
+    return "sobol" if "sobol" in job.spec.get("search", {}) else "random"
+
+
+def cancel_job(job: str, request_id: str | None) -> Call[Job]:
+    return _move_job("CancelJob", job, request_id)
+
+
+def pause_job(job: str, request_id: str | None) -> Call[Job]:
+    return _move_job("PauseJob", job, request_id)
+
+
+def resume_job(job: str, request_id: str | None) -> Call[Job]:
+    return _move_job("ResumeJob", job, request_id)
+
+
+def retry_job(job: str, request_id: str | None) -> Call[Job]:
+    return _move_job("RetryJob", job, request_id)
+
+
+def _move_job(method: str, job: str, request_id: str | None) -> Call[Job]:
+    request = converters.request(
+        method, name=names.job_name(job), request_id=request_id or new_request_id()
+    )
+    return Call("Training", method, request, _read_job)
 
 
 def delete_job(job: str, etag: str, request_id: str | None) -> Call[None]:
@@ -148,17 +203,68 @@ def delete_job(job: str, etag: str, request_id: str | None) -> Call[None]:
     return Call("Training", "DeleteJob", request, _read_nothing)
 
 
-def list_trials(
-    job: str, states: Sequence[TrialState], page_size: int, token: str
-) -> Call[Page[Trial]]:
+@dataclass(frozen=True, kw_only=True)
+class TrialQuery:
+    """Which trials, in which order: the contract's ``ListTrialsRequest``."""
+
+    states: Sequence[TrialState] = ()
+    filter: str = ""
+    order_by: str = ""
+    pareto: Sequence[str] = ()
+    page_size: int = 0
+
+
+def list_trials(job: str, query: TrialQuery, token: str) -> Call[Page[Trial]]:
     request = converters.request(
         "ListTrials",
         parent=names.job_name(job),
-        page_size=page_size,
+        page_size=query.page_size,
         page_token=token,
-        states=converters.trial_states(states),
+        states=converters.trial_states(query.states),
+        filter=query.filter,
+        order_by=query.order_by,
+        pareto=query.pareto,
     )
     return Call("Training", "ListTrials", request, _page("trials", converters.read_trial))
+
+
+def get_trial(job: str, index: int) -> Call[Trial]:
+    request = converters.request("GetTrial", name=names.trial_name(job, index))
+    return Call("Training", "GetTrial", request, _read_trial)
+
+
+def _read_trial(response: Any) -> Trial:
+    return converters.read_trial(response.trial)
+
+
+def get_best(job: str, metric: str, goal: Goal | None) -> Call[BestTrial | None]:
+    request = converters.request("GetJob", name=names.job_name(job), best_by=directed(metric, goal))
+    return Call("Training", "GetJob", request, converters.read_best)
+
+
+def get_importance(job: str, metric: str, goal: Goal | None) -> Call[Importance]:
+    request = converters.request(
+        "GetImportance", name=names.job_name(job), metric=directed(metric, goal)
+    )
+    # The server's first one takes a few seconds.
+    return Call("Training", "GetImportance", request, converters.read_importance, is_transfer=True)
+
+
+def directed(metric: str, goal: Goal | None) -> str:
+    """The metric with the contract's word for what is best: asc is the lowest first."""
+    return metric if goal is None else f"{metric} {'asc' if goal == 'min' else 'desc'}"
+
+
+def stream_metrics(job: str, trials: Sequence[int], metrics: Sequence[str]) -> Call[Block]:
+    """A call whose ``parse`` reads one message of the stream."""
+    request = converters.request(
+        "ReadMetrics", name=names.job_name(job), trials=trials, metrics=metrics
+    )
+    return Call("Training", "ReadMetrics", request, _read_block, is_transfer=True, is_stream=True)
+
+
+def _read_block(response: Any) -> Block:
+    return converters.read_block(response.block)
 
 
 def read_metrics(job: str, trials: Sequence[int], metrics: Sequence[str]) -> Call[Results]:

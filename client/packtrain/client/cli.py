@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from packtrain.client.commands import datasets, jobs, rates, results, service, submit, trials
+from packtrain.client.commands import (
+    changes,
+    datasets,
+    export,
+    importance,
+    jobs,
+    plots,
+    rates,
+    results,
+    service,
+    submit,
+    trials,
+)
 from packtrain.client.commands.failures import CommandGroup
 
 app = typer.Typer(
@@ -53,6 +65,7 @@ app.command(
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
 )(service.serve)
 for _command in (
+    submit.plan,
     submit.run,
     submit.submit,
     submit.watch,
@@ -60,10 +73,16 @@ for _command in (
     jobs.jobs,
     jobs.show,
     trials.trials,
+    importance.importance,
     results.metrics,
+    export.export,
     results.model,
-    results.plot,
-    jobs.cancel,
+    plots.plot,
+    changes.update,
+    changes.pause,
+    changes.resume,
+    changes.retry,
+    changes.cancel,
     jobs.delete,
     service.info,
     service.demo,

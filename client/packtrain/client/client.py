@@ -12,14 +12,23 @@ import grpc
 from numpy.typing import ArrayLike
 
 from packtrain.client import calls
-from packtrain.client.calls import Call, CreatedJob, Page, SpecLike
+from packtrain.client.calls import Call, CreatedJob, Page, SpecLike, TrialQuery
 from packtrain.client.errors import ApiError, api_error
 from packtrain.client.events import Event
 from packtrain.client.handles import JobHandle
 from packtrain.client.models import Model
 from packtrain.client.names import job_name
-from packtrain.client.resources import Dataset, Job, JobState, ServerInfo, Trial, TrialState
-from packtrain.client.results import Results
+from packtrain.client.resources import (
+    BestTrial,
+    Dataset,
+    Importance,
+    Job,
+    JobState,
+    ServerInfo,
+    Trial,
+    TrialState,
+)
+from packtrain.client.results import Block, Goal, Results
 from packtrain.client.settings import (
     CHANNEL_OPTIONS,
     ClientSettings,
@@ -81,13 +90,28 @@ class Client:
 
     # Jobs
 
-    def train(self, spec: SpecLike, job_id: str | None = None) -> JobHandle:
+    def train(
+        self,
+        spec: SpecLike,
+        job_id: str | None = None,
+        *,
+        labels: Mapping[str, str] | None = None,
+        priority: int = 0,
+    ) -> JobHandle:
         """Create a job and return at once."""
-        return JobHandle(self, self.create_job(spec, job_id).job)
+        created = self.create_job(spec, job_id, labels=labels, priority=priority)
+        return JobHandle(self, created.job)
 
-    def run(self, spec: SpecLike, job_id: str | None = None) -> JobHandle:
+    def run(
+        self,
+        spec: SpecLike,
+        job_id: str | None = None,
+        *,
+        labels: Mapping[str, str] | None = None,
+        priority: int = 0,
+    ) -> JobHandle:
         """Create a job and wait for its end. Raises JobFailed."""
-        return self.train(spec, job_id).wait()
+        return self.train(spec, job_id, labels=labels, priority=priority).wait()
 
     def job(self, name: str) -> JobHandle:
         """The handle of a job that there is already."""
@@ -98,23 +122,75 @@ class Client:
         spec: SpecLike,
         job_id: str | None = None,
         *,
+        labels: Mapping[str, str] | None = None,
+        priority: int = 0,
         request_id: str | None = None,
         validate_only: bool = False,
     ) -> CreatedJob:
-        """Create a job: (job, plan). With ``validate_only``, check and plan it only."""
-        return self._invoke(calls.create_job(spec, job_id, request_id, validate_only))
+        """Create a job: (job, plan). With ``validate_only``, check and plan it only.
+
+        ``labels`` are to find it by; the ``priority``, from -100 to 100, says which jobs get the
+        workers first.
+        """
+        return self._invoke(
+            calls.create_job(spec, job_id, labels, priority, request_id, validate_only)
+        )
 
     def get_job(self, name: str) -> Job:
         """A job as it is now."""
         return self._invoke(calls.get_job(name))
 
-    def list_jobs(self, *, states: Sequence[JobState] = (), page_size: int = 0) -> Iterator[Job]:
-        """The jobs in any of these states (none: all), newest first, fetched as needed."""
-        return self._pages(lambda token: calls.list_jobs(states, page_size, token))
+    def list_jobs(
+        self,
+        *,
+        states: Sequence[JobState] = (),
+        labels: Mapping[str, str] | None = None,
+        page_size: int = 0,
+    ) -> Iterator[Job]:
+        """The jobs in any of these states (none: all) that have all of these labels, newest
+        first, fetched as needed."""
+        return self._pages(lambda token: calls.list_jobs(states, labels, page_size, token))
+
+    def update_job(
+        self,
+        name: str,
+        *,
+        labels: Mapping[str, str | None] | None = None,
+        priority: int | None = None,
+        trials: int | None = None,
+        epochs: int | None = None,
+        etag: str = "",
+        request_id: str | None = None,
+    ) -> Job:
+        """Change a job's labels (those that are named; None removes one) and its priority, or
+        give it more trials (of a random or Sobol search) or epochs: a job that has ended goes on then.
+
+        Raises InvalidArgument where the numbers would not be those of a job that had so many from
+        the beginning, FailedPrecondition where it was cancelled, Aborted where it no longer has
+        the ``etag``.
+        """
+        more = None
+        if trials is not None:
+            more = calls.search_of(self.get_job(name)), trials
+        return self._invoke(
+            calls.update_job(name, labels, priority, more, epochs, etag, request_id)
+        )
 
     def cancel_job(self, name: str, *, request_id: str | None = None) -> Job:
         """Stop a job after the segments that are under way."""
         return self._invoke(calls.cancel_job(name, request_id))
+
+    def pause_job(self, name: str, *, request_id: str | None = None) -> Job:
+        """Hold a job after the segments that are under way, until it is resumed."""
+        return self._invoke(calls.pause_job(name, request_id))
+
+    def resume_job(self, name: str, *, request_id: str | None = None) -> Job:
+        """Let a job go on that is PAUSED."""
+        return self._invoke(calls.resume_job(name, request_id))
+
+    def retry_job(self, name: str, *, request_id: str | None = None) -> Job:
+        """Train a job's trials anew that have FAILED."""
+        return self._invoke(calls.retry_job(name, request_id))
 
     def delete_job(self, name: str, *, etag: str = "", request_id: str | None = None) -> None:
         """Delete a job that has ended, with its metrics and models."""
@@ -151,16 +227,66 @@ class Client:
         return self._follow(Watch(wanted, self._settings.retry))
 
     def list_trials(
-        self, name: str, *, states: Sequence[TrialState] = (), page_size: int = 0
+        self,
+        name: str,
+        *,
+        states: Sequence[TrialState] = (),
+        filter: str = "",  # noqa: A002  (the contract's word)
+        order_by: str = "",
+        pareto: Sequence[str] = (),
+        page_size: int = 0,
     ) -> Iterator[Trial]:
-        """A job's trials in any of these states (none: all), by index, fetched as needed."""
-        return self._pages(lambda token: calls.list_trials(name, states, page_size, token))
+        """A job's trials, fetched as needed; with nothing else said all of them, by index.
+
+        ``filter`` is an expression such as "state = SUCCEEDED AND validation_accuracy > 0.9 AND
+        parameters.optimizer.sgd.learning_rate < 1", ``order_by`` fields such as
+        "validation_accuracy desc, index"; ``pareto`` leaves the front of these metrics, the best
+        by the first of them first. The contract's ListTrialsRequest has the grammar.
+        """
+        query = TrialQuery(
+            states=states, filter=filter, order_by=order_by, pareto=pareto, page_size=page_size
+        )
+        return self._pages(lambda token: calls.list_trials(name, query, token))
+
+    def get_trial(self, name: str, index: int) -> Trial:
+        """One trial of a job."""
+        return self._invoke(calls.get_trial(name, index))
+
+    def best_trial(self, name: str, metric: str, goal: Goal | None = None) -> BestTrial | None:
+        """The best trial so far by a metric; None where no trial has a finite value yet.
+
+        ``goal`` None takes the highest for accuracies and their like, the lowest for all else.
+        """
+        return self._invoke(calls.get_best(name, metric, goal))
+
+    def importance(self, name: str, metric: str, goal: Goal | None = None) -> Importance:
+        """How much each searched parameter matters for a metric, and for what is best by it.
+
+        Raises FailedPrecondition where too few trials have a finite value.
+        """
+        return self._invoke(calls.get_importance(name, metric, goal))
 
     def read_metrics(
         self, name: str, *, trials: Sequence[int] = (), metrics: Sequence[str] = ()
     ) -> Results:
         """The metrics recorded so far, of these trials and metrics (none: all)."""
         return self._invoke(calls.read_metrics(name, trials, metrics))
+
+    def stream_metrics(
+        self, name: str, *, trials: Sequence[int] = (), metrics: Sequence[str] = ()
+    ) -> Iterator[Block]:
+        """As :meth:`read_metrics`, block by block in the order of their recording: for more than
+        memory holds. It is not retried."""
+        call = calls.stream_metrics(name, trials, metrics)
+        stream = self._stubs[call.service].ReadMetrics(
+            call.arguments(), timeout=call.timeout_seconds(self._settings)
+        )
+        try:
+            yield from map(call.parse, stream)
+        except grpc.RpcError as error:
+            raise self._read_error(error) from None
+        finally:
+            stream.cancel()
 
     def download_model(self, name: str, trial: int = 0) -> Model:
         """The weights and biases of a trial that SUCCEEDED."""

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from packtrain.client.errors import JobFailed, WaitTimeout
 from packtrain.client.events import Event
+from packtrain.client.export import open_export
 from packtrain.client.models import Model
-from packtrain.client.resources import Job, JobState, Trial
-from packtrain.client.results import Results
+from packtrain.client.repeats import Repeats, group_repeats
+from packtrain.client.resources import BestTrial, Importance, Job, JobState, Trial
+from packtrain.client.results import Goal, Results, leading_metric
 from packtrain.client.settings import WatchSettings
+from packtrain.client.trial_columns import TrialColumns
 
 if TYPE_CHECKING:
     from packtrain.client.client import Client
 
 # Enough of a watch to see the job's states: the metrics of one trial.
 STATES_ONLY = {"trials": (0,), "heartbeats": True}
+# What the server gives at a time where all are wanted.
+LARGEST_PAGE = 1000
 
 
 class JobHandle:
@@ -67,13 +73,76 @@ class JobHandle:
         self.latest = self._client.cancel_job(self.name)
         return self.latest
 
+    def pause(self) -> Job:
+        """Hold it after the segments that are under way, until it is resumed."""
+        self.latest = self._client.pause_job(self.name)
+        return self.latest
+
+    def resume(self) -> Job:
+        """Let it go on, where it is PAUSED."""
+        self.latest = self._client.resume_job(self.name)
+        return self.latest
+
+    def retry(self) -> Job:
+        """Train its trials anew that have FAILED."""
+        self.latest = self._client.retry_job(self.name)
+        return self.latest
+
+    def update(self, **changes: Any) -> Job:
+        """Change ``labels``, ``priority``, ``trials`` or ``epochs``; see
+        :meth:`Client.update_job`."""
+        self.latest = self._client.update_job(self.name, **changes)
+        return self.latest
+
     def delete(self) -> None:
         """Delete it, with its metrics and models, once it has ended."""
         self._client.delete_job(self.name)
 
-    def trials(self) -> list[Trial]:
-        """Its trials, by index."""
-        return list(self._client.list_trials(self.name))
+    def trials(self, **query: Any) -> list[Trial]:
+        """Its trials, by index where nothing else is asked for; see :meth:`Client.list_trials`:
+        ``job.trials(filter="epochs < 30", order_by="validation_cost")``."""
+        return list(self._client.list_trials(self.name, **query))
+
+    def best(self, metric: str | None = None, goal: Goal | None = None) -> BestTrial | None:
+        """The best trial so far, also while it trains; None where there is no value yet.
+
+        ``metric`` None takes the one that tells most of those measured, ``goal`` None the highest
+        of accuracies and their like and the lowest of all else.
+        """
+        return self._client.best_trial(self.name, chosen_metric(self.latest, metric), goal)
+
+    def pareto(self, *metrics: str) -> list[Trial]:
+        """The Pareto front of two or more metrics, the best by the first of them first.
+
+        "asc" or "desc" after a metric says whether its lowest or its highest value is the best:
+        ``job.pareto("validation_accuracy", "weight_norm/1 asc")``.
+        """
+        return self.trials(pareto=metrics)
+
+    def importance(self, metric: str | None = None, goal: Goal | None = None) -> Importance:
+        """How much each searched parameter matters; the defaults are those of :meth:`best`."""
+        return self._client.importance(self.name, chosen_metric(self.latest, metric), goal)
+
+    def repeats(self) -> list[Repeats]:
+        """Trials that differ in their seed alone, grouped: the mean and the standard deviation of
+        each metric."""
+        return group_repeats(self.trials(page_size=LARGEST_PAGE))
+
+    def export(self, path: Path | str, *, history: bool = False) -> Path:
+        """Write all trials into one file, Parquet or CSV by its ending: a row for each trial, or,
+        with ``history``, for each trial and epoch.
+
+        The memory that it takes grows with the trials and not with their epochs. Raises
+        ValueError for another ending, MissingExtra where Parquet needs one.
+        """
+        columns = TrialColumns()
+        for trial in self._client.list_trials(self.name, page_size=LARGEST_PAGE):
+            columns.add(trial)
+        with open_export(Path(path), columns, self.latest.metrics, history=history) as file:
+            if history:
+                for block in self._client.stream_metrics(self.name):
+                    file.add(block)
+        return Path(path)
 
     def results(self, *, trials: Sequence[int] = (), metrics: Sequence[str] = ()) -> Results:
         """The metrics recorded so far."""
@@ -82,6 +151,11 @@ class JobHandle:
     def model(self, trial: int = 0) -> Model:
         """The weights and biases of a trial that SUCCEEDED."""
         return self._client.download_model(self.name, trial)
+
+
+def chosen_metric(job: Job, metric: str | None) -> str:
+    """The metric, or the one that tells most of those that the job measures."""
+    return metric or leading_metric(job.metrics) or ""
 
 
 def wait_settings(timeout_seconds: float | None) -> WatchSettings:

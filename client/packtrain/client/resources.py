@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -21,10 +21,11 @@ class JobState(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    PAUSED = "paused"
 
     @property
     def is_terminal(self) -> bool:
-        """Whether nothing leads out of it."""
+        """Whether it is an end: nothing leads out of it but more to train, or a retry."""
         return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 
 
@@ -70,13 +71,15 @@ class JobProgress:
 @dataclass(frozen=True, kw_only=True)
 class JobPlan:
     """What a job would cost: ``operations`` are multiplications and additions;
-    ``worker_seconds`` is about how long a single worker would take."""
+    ``worker_seconds`` is about how long a single worker would take, ``seconds`` all the server's,
+    with nothing else to do."""
 
     trials: int
     packs: int
     memory_bytes: int
     operations: float
     worker_seconds: float
+    seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +89,8 @@ class Job:
     ``spec`` is the contract's JSON form with every default filled in, by the proto's names
     (batch_size); ``create_job`` takes it, and so does a specification file.
     ``layer_sizes`` is empty where trials differ. ``learning_rate_finding`` is what a
-    LearningRateRange found, once the job has SUCCEEDED.
+    LearningRateRange found, once the job has SUCCEEDED. ``priority``, from -100 to 100, says which
+    jobs get the workers first.
     """
 
     name: str
@@ -102,6 +106,8 @@ class Job:
     layer_sizes: tuple[int, ...]
     etag: str
     learning_rate_finding: LearningRateFinding | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    priority: int = 0
 
     @property
     def id(self) -> str:
@@ -123,8 +129,9 @@ class Adaptation:
 class Trial:
     """One assignment of values to the search space, and what came of it.
 
-    ``parameters`` are this trial's values by path, those that it began with where
-    ``adaptations`` tell of others; ``final_metrics`` those of its last epoch, once it has ended. ``arithmetics`` are what the workers that trained it computed with: trials of
+    ``parameters`` are this trial's values by path, those that it began with where ``adaptations``
+    tell of others; ``final_metrics`` those of the last epoch that was measured, which may not be
+    the last one of a trial that has not ended. ``arithmetics`` are what the workers that trained it computed with: trials of
     one specification are the same bit for bit where both name the same one, and may differ in their
     last bits elsewhere.
     """
@@ -138,6 +145,33 @@ class Trial:
     failure: Failure | None
     arithmetics: tuple[str, ...] = ()
     adaptations: tuple[Adaptation, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class BestTrial:
+    """The best trial so far by a metric, and its value; of equal ones the first."""
+
+    trial: Trial
+    metric: str
+    value: float
+    higher_is_better: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Importance:
+    """How much each searched parameter matters for a metric.
+
+    ``shares`` are by path, the largest first, and add up to 1; ``trials`` were compared, of which
+    ``present`` have the parameter. ``evaluator`` says how. Shares are of what the parameters tell:
+    where none matters they compare noise.
+    """
+
+    metric: str
+    higher_is_better: bool
+    shares: Mapping[str, float]
+    present: Mapping[str, int]
+    trials: int
+    evaluator: str
 
 
 @dataclass(frozen=True, kw_only=True)

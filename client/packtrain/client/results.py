@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from packtrain.client.errors import MissingExtra
+
+# Whether the lowest or the highest value is the best.
+Goal: TypeAlias = Literal["min", "max"]
 
 
 class Block(NamedTuple):
@@ -97,10 +100,10 @@ class Results:
                 final[row] = curves[row, epochs[-1]]
         return final
 
-    def best(self, metric: str, goal: Literal["min", "max"] | None = None) -> Best:
+    def best(self, metric: str, goal: Goal | None = None) -> Best:
         """The trial with the best final value; of equal ones the first.
 
-        ``goal`` None takes the highest for accuracies and the lowest for all else. ValueError
+        ``goal`` None takes what :func:`default_goal` says. ValueError
         where no trial has a finite value.
         """
         final = self.final(metric)
@@ -121,9 +124,12 @@ class Results:
         return pd.DataFrame(flat, index=index, columns=list(self.metrics))
 
 
-def default_goal(metric: str) -> Literal["min", "max"]:
-    """Accuracies are to be high; costs, norms and saturation low."""
-    return "max" if "accuracy" in metric else "min"
+def default_goal(metric: str) -> Goal:
+    """Accuracies, F1 and R² are to be high; costs, errors, norms and saturation low.
+
+    It is what the server's MetricInfo.higher_is_better says.
+    """
+    return "max" if metric.endswith(("accuracy", "_f1", "_r2")) else "min"
 
 
 def leading_metric(metrics: Sequence[str]) -> str | None:

@@ -22,6 +22,7 @@ from packtrain.client.objectives import EarlyStopping, Objectives, PopulationBas
 from packtrain.client.optimizers import Optimizer
 from packtrain.client.origins import FromModel
 from packtrain.client.regularization import Regularization
+from packtrain.client.searches import Search
 from packtrain.client.selections import DatasetSelection, InlineDataset, Synthetic, check_word
 from packtrain.client.stopping import Patience, Stopping, Target
 
@@ -45,24 +46,6 @@ class Network:
     def __post_init__(self) -> None:
         check_word("network.hidden_activation", self.hidden_activation, HiddenActivation)
         check_word("network.output_activation", self.output_activation, OutputActivation)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Grid:
-    """Every combination, exactly once.
-
-    ``points`` values are taken from each uniform and log-uniform interval, ends included; it is
-    required where there is one. A normal domain has no grid.
-    """
-
-    points: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class RandomSearch:
-    """``trials`` independent draws; trial k's values depend on the job's seed and k alone."""
-
-    trials: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +75,7 @@ class JobSpec:
     stopping: Stopping | Patience | Target | None = None
     metrics: Sequence[str] = ()
     measure_every: int | None = None
-    search: Grid | RandomSearch | LearningRateRange | None = None
+    search: Search | LearningRateRange | None = None
     objectives: Objectives = ()
     early_stopping: EarlyStopping | None = None
     population: PopulationBasedTraining | None = None

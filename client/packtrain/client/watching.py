@@ -76,8 +76,9 @@ class Watch:
         self._anything_came = True
         self._failures = 0
         self._lost_since = None
-        if isinstance(event, JobChanged) and event.state.is_terminal:
-            self._ended = True
+        if isinstance(event, JobChanged):
+            # One that has ended may get more to train.
+            self._ended = event.state.is_terminal
         return event if self._wanted.heartbeats or not isinstance(event, Heartbeat) else None
 
     def is_complete(self) -> bool:

@@ -27,45 +27,49 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from packtrain.v1 import spec_pb2 as packtrain_dot_v1_dot_spec__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16packtrain/v1/job.proto\x12\x0cpacktrain.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17packtrain/v1/spec.proto\"\xc6\x03\n\x03Job\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12#\n\x04spec\x18\x03 \x01(\x0b\x32\x15.packtrain.v1.JobSpec\x12%\n\x05state\x18\x04 \x01(\x0e\x32\x16.packtrain.v1.JobState\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x07\x66\x61ilure\x18\x08 \x01(\x0b\x32\x15.packtrain.v1.Failure\x12+\n\x08progress\x18\t \x01(\x0b\x32\x19.packtrain.v1.JobProgress\x12\x0f\n\x07metrics\x18\n \x03(\t\x12\x13\n\x0blayer_sizes\x18\x0b \x03(\x05\x12\x0c\n\x04\x65tag\x18\x0c \x01(\t\x12@\n\x15learning_rate_finding\x18\r \x01(\x0b\x32!.packtrain.v1.LearningRateFinding\"\xf4\x01\n\x13LearningRateFinding\x12\x16\n\tthreshold\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\x04\x62\x65st\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x17\n\nsuggestion\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x19\n\x0cinitial_cost\x18\x04 \x01(\x01H\x03\x88\x01\x01\x12\x32\n\x07outcome\x18\x05 \x01(\x0e\x32!.packtrain.v1.LearningRateOutcome\x12\x13\n\x0b\x65xplanation\x18\x06 \x01(\tB\x0c\n\n_thresholdB\x07\n\x05_bestB\r\n\x0b_suggestionB\x0f\n\r_initial_cost\"\xa8\x01\n\x0bJobProgress\x12\x0e\n\x06trials\x18\x01 \x01(\x05\x12\x11\n\tsucceeded\x18\x02 \x01(\x05\x12\x10\n\x08\x64iverged\x18\x03 \x01(\x05\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\x05\x12\x11\n\tcancelled\x18\x05 \x01(\x05\x12\x0f\n\x07stopped\x18\x08 \x01(\x05\x12\x14\n\x0ctrial_epochs\x18\x06 \x01(\x03\x12\x1a\n\x12trial_epochs_total\x18\x07 \x01(\x03\"*\n\x07\x46\x61ilure\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"\xc0\x03\n\x05Trial\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x05\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x18.packtrain.v1.TrialState\x12\x37\n\nparameters\x18\x04 \x03(\x0b\x32#.packtrain.v1.Trial.ParametersEntry\x12\x0e\n\x06\x65pochs\x18\x05 \x01(\x05\x12<\n\rfinal_metrics\x18\x06 \x03(\x0b\x32%.packtrain.v1.Trial.FinalMetricsEntry\x12&\n\x07\x66\x61ilure\x18\x07 \x01(\x0b\x32\x15.packtrain.v1.Failure\x12\x13\n\x0b\x61rithmetics\x18\x08 \x03(\t\x12-\n\x0b\x61\x64\x61ptations\x18\t \x03(\x0b\x32\x18.packtrain.v1.Adaptation\x1aI\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.google.protobuf.Value:\x02\x38\x01\x1a\x33\n\x11\x46inalMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x02:\x02\x38\x01\"\xba\x01\n\nAdaptation\x12\r\n\x05\x65poch\x18\x01 \x01(\x05\x12\x14\n\x0c\x63opied_trial\x18\x02 \x01(\x05\x12<\n\nparameters\x18\x03 \x03(\x0b\x32(.packtrain.v1.Adaptation.ParametersEntry\x1aI\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.google.protobuf.Value:\x02\x38\x01\"j\n\x07JobPlan\x12\x0e\n\x06trials\x18\x01 \x01(\x05\x12\r\n\x05packs\x18\x02 \x01(\x05\x12\x14\n\x0cmemory_bytes\x18\x03 \x01(\x03\x12\x12\n\noperations\x18\x04 \x01(\x01\x12\x16\n\x0eworker_seconds\x18\x05 \x01(\x01\"h\n\x0bMetricBlock\x12\x0e\n\x06trials\x18\x01 \x03(\x05\x12\x13\n\x0b\x66irst_epoch\x18\x02 \x01(\x05\x12\x13\n\x0b\x65poch_count\x18\x03 \x01(\x05\x12\x0f\n\x07metrics\x18\x04 \x03(\t\x12\x0e\n\x06values\x18\x05 \x01(\x0c*\xee\x01\n\x13LearningRateOutcome\x12%\n!LEARNING_RATE_OUTCOME_UNSPECIFIED\x10\x00\x12\x1f\n\x1bLEARNING_RATE_OUTCOME_FOUND\x10\x01\x12%\n!LEARNING_RATE_OUTCOME_ALL_LOWERED\x10\x02\x12!\n\x1dLEARNING_RATE_OUTCOME_TOO_LOW\x10\x03\x12\"\n\x1eLEARNING_RATE_OUTCOME_TOO_HIGH\x10\x04\x12!\n\x1dLEARNING_RATE_OUTCOME_UNCLEAR\x10\x05*\xb4\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x18\n\x14JOB_STATE_CANCELLING\x10\x03\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x04\x12\x14\n\x10JOB_STATE_FAILED\x10\x05\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x06*\xdb\x01\n\nTrialState\x12\x1b\n\x17TRIAL_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12TRIAL_STATE_QUEUED\x10\x01\x12\x17\n\x13TRIAL_STATE_RUNNING\x10\x02\x12\x19\n\x15TRIAL_STATE_SUCCEEDED\x10\x03\x12\x18\n\x14TRIAL_STATE_DIVERGED\x10\x04\x12\x16\n\x12TRIAL_STATE_FAILED\x10\x05\x12\x19\n\x15TRIAL_STATE_CANCELLED\x10\x06\x12\x17\n\x13TRIAL_STATE_STOPPED\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16packtrain/v1/job.proto\x12\x0cpacktrain.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17packtrain/v1/spec.proto\"\xb6\x04\n\x03Job\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12#\n\x04spec\x18\x03 \x01(\x0b\x32\x15.packtrain.v1.JobSpec\x12%\n\x05state\x18\x04 \x01(\x0e\x32\x16.packtrain.v1.JobState\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x07\x66\x61ilure\x18\x08 \x01(\x0b\x32\x15.packtrain.v1.Failure\x12+\n\x08progress\x18\t \x01(\x0b\x32\x19.packtrain.v1.JobProgress\x12\x0f\n\x07metrics\x18\n \x03(\t\x12\x13\n\x0blayer_sizes\x18\x0b \x03(\x05\x12\x0c\n\x04\x65tag\x18\x0c \x01(\t\x12@\n\x15learning_rate_finding\x18\r \x01(\x0b\x32!.packtrain.v1.LearningRateFinding\x12-\n\x06labels\x18\x0e \x03(\x0b\x32\x1d.packtrain.v1.Job.LabelsEntry\x12\x10\n\x08priority\x18\x0f \x01(\x05\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xf4\x01\n\x13LearningRateFinding\x12\x16\n\tthreshold\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\x04\x62\x65st\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x17\n\nsuggestion\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x19\n\x0cinitial_cost\x18\x04 \x01(\x01H\x03\x88\x01\x01\x12\x32\n\x07outcome\x18\x05 \x01(\x0e\x32!.packtrain.v1.LearningRateOutcome\x12\x13\n\x0b\x65xplanation\x18\x06 \x01(\tB\x0c\n\n_thresholdB\x07\n\x05_bestB\r\n\x0b_suggestionB\x0f\n\r_initial_cost\"\xa8\x01\n\x0bJobProgress\x12\x0e\n\x06trials\x18\x01 \x01(\x05\x12\x11\n\tsucceeded\x18\x02 \x01(\x05\x12\x10\n\x08\x64iverged\x18\x03 \x01(\x05\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\x05\x12\x11\n\tcancelled\x18\x05 \x01(\x05\x12\x0f\n\x07stopped\x18\x08 \x01(\x05\x12\x14\n\x0ctrial_epochs\x18\x06 \x01(\x03\x12\x1a\n\x12trial_epochs_total\x18\x07 \x01(\x03\"*\n\x07\x46\x61ilure\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"\xc0\x03\n\x05Trial\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x05\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x18.packtrain.v1.TrialState\x12\x37\n\nparameters\x18\x04 \x03(\x0b\x32#.packtrain.v1.Trial.ParametersEntry\x12\x0e\n\x06\x65pochs\x18\x05 \x01(\x05\x12<\n\rfinal_metrics\x18\x06 \x03(\x0b\x32%.packtrain.v1.Trial.FinalMetricsEntry\x12&\n\x07\x66\x61ilure\x18\x07 \x01(\x0b\x32\x15.packtrain.v1.Failure\x12\x13\n\x0b\x61rithmetics\x18\x08 \x03(\t\x12-\n\x0b\x61\x64\x61ptations\x18\t \x03(\x0b\x32\x18.packtrain.v1.Adaptation\x1aI\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.google.protobuf.Value:\x02\x38\x01\x1a\x33\n\x11\x46inalMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x02:\x02\x38\x01\"\xba\x01\n\nAdaptation\x12\r\n\x05\x65poch\x18\x01 \x01(\x05\x12\x14\n\x0c\x63opied_trial\x18\x02 \x01(\x05\x12<\n\nparameters\x18\x03 \x03(\x0b\x32(.packtrain.v1.Adaptation.ParametersEntry\x1aI\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.google.protobuf.Value:\x02\x38\x01\"{\n\x07JobPlan\x12\x0e\n\x06trials\x18\x01 \x01(\x05\x12\r\n\x05packs\x18\x02 \x01(\x05\x12\x14\n\x0cmemory_bytes\x18\x03 \x01(\x03\x12\x12\n\noperations\x18\x04 \x01(\x01\x12\x16\n\x0eworker_seconds\x18\x05 \x01(\x01\x12\x0f\n\x07seconds\x18\x06 \x01(\x01\"h\n\x0bMetricBlock\x12\x0e\n\x06trials\x18\x01 \x03(\x05\x12\x13\n\x0b\x66irst_epoch\x18\x02 \x01(\x05\x12\x13\n\x0b\x65poch_count\x18\x03 \x01(\x05\x12\x0f\n\x07metrics\x18\x04 \x03(\t\x12\x0e\n\x06values\x18\x05 \x01(\x0c*\xee\x01\n\x13LearningRateOutcome\x12%\n!LEARNING_RATE_OUTCOME_UNSPECIFIED\x10\x00\x12\x1f\n\x1bLEARNING_RATE_OUTCOME_FOUND\x10\x01\x12%\n!LEARNING_RATE_OUTCOME_ALL_LOWERED\x10\x02\x12!\n\x1dLEARNING_RATE_OUTCOME_TOO_LOW\x10\x03\x12\"\n\x1eLEARNING_RATE_OUTCOME_TOO_HIGH\x10\x04\x12!\n\x1dLEARNING_RATE_OUTCOME_UNCLEAR\x10\x05*\xca\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x18\n\x14JOB_STATE_CANCELLING\x10\x03\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x04\x12\x14\n\x10JOB_STATE_FAILED\x10\x05\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x06\x12\x14\n\x10JOB_STATE_PAUSED\x10\x07*\xdb\x01\n\nTrialState\x12\x1b\n\x17TRIAL_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12TRIAL_STATE_QUEUED\x10\x01\x12\x17\n\x13TRIAL_STATE_RUNNING\x10\x02\x12\x19\n\x15TRIAL_STATE_SUCCEEDED\x10\x03\x12\x18\n\x14TRIAL_STATE_DIVERGED\x10\x04\x12\x16\n\x12TRIAL_STATE_FAILED\x10\x05\x12\x19\n\x15TRIAL_STATE_CANCELLED\x10\x06\x12\x17\n\x13TRIAL_STATE_STOPPED\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'packtrain.v1.job_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_JOB_LABELSENTRY']._loaded_options = None
+  _globals['_JOB_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_TRIAL_PARAMETERSENTRY']._loaded_options = None
   _globals['_TRIAL_PARAMETERSENTRY']._serialized_options = b'8\001'
   _globals['_TRIAL_FINALMETRICSENTRY']._loaded_options = None
   _globals['_TRIAL_FINALMETRICSENTRY']._serialized_options = b'8\001'
   _globals['_ADAPTATION_PARAMETERSENTRY']._loaded_options = None
   _globals['_ADAPTATION_PARAMETERSENTRY']._serialized_options = b'8\001'
-  _globals['_LEARNINGRATEOUTCOME']._serialized_start=1902
-  _globals['_LEARNINGRATEOUTCOME']._serialized_end=2140
-  _globals['_JOBSTATE']._serialized_start=2143
-  _globals['_JOBSTATE']._serialized_end=2323
-  _globals['_TRIALSTATE']._serialized_start=2326
-  _globals['_TRIALSTATE']._serialized_end=2545
+  _globals['_LEARNINGRATEOUTCOME']._serialized_start=2031
+  _globals['_LEARNINGRATEOUTCOME']._serialized_end=2269
+  _globals['_JOBSTATE']._serialized_start=2272
+  _globals['_JOBSTATE']._serialized_end=2474
+  _globals['_TRIALSTATE']._serialized_start=2477
+  _globals['_TRIALSTATE']._serialized_end=2696
   _globals['_JOB']._serialized_start=129
-  _globals['_JOB']._serialized_end=583
-  _globals['_LEARNINGRATEFINDING']._serialized_start=586
-  _globals['_LEARNINGRATEFINDING']._serialized_end=830
-  _globals['_JOBPROGRESS']._serialized_start=833
-  _globals['_JOBPROGRESS']._serialized_end=1001
-  _globals['_FAILURE']._serialized_start=1003
-  _globals['_FAILURE']._serialized_end=1045
-  _globals['_TRIAL']._serialized_start=1048
-  _globals['_TRIAL']._serialized_end=1496
-  _globals['_TRIAL_PARAMETERSENTRY']._serialized_start=1370
-  _globals['_TRIAL_PARAMETERSENTRY']._serialized_end=1443
-  _globals['_TRIAL_FINALMETRICSENTRY']._serialized_start=1445
-  _globals['_TRIAL_FINALMETRICSENTRY']._serialized_end=1496
-  _globals['_ADAPTATION']._serialized_start=1499
-  _globals['_ADAPTATION']._serialized_end=1685
-  _globals['_ADAPTATION_PARAMETERSENTRY']._serialized_start=1370
-  _globals['_ADAPTATION_PARAMETERSENTRY']._serialized_end=1443
-  _globals['_JOBPLAN']._serialized_start=1687
-  _globals['_JOBPLAN']._serialized_end=1793
-  _globals['_METRICBLOCK']._serialized_start=1795
-  _globals['_METRICBLOCK']._serialized_end=1899
+  _globals['_JOB']._serialized_end=695
+  _globals['_JOB_LABELSENTRY']._serialized_start=650
+  _globals['_JOB_LABELSENTRY']._serialized_end=695
+  _globals['_LEARNINGRATEFINDING']._serialized_start=698
+  _globals['_LEARNINGRATEFINDING']._serialized_end=942
+  _globals['_JOBPROGRESS']._serialized_start=945
+  _globals['_JOBPROGRESS']._serialized_end=1113
+  _globals['_FAILURE']._serialized_start=1115
+  _globals['_FAILURE']._serialized_end=1157
+  _globals['_TRIAL']._serialized_start=1160
+  _globals['_TRIAL']._serialized_end=1608
+  _globals['_TRIAL_PARAMETERSENTRY']._serialized_start=1482
+  _globals['_TRIAL_PARAMETERSENTRY']._serialized_end=1555
+  _globals['_TRIAL_FINALMETRICSENTRY']._serialized_start=1557
+  _globals['_TRIAL_FINALMETRICSENTRY']._serialized_end=1608
+  _globals['_ADAPTATION']._serialized_start=1611
+  _globals['_ADAPTATION']._serialized_end=1797
+  _globals['_ADAPTATION_PARAMETERSENTRY']._serialized_start=1482
+  _globals['_ADAPTATION_PARAMETERSENTRY']._serialized_end=1555
+  _globals['_JOBPLAN']._serialized_start=1799
+  _globals['_JOBPLAN']._serialized_end=1922
+  _globals['_METRICBLOCK']._serialized_start=1924
+  _globals['_METRICBLOCK']._serialized_end=2028
 # @@protoc_insertion_point(module_scope)

@@ -30,6 +30,7 @@ class JobState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     JOB_STATE_SUCCEEDED: _ClassVar[JobState]
     JOB_STATE_FAILED: _ClassVar[JobState]
     JOB_STATE_CANCELLED: _ClassVar[JobState]
+    JOB_STATE_PAUSED: _ClassVar[JobState]
 
 class TrialState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -54,6 +55,7 @@ JOB_STATE_CANCELLING: JobState
 JOB_STATE_SUCCEEDED: JobState
 JOB_STATE_FAILED: JobState
 JOB_STATE_CANCELLED: JobState
+JOB_STATE_PAUSED: JobState
 TRIAL_STATE_UNSPECIFIED: TrialState
 TRIAL_STATE_QUEUED: TrialState
 TRIAL_STATE_RUNNING: TrialState
@@ -64,7 +66,14 @@ TRIAL_STATE_CANCELLED: TrialState
 TRIAL_STATE_STOPPED: TrialState
 
 class Job(_message.Message):
-    __slots__ = ("name", "uid", "spec", "state", "create_time", "start_time", "end_time", "failure", "progress", "metrics", "layer_sizes", "etag", "learning_rate_finding")
+    __slots__ = ("name", "uid", "spec", "state", "create_time", "start_time", "end_time", "failure", "progress", "metrics", "layer_sizes", "etag", "learning_rate_finding", "labels", "priority")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     UID_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
@@ -78,6 +87,8 @@ class Job(_message.Message):
     LAYER_SIZES_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     LEARNING_RATE_FINDING_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
     name: str
     uid: str
     spec: _spec_pb2.JobSpec
@@ -91,7 +102,9 @@ class Job(_message.Message):
     layer_sizes: _containers.RepeatedScalarFieldContainer[int]
     etag: str
     learning_rate_finding: LearningRateFinding
-    def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., spec: _Optional[_Union[_spec_pb2.JobSpec, _Mapping]] = ..., state: _Optional[_Union[JobState, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., progress: _Optional[_Union[JobProgress, _Mapping]] = ..., metrics: _Optional[_Iterable[str]] = ..., layer_sizes: _Optional[_Iterable[int]] = ..., etag: _Optional[str] = ..., learning_rate_finding: _Optional[_Union[LearningRateFinding, _Mapping]] = ...) -> None: ...
+    labels: _containers.ScalarMap[str, str]
+    priority: int
+    def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., spec: _Optional[_Union[_spec_pb2.JobSpec, _Mapping]] = ..., state: _Optional[_Union[JobState, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., progress: _Optional[_Union[JobProgress, _Mapping]] = ..., metrics: _Optional[_Iterable[str]] = ..., layer_sizes: _Optional[_Iterable[int]] = ..., etag: _Optional[str] = ..., learning_rate_finding: _Optional[_Union[LearningRateFinding, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., priority: _Optional[int] = ...) -> None: ...
 
 class LearningRateFinding(_message.Message):
     __slots__ = ("threshold", "best", "suggestion", "initial_cost", "outcome", "explanation")
@@ -191,18 +204,20 @@ class Adaptation(_message.Message):
     def __init__(self, epoch: _Optional[int] = ..., copied_trial: _Optional[int] = ..., parameters: _Optional[_Mapping[str, _struct_pb2.Value]] = ...) -> None: ...
 
 class JobPlan(_message.Message):
-    __slots__ = ("trials", "packs", "memory_bytes", "operations", "worker_seconds")
+    __slots__ = ("trials", "packs", "memory_bytes", "operations", "worker_seconds", "seconds")
     TRIALS_FIELD_NUMBER: _ClassVar[int]
     PACKS_FIELD_NUMBER: _ClassVar[int]
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     OPERATIONS_FIELD_NUMBER: _ClassVar[int]
     WORKER_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
     trials: int
     packs: int
     memory_bytes: int
     operations: float
     worker_seconds: float
-    def __init__(self, trials: _Optional[int] = ..., packs: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., operations: _Optional[float] = ..., worker_seconds: _Optional[float] = ...) -> None: ...
+    seconds: float
+    def __init__(self, trials: _Optional[int] = ..., packs: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., operations: _Optional[float] = ..., worker_seconds: _Optional[float] = ..., seconds: _Optional[float] = ...) -> None: ...
 
 class MetricBlock(_message.Message):
     __slots__ = ("trials", "first_epoch", "epoch_count", "metrics", "values")

@@ -575,26 +575,44 @@ class Measurement(_message.Message):
     def __init__(self, metrics: _Optional[_Iterable[str]] = ..., every_epochs: _Optional[int] = ...) -> None: ...
 
 class Search(_message.Message):
-    __slots__ = ("parameters", "grid", "random", "learning_rate_range", "objectives", "successive_halving", "hyperband", "median", "population")
+    __slots__ = ("parameters", "grid", "random", "learning_rate_range", "sobol", "latin_hypercube", "points", "tpe", "gaussian_process", "cma_es", "nsga2", "objectives", "successive_halving", "hyperband", "median", "population", "continues", "repeats")
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
     GRID_FIELD_NUMBER: _ClassVar[int]
     RANDOM_FIELD_NUMBER: _ClassVar[int]
     LEARNING_RATE_RANGE_FIELD_NUMBER: _ClassVar[int]
+    SOBOL_FIELD_NUMBER: _ClassVar[int]
+    LATIN_HYPERCUBE_FIELD_NUMBER: _ClassVar[int]
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    TPE_FIELD_NUMBER: _ClassVar[int]
+    GAUSSIAN_PROCESS_FIELD_NUMBER: _ClassVar[int]
+    CMA_ES_FIELD_NUMBER: _ClassVar[int]
+    NSGA2_FIELD_NUMBER: _ClassVar[int]
     OBJECTIVES_FIELD_NUMBER: _ClassVar[int]
     SUCCESSIVE_HALVING_FIELD_NUMBER: _ClassVar[int]
     HYPERBAND_FIELD_NUMBER: _ClassVar[int]
     MEDIAN_FIELD_NUMBER: _ClassVar[int]
     POPULATION_FIELD_NUMBER: _ClassVar[int]
+    CONTINUES_FIELD_NUMBER: _ClassVar[int]
+    REPEATS_FIELD_NUMBER: _ClassVar[int]
     parameters: _containers.RepeatedCompositeFieldContainer[Parameter]
     grid: GridSearch
     random: RandomSearch
     learning_rate_range: LearningRateRange
+    sobol: SobolSearch
+    latin_hypercube: LatinHypercubeSearch
+    points: PointsSearch
+    tpe: TpeSearch
+    gaussian_process: GaussianProcessSearch
+    cma_es: CmaEsSearch
+    nsga2: Nsga2Search
     objectives: _containers.RepeatedCompositeFieldContainer[Objective]
     successive_halving: SuccessiveHalving
     hyperband: Hyperband
     median: MedianRule
     population: PopulationBasedTraining
-    def __init__(self, parameters: _Optional[_Iterable[_Union[Parameter, _Mapping]]] = ..., grid: _Optional[_Union[GridSearch, _Mapping]] = ..., random: _Optional[_Union[RandomSearch, _Mapping]] = ..., learning_rate_range: _Optional[_Union[LearningRateRange, _Mapping]] = ..., objectives: _Optional[_Iterable[_Union[Objective, _Mapping]]] = ..., successive_halving: _Optional[_Union[SuccessiveHalving, _Mapping]] = ..., hyperband: _Optional[_Union[Hyperband, _Mapping]] = ..., median: _Optional[_Union[MedianRule, _Mapping]] = ..., population: _Optional[_Union[PopulationBasedTraining, _Mapping]] = ...) -> None: ...
+    continues: str
+    repeats: int
+    def __init__(self, parameters: _Optional[_Iterable[_Union[Parameter, _Mapping]]] = ..., grid: _Optional[_Union[GridSearch, _Mapping]] = ..., random: _Optional[_Union[RandomSearch, _Mapping]] = ..., learning_rate_range: _Optional[_Union[LearningRateRange, _Mapping]] = ..., sobol: _Optional[_Union[SobolSearch, _Mapping]] = ..., latin_hypercube: _Optional[_Union[LatinHypercubeSearch, _Mapping]] = ..., points: _Optional[_Union[PointsSearch, _Mapping]] = ..., tpe: _Optional[_Union[TpeSearch, _Mapping]] = ..., gaussian_process: _Optional[_Union[GaussianProcessSearch, _Mapping]] = ..., cma_es: _Optional[_Union[CmaEsSearch, _Mapping]] = ..., nsga2: _Optional[_Union[Nsga2Search, _Mapping]] = ..., objectives: _Optional[_Iterable[_Union[Objective, _Mapping]]] = ..., successive_halving: _Optional[_Union[SuccessiveHalving, _Mapping]] = ..., hyperband: _Optional[_Union[Hyperband, _Mapping]] = ..., median: _Optional[_Union[MedianRule, _Mapping]] = ..., population: _Optional[_Union[PopulationBasedTraining, _Mapping]] = ..., continues: _Optional[str] = ..., repeats: _Optional[int] = ...) -> None: ...
 
 class Objective(_message.Message):
     __slots__ = ("metric", "goal")
@@ -641,20 +659,30 @@ class PopulationBasedTraining(_message.Message):
     def __init__(self, every_epochs: _Optional[int] = ..., exploit_share: _Optional[float] = ..., perturb_factor: _Optional[float] = ..., resample_probability: _Optional[float] = ...) -> None: ...
 
 class Parameter(_message.Message):
-    __slots__ = ("path", "choice", "uniform", "log_uniform", "integer", "normal")
+    __slots__ = ("path", "choice", "uniform", "log_uniform", "integer", "normal", "condition")
     PATH_FIELD_NUMBER: _ClassVar[int]
     CHOICE_FIELD_NUMBER: _ClassVar[int]
     UNIFORM_FIELD_NUMBER: _ClassVar[int]
     LOG_UNIFORM_FIELD_NUMBER: _ClassVar[int]
     INTEGER_FIELD_NUMBER: _ClassVar[int]
     NORMAL_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
     path: str
     choice: Choice
     uniform: Uniform
     log_uniform: LogUniform
     integer: IntegerRange
     normal: Normal
-    def __init__(self, path: _Optional[str] = ..., choice: _Optional[_Union[Choice, _Mapping]] = ..., uniform: _Optional[_Union[Uniform, _Mapping]] = ..., log_uniform: _Optional[_Union[LogUniform, _Mapping]] = ..., integer: _Optional[_Union[IntegerRange, _Mapping]] = ..., normal: _Optional[_Union[Normal, _Mapping]] = ...) -> None: ...
+    condition: Condition
+    def __init__(self, path: _Optional[str] = ..., choice: _Optional[_Union[Choice, _Mapping]] = ..., uniform: _Optional[_Union[Uniform, _Mapping]] = ..., log_uniform: _Optional[_Union[LogUniform, _Mapping]] = ..., integer: _Optional[_Union[IntegerRange, _Mapping]] = ..., normal: _Optional[_Union[Normal, _Mapping]] = ..., condition: _Optional[_Union[Condition, _Mapping]] = ...) -> None: ...
+
+class Condition(_message.Message):
+    __slots__ = ("path", "values")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    values: _containers.RepeatedCompositeFieldContainer[_struct_pb2.Value]
+    def __init__(self, path: _Optional[str] = ..., values: _Optional[_Iterable[_Union[_struct_pb2.Value, _Mapping]]] = ...) -> None: ...
 
 class Choice(_message.Message):
     __slots__ = ("values",)
@@ -663,38 +691,50 @@ class Choice(_message.Message):
     def __init__(self, values: _Optional[_Iterable[_Union[_struct_pb2.Value, _Mapping]]] = ...) -> None: ...
 
 class Uniform(_message.Message):
-    __slots__ = ("low", "high")
-    LOW_FIELD_NUMBER: _ClassVar[int]
-    HIGH_FIELD_NUMBER: _ClassVar[int]
-    low: float
-    high: float
-    def __init__(self, low: _Optional[float] = ..., high: _Optional[float] = ...) -> None: ...
-
-class LogUniform(_message.Message):
-    __slots__ = ("low", "high")
-    LOW_FIELD_NUMBER: _ClassVar[int]
-    HIGH_FIELD_NUMBER: _ClassVar[int]
-    low: float
-    high: float
-    def __init__(self, low: _Optional[float] = ..., high: _Optional[float] = ...) -> None: ...
-
-class IntegerRange(_message.Message):
     __slots__ = ("low", "high", "step")
     LOW_FIELD_NUMBER: _ClassVar[int]
     HIGH_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
+    low: float
+    high: float
+    step: float
+    def __init__(self, low: _Optional[float] = ..., high: _Optional[float] = ..., step: _Optional[float] = ...) -> None: ...
+
+class LogUniform(_message.Message):
+    __slots__ = ("low", "high", "step")
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    low: float
+    high: float
+    step: float
+    def __init__(self, low: _Optional[float] = ..., high: _Optional[float] = ..., step: _Optional[float] = ...) -> None: ...
+
+class IntegerRange(_message.Message):
+    __slots__ = ("low", "high", "step", "log")
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    LOG_FIELD_NUMBER: _ClassVar[int]
     low: int
     high: int
     step: int
-    def __init__(self, low: _Optional[int] = ..., high: _Optional[int] = ..., step: _Optional[int] = ...) -> None: ...
+    log: bool
+    def __init__(self, low: _Optional[int] = ..., high: _Optional[int] = ..., step: _Optional[int] = ..., log: bool = ...) -> None: ...
 
 class Normal(_message.Message):
-    __slots__ = ("mean", "standard_deviation")
+    __slots__ = ("mean", "standard_deviation", "step", "low", "high")
     MEAN_FIELD_NUMBER: _ClassVar[int]
     STANDARD_DEVIATION_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
     mean: float
     standard_deviation: float
-    def __init__(self, mean: _Optional[float] = ..., standard_deviation: _Optional[float] = ...) -> None: ...
+    step: float
+    low: float
+    high: float
+    def __init__(self, mean: _Optional[float] = ..., standard_deviation: _Optional[float] = ..., step: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ...) -> None: ...
 
 class GridSearch(_message.Message):
     __slots__ = ("points",)
@@ -707,6 +747,73 @@ class RandomSearch(_message.Message):
     TRIALS_FIELD_NUMBER: _ClassVar[int]
     trials: int
     def __init__(self, trials: _Optional[int] = ...) -> None: ...
+
+class SobolSearch(_message.Message):
+    __slots__ = ("trials",)
+    TRIALS_FIELD_NUMBER: _ClassVar[int]
+    trials: int
+    def __init__(self, trials: _Optional[int] = ...) -> None: ...
+
+class LatinHypercubeSearch(_message.Message):
+    __slots__ = ("trials",)
+    TRIALS_FIELD_NUMBER: _ClassVar[int]
+    trials: int
+    def __init__(self, trials: _Optional[int] = ...) -> None: ...
+
+class PointsSearch(_message.Message):
+    __slots__ = ("points",)
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    points: _containers.RepeatedCompositeFieldContainer[Point]
+    def __init__(self, points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ...) -> None: ...
+
+class Point(_message.Message):
+    __slots__ = ("values",)
+    class ValuesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _struct_pb2.Value
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ...) -> None: ...
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    values: _containers.MessageMap[str, _struct_pb2.Value]
+    def __init__(self, values: _Optional[_Mapping[str, _struct_pb2.Value]] = ...) -> None: ...
+
+class TpeSearch(_message.Message):
+    __slots__ = ("trials", "batch_size", "startup_trials")
+    TRIALS_FIELD_NUMBER: _ClassVar[int]
+    BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
+    STARTUP_TRIALS_FIELD_NUMBER: _ClassVar[int]
+    trials: int
+    batch_size: int
+    startup_trials: int
+    def __init__(self, trials: _Optional[int] = ..., batch_size: _Optional[int] = ..., startup_trials: _Optional[int] = ...) -> None: ...
+
+class GaussianProcessSearch(_message.Message):
+    __slots__ = ("trials", "batch_size", "startup_trials")
+    TRIALS_FIELD_NUMBER: _ClassVar[int]
+    BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
+    STARTUP_TRIALS_FIELD_NUMBER: _ClassVar[int]
+    trials: int
+    batch_size: int
+    startup_trials: int
+    def __init__(self, trials: _Optional[int] = ..., batch_size: _Optional[int] = ..., startup_trials: _Optional[int] = ...) -> None: ...
+
+class CmaEsSearch(_message.Message):
+    __slots__ = ("trials", "population_size")
+    TRIALS_FIELD_NUMBER: _ClassVar[int]
+    POPULATION_SIZE_FIELD_NUMBER: _ClassVar[int]
+    trials: int
+    population_size: int
+    def __init__(self, trials: _Optional[int] = ..., population_size: _Optional[int] = ...) -> None: ...
+
+class Nsga2Search(_message.Message):
+    __slots__ = ("trials", "population_size")
+    TRIALS_FIELD_NUMBER: _ClassVar[int]
+    POPULATION_SIZE_FIELD_NUMBER: _ClassVar[int]
+    trials: int
+    population_size: int
+    def __init__(self, trials: _Optional[int] = ..., population_size: _Optional[int] = ...) -> None: ...
 
 class LearningRateRange(_message.Message):
     __slots__ = ("low", "high", "points")

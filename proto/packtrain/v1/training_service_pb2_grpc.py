@@ -35,6 +35,12 @@ class TrainingServiceStub(object):
     a UUID by custom): the same id with the same request answers as the first
     time and does nothing more; with another request it is INVALID_ARGUMENT. It is
     kept for 24 hours.
+
+    Jobs share the workers by turns, a segment each. A turn goes to the waiting job
+    of the highest priority; among equals to the one that holds the fewest workers,
+    then to the one that has waited longest. But every tenth turn, of those that
+    are handed out while jobs of different priorities wait, goes to the job that has
+    waited longest, whatever its priority: nothing starves.
     """
 
     def __init__(self, channel):
@@ -53,6 +59,11 @@ class TrainingServiceStub(object):
                 request_serializer=packtrain_dot_v1_dot_training__service__pb2.GetJobRequest.SerializeToString,
                 response_deserializer=packtrain_dot_v1_dot_training__service__pb2.GetJobResponse.FromString,
                 _registered_method=True)
+        self.UpdateJob = channel.unary_unary(
+                '/packtrain.v1.TrainingService/UpdateJob',
+                request_serializer=packtrain_dot_v1_dot_training__service__pb2.UpdateJobRequest.SerializeToString,
+                response_deserializer=packtrain_dot_v1_dot_training__service__pb2.UpdateJobResponse.FromString,
+                _registered_method=True)
         self.ListJobs = channel.unary_unary(
                 '/packtrain.v1.TrainingService/ListJobs',
                 request_serializer=packtrain_dot_v1_dot_training__service__pb2.ListJobsRequest.SerializeToString,
@@ -62,6 +73,21 @@ class TrainingServiceStub(object):
                 '/packtrain.v1.TrainingService/CancelJob',
                 request_serializer=packtrain_dot_v1_dot_training__service__pb2.CancelJobRequest.SerializeToString,
                 response_deserializer=packtrain_dot_v1_dot_training__service__pb2.CancelJobResponse.FromString,
+                _registered_method=True)
+        self.PauseJob = channel.unary_unary(
+                '/packtrain.v1.TrainingService/PauseJob',
+                request_serializer=packtrain_dot_v1_dot_training__service__pb2.PauseJobRequest.SerializeToString,
+                response_deserializer=packtrain_dot_v1_dot_training__service__pb2.PauseJobResponse.FromString,
+                _registered_method=True)
+        self.ResumeJob = channel.unary_unary(
+                '/packtrain.v1.TrainingService/ResumeJob',
+                request_serializer=packtrain_dot_v1_dot_training__service__pb2.ResumeJobRequest.SerializeToString,
+                response_deserializer=packtrain_dot_v1_dot_training__service__pb2.ResumeJobResponse.FromString,
+                _registered_method=True)
+        self.RetryJob = channel.unary_unary(
+                '/packtrain.v1.TrainingService/RetryJob',
+                request_serializer=packtrain_dot_v1_dot_training__service__pb2.RetryJobRequest.SerializeToString,
+                response_deserializer=packtrain_dot_v1_dot_training__service__pb2.RetryJobResponse.FromString,
                 _registered_method=True)
         self.DeleteJob = channel.unary_unary(
                 '/packtrain.v1.TrainingService/DeleteJob',
@@ -77,6 +103,16 @@ class TrainingServiceStub(object):
                 '/packtrain.v1.TrainingService/ListTrials',
                 request_serializer=packtrain_dot_v1_dot_training__service__pb2.ListTrialsRequest.SerializeToString,
                 response_deserializer=packtrain_dot_v1_dot_training__service__pb2.ListTrialsResponse.FromString,
+                _registered_method=True)
+        self.GetTrial = channel.unary_unary(
+                '/packtrain.v1.TrainingService/GetTrial',
+                request_serializer=packtrain_dot_v1_dot_training__service__pb2.GetTrialRequest.SerializeToString,
+                response_deserializer=packtrain_dot_v1_dot_training__service__pb2.GetTrialResponse.FromString,
+                _registered_method=True)
+        self.GetImportance = channel.unary_unary(
+                '/packtrain.v1.TrainingService/GetImportance',
+                request_serializer=packtrain_dot_v1_dot_training__service__pb2.GetImportanceRequest.SerializeToString,
+                response_deserializer=packtrain_dot_v1_dot_training__service__pb2.GetImportanceResponse.FromString,
                 _registered_method=True)
         self.ReadMetrics = channel.unary_stream(
                 '/packtrain.v1.TrainingService/ReadMetrics',
@@ -100,6 +136,12 @@ class TrainingServiceServicer(object):
     a UUID by custom): the same id with the same request answers as the first
     time and does nothing more; with another request it is INVALID_ARGUMENT. It is
     kept for 24 hours.
+
+    Jobs share the workers by turns, a segment each. A turn goes to the waiting job
+    of the highest priority; among equals to the one that holds the fewest workers,
+    then to the one that has waited longest. But every tenth turn, of those that
+    are handed out while jobs of different priorities wait, goes to the job that has
+    waited longest, whatever its priority: nothing starves.
     """
 
     def CreateJob(self, request, context):
@@ -115,6 +157,17 @@ class TrainingServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateJob(self, request, context):
+        """Changes a job's labels and priority, or gives it more trials or epochs than
+        it had. Those may be given to a job that has ended, too: it is then RUNNING
+        again. The numbers are those of a job that had so many from the beginning,
+        and what can't be made so is refused with the reason. A job that was
+        cancelled gets no more trials or epochs: FAILED_PRECONDITION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListJobs(self, request, context):
         """Newest first.
         """
@@ -125,6 +178,31 @@ class TrainingServiceServicer(object):
     def CancelJob(self, request, context):
         """Stops a job after the segments that are under way. A job that has ended is
         FAILED_PRECONDITION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseJob(self, request, context):
+        """Holds a job that is QUEUED or RUNNING, after the segments that are under
+        way; it stays so, also through restarts of the service. Any other job, one
+        that is PAUSED already too, is FAILED_PRECONDITION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeJob(self, request, context):
+        """Lets a job go on that is PAUSED. Any other job is FAILED_PRECONDITION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryJob(self, request, context):
+        """Trains the trials of a job anew that have FAILED; where the job had ended it
+        is RUNNING again. A job without such trials, one that was cancelled, and one
+        whose trials are stopped early are FAILED_PRECONDITION.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -146,7 +224,22 @@ class TrainingServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListTrials(self, request, context):
-        """In the order of their indices.
+        """In the order of their indices, or as asked for: filtered, ordered by any
+        metric, parameter or field, or the Pareto front alone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTrial(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetImportance(self, request, context):
+        """How much each searched parameter matters for a metric. FAILED_PRECONDITION
+        where too few trials have a finite value, or all have the same.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -179,6 +272,11 @@ def add_TrainingServiceServicer_to_server(servicer, server):
                     request_deserializer=packtrain_dot_v1_dot_training__service__pb2.GetJobRequest.FromString,
                     response_serializer=packtrain_dot_v1_dot_training__service__pb2.GetJobResponse.SerializeToString,
             ),
+            'UpdateJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateJob,
+                    request_deserializer=packtrain_dot_v1_dot_training__service__pb2.UpdateJobRequest.FromString,
+                    response_serializer=packtrain_dot_v1_dot_training__service__pb2.UpdateJobResponse.SerializeToString,
+            ),
             'ListJobs': grpc.unary_unary_rpc_method_handler(
                     servicer.ListJobs,
                     request_deserializer=packtrain_dot_v1_dot_training__service__pb2.ListJobsRequest.FromString,
@@ -188,6 +286,21 @@ def add_TrainingServiceServicer_to_server(servicer, server):
                     servicer.CancelJob,
                     request_deserializer=packtrain_dot_v1_dot_training__service__pb2.CancelJobRequest.FromString,
                     response_serializer=packtrain_dot_v1_dot_training__service__pb2.CancelJobResponse.SerializeToString,
+            ),
+            'PauseJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseJob,
+                    request_deserializer=packtrain_dot_v1_dot_training__service__pb2.PauseJobRequest.FromString,
+                    response_serializer=packtrain_dot_v1_dot_training__service__pb2.PauseJobResponse.SerializeToString,
+            ),
+            'ResumeJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeJob,
+                    request_deserializer=packtrain_dot_v1_dot_training__service__pb2.ResumeJobRequest.FromString,
+                    response_serializer=packtrain_dot_v1_dot_training__service__pb2.ResumeJobResponse.SerializeToString,
+            ),
+            'RetryJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryJob,
+                    request_deserializer=packtrain_dot_v1_dot_training__service__pb2.RetryJobRequest.FromString,
+                    response_serializer=packtrain_dot_v1_dot_training__service__pb2.RetryJobResponse.SerializeToString,
             ),
             'DeleteJob': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteJob,
@@ -203,6 +316,16 @@ def add_TrainingServiceServicer_to_server(servicer, server):
                     servicer.ListTrials,
                     request_deserializer=packtrain_dot_v1_dot_training__service__pb2.ListTrialsRequest.FromString,
                     response_serializer=packtrain_dot_v1_dot_training__service__pb2.ListTrialsResponse.SerializeToString,
+            ),
+            'GetTrial': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTrial,
+                    request_deserializer=packtrain_dot_v1_dot_training__service__pb2.GetTrialRequest.FromString,
+                    response_serializer=packtrain_dot_v1_dot_training__service__pb2.GetTrialResponse.SerializeToString,
+            ),
+            'GetImportance': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetImportance,
+                    request_deserializer=packtrain_dot_v1_dot_training__service__pb2.GetImportanceRequest.FromString,
+                    response_serializer=packtrain_dot_v1_dot_training__service__pb2.GetImportanceResponse.SerializeToString,
             ),
             'ReadMetrics': grpc.unary_stream_rpc_method_handler(
                     servicer.ReadMetrics,
@@ -232,6 +355,12 @@ class TrainingService(object):
     a UUID by custom): the same id with the same request answers as the first
     time and does nothing more; with another request it is INVALID_ARGUMENT. It is
     kept for 24 hours.
+
+    Jobs share the workers by turns, a segment each. A turn goes to the waiting job
+    of the highest priority; among equals to the one that holds the fewest workers,
+    then to the one that has waited longest. But every tenth turn, of those that
+    are handed out while jobs of different priorities wait, goes to the job that has
+    waited longest, whatever its priority: nothing starves.
     """
 
     @staticmethod
@@ -289,6 +418,33 @@ class TrainingService(object):
             _registered_method=True)
 
     @staticmethod
+    def UpdateJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/packtrain.v1.TrainingService/UpdateJob',
+            packtrain_dot_v1_dot_training__service__pb2.UpdateJobRequest.SerializeToString,
+            packtrain_dot_v1_dot_training__service__pb2.UpdateJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ListJobs(request,
             target,
             options=(),
@@ -332,6 +488,87 @@ class TrainingService(object):
             '/packtrain.v1.TrainingService/CancelJob',
             packtrain_dot_v1_dot_training__service__pb2.CancelJobRequest.SerializeToString,
             packtrain_dot_v1_dot_training__service__pb2.CancelJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/packtrain.v1.TrainingService/PauseJob',
+            packtrain_dot_v1_dot_training__service__pb2.PauseJobRequest.SerializeToString,
+            packtrain_dot_v1_dot_training__service__pb2.PauseJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/packtrain.v1.TrainingService/ResumeJob',
+            packtrain_dot_v1_dot_training__service__pb2.ResumeJobRequest.SerializeToString,
+            packtrain_dot_v1_dot_training__service__pb2.ResumeJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/packtrain.v1.TrainingService/RetryJob',
+            packtrain_dot_v1_dot_training__service__pb2.RetryJobRequest.SerializeToString,
+            packtrain_dot_v1_dot_training__service__pb2.RetryJobResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -413,6 +650,60 @@ class TrainingService(object):
             '/packtrain.v1.TrainingService/ListTrials',
             packtrain_dot_v1_dot_training__service__pb2.ListTrialsRequest.SerializeToString,
             packtrain_dot_v1_dot_training__service__pb2.ListTrialsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTrial(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/packtrain.v1.TrainingService/GetTrial',
+            packtrain_dot_v1_dot_training__service__pb2.GetTrialRequest.SerializeToString,
+            packtrain_dot_v1_dot_training__service__pb2.GetTrialResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetImportance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/packtrain.v1.TrainingService/GetImportance',
+            packtrain_dot_v1_dot_training__service__pb2.GetImportanceRequest.SerializeToString,
+            packtrain_dot_v1_dot_training__service__pb2.GetImportanceResponse.FromString,
             options,
             channel_credentials,
             insecure,

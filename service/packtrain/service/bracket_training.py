@@ -39,8 +39,8 @@ class BeginPack(Protocol):
 
 
 class BracketTraining:
-    """The brackets of one job; ``begin`` makes a pack's run of its record, ``plan`` cuts parts
-    into packs."""
+    """The brackets of one job, or of a batch of it; ``begin`` makes a pack's run of its record,
+    ``plan`` cuts parts into packs."""
 
     def __init__(
         self,
@@ -49,18 +49,17 @@ class BracketTraining:
         engine: Engine,
         trainer: PackTrainer,
         expansion: Expansion,
+        standings: StandingsReader,
         begin: BeginPack,
         plan: PlanPacks,
     ) -> None:
         self._uid, self._store, self._engine = uid, store, engine
         self._trainer, self._expansion = trainer, expansion
+        self._standings = standings
         self._begin, self._plan = begin, plan
-        self._standings = StandingsReader(store, uid, expansion.trials, expansion.objectives)
 
-    async def train(self) -> None:
-        """All open packs, to their ends."""
-        ended = await self._store.ended_trials(self._uid)
-        packs = [pack for pack in await self._store.list_packs(self._uid) if not pack.is_closed]
+    async def train(self, packs: Sequence[PackRecord], ended: Mapping[int, TrialState]) -> None:
+        """All of these open packs, to their ends; ``ended`` are the trials that have ended."""
         async with asyncio.TaskGroup() as tasks:
             for bracket, members in self._by_bracket(packs):
                 runs = [self._begin(p, self._group_of(p.trials), ended, ()) for p in members]
@@ -90,7 +89,7 @@ class BracketTraining:
                     await wait_all(begun)
                     await self._drop(held)
                 held = {run.state_key for run in runs}
-                if bracket is None or self._trainer.is_cancelled:
+                if bracket is None or self._trainer.is_stopped:
                     return
                 runs = await self._pass_rung(bracket, runs)
         finally:

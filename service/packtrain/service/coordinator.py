@@ -1,13 +1,14 @@
 """Decides which jobs train.
 
 It holds no truth: whatever it knows is made anew from the store, so that a service that died goes
-on when it is started again. Cancelling and fair shares happen between segments.
+on when it is started again. Cancelling, pausing and fair shares happen between segments.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import structlog
@@ -44,6 +45,9 @@ class Coordinator:
         self._models_dir = models_dir
         self._slots = FairSlots(lambda: engine.workers)
         self._jobs: dict[str, JobTraining] = {}
+        self._trials = 0
+        # Held from reading the store until that is done: what is done last is what it said last.
+        self._reading = asyncio.Lock()
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -51,12 +55,25 @@ class Coordinator:
         self._wake.set()
         self._slots.refresh()
 
-    def cancel(self, uid: str) -> None:
-        """The store says that the job is CANCELLING: stop it after its running segments."""
-        run = self._jobs.get(uid)
-        if run is not None:
-            run.cancel()
+    async def follow(self, uid: str) -> None:
+        """The job has changed in the store: when this returns its training goes by that."""
+        async with self._reading:
+            if uid in self._jobs:
+                self._obey(uid, await self._store.find_active_job(uid))
         self.wake()
+
+    def _obey(self, uid: str, job: ActiveJob | None) -> None:
+        run = self._jobs.get(uid)
+        if run is None:
+            return  # it has ended meanwhile
+        if job is not None:
+            self._slots.set_priority(uid, job.priority)
+        if job is not None and job.state is JobState.PAUSED:
+            self._slots.hold(uid)
+            return
+        if job is None or job.state is JobState.CANCELLING:
+            run.stop()
+        self._slots.release(uid)
 
     async def run(self) -> None:
         """Train whatever there is, until cancelled."""
@@ -64,26 +81,45 @@ class Coordinator:
             while True:
                 self._wake.clear()
                 try:
-                    found = await self._store.active_jobs(2 * _MAX_ACTIVE_JOBS)
+                    async with self._reading:
+                        found = await self._store.active_jobs(2 * _MAX_ACTIVE_JOBS)
+                        for run in self._begin_jobs(found):
+                            tasks.create_task(self._run_job(run))
                 except StoreUnavailableError as error:
                     log.warning("store_unavailable", error=error.message)
                     await asyncio.sleep(_STORE_RETRY_SECONDS)
                     self._wake.set()
                     continue
-                for job in found:
-                    run = self._jobs.get(job.uid)
-                    if run is not None and job.state is JobState.CANCELLING:
-                        # Cancelled between being read here and being known to cancel().
-                        run.cancel()
-                    elif run is None and self._has_room(job):
-                        self._jobs[job.uid] = run = self._begin(job)
-                        tasks.create_task(self._run_job(run))
                 await self._wake.wait()
 
+    def _begin_jobs(self, found: Sequence[ActiveJob]) -> Iterator[JobTraining]:
+        """Those of the jobs that are not begun yet, as far as there is room."""
+        is_crowded = False
+        for job in found:
+            if job.uid in self._jobs:
+                continue
+            if not self._has_room(job):
+                is_crowded = True
+                continue
+            self._trials += job.trials
+            self._jobs[job.uid] = run = self._begin(job)
+            self._slots.set_priority(job.uid, job.priority)
+            yield run
+        if is_crowded:
+            self._put_away()
+
     def _has_room(self, job: ActiveJob) -> bool:
-        trials = sum(run.job.trials for run in self._jobs.values())
-        fits = trials + job.trials <= _MAX_ACTIVE_TRIALS and len(self._jobs) < _MAX_ACTIVE_JOBS
+        trials = self._trials + job.trials
+        fits = trials <= _MAX_ACTIVE_TRIALS and len(self._jobs) < _MAX_ACTIVE_JOBS
         return fits or not self._jobs
+
+    def _put_away(self) -> None:
+        """Let a paused job go, whose room others need: resumed, it begins anew from the store."""
+        for uid, run in self._jobs.items():
+            if self._slots.is_held(uid):
+                run.stop()
+                self._slots.release(uid)
+                return
 
     def _begin(self, job: ActiveJob) -> JobTraining:
         return JobTraining(
@@ -98,7 +134,7 @@ class Coordinator:
             log.warning("store_unavailable", job=run.job.job_id, error=error.message)
             await asyncio.sleep(_STORE_RETRY_SECONDS)
         except (IllegalTransitionError, NotFoundError) as error:
-            # Cancelled or deleted by a call while this ran: the store has the last word.
+            # A call has changed, cancelled or deleted it meanwhile: the store has the last word.
             log.info("job_left", job=run.job.job_id, reason=error.reason)
         except Exception:
             log.exception("job_crashed", job=run.job.job_id)
@@ -108,4 +144,6 @@ class Coordinator:
                 await run.fail(failure)
         finally:
             del self._jobs[uid]
+            self._trials -= run.job.trials
+            self._slots.forget(uid)
             self._wake.set()

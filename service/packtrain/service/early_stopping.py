@@ -58,6 +58,9 @@ class EarlyStopping(Protocol):
     ) -> NDArray[np.bool_]:
         """Which of the bracket's trials that are present go on after this rung, (K,)."""
 
+    def find_most(self, bracket: Bracket, rung: int) -> int:
+        """How many may go on after this rung, at most."""
+
 
 @dataclass(frozen=True)
 class SuccessiveHalving:
@@ -80,9 +83,12 @@ class SuccessiveHalving:
         self, bracket: Bracket, rung: int, standings: Standings
     ) -> NDArray[np.bool_]:
         """The best of those that are present."""
+        return _keep_best(standings, self.find_most(bracket, rung))
+
+    def find_most(self, bracket: Bracket, rung: int) -> int:
+        """Whoever diverged."""
         cuts = bracket.rungs.index(rung) + 1
-        quota = max(1, len(bracket.trials) // self.reduction_factor**cuts)
-        return _keep_best(standings, quota)
+        return max(1, len(bracket.trials) // int(self.reduction_factor**cuts))
 
 
 @dataclass(frozen=True)
@@ -113,8 +119,15 @@ class Hyperband:
         self, bracket: Bracket, rung: int, standings: Standings
     ) -> NDArray[np.bool_]:
         """As in successive halving."""
-        halving = SuccessiveHalving(self.reduction_factor, self.least_epochs)
-        return halving.find_survivors(bracket, rung, standings)
+        return self._halving.find_survivors(bracket, rung, standings)
+
+    def find_most(self, bracket: Bracket, rung: int) -> int:
+        """As in successive halving."""
+        return self._halving.find_most(bracket, rung)
+
+    @property
+    def _halving(self) -> SuccessiveHalving:
+        return SuccessiveHalving(self.reduction_factor, self.least_epochs)
 
 
 @dataclass(frozen=True)
@@ -139,6 +152,11 @@ class MedianRule:
         del bracket, rung
         median = np.median(standings.mean[:, 0])
         return standings.present & (standings.best[:, 0] >= median)
+
+    def find_most(self, bracket: Bracket, rung: int) -> int:
+        """All: it can't be told."""
+        del rung
+        return len(bracket.trials)
 
 
 def _keep_best(standings: Standings, quota: int) -> NDArray[np.bool_]:

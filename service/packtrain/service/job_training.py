@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from packtrain.service.batch_training import BatchTraining
 from packtrain.service.bracket_training import BracketTraining
 from packtrain.service.contract import Expansion, Planner
 from packtrain.service.errors import IllegalTransitionError, ServiceError
@@ -17,6 +18,7 @@ from packtrain.service.planner import TrialGroup
 from packtrain.service.population_training import PopulationTraining
 from packtrain.service.records import ActiveJob, Failure, JobRecord, PackRecord
 from packtrain.service.slots import FairSlots
+from packtrain.service.standings import StandingsReader
 from packtrain.service.states import JobState, TrialState
 from packtrain.service.store import Store
 from packtrain.workers import Engine
@@ -41,24 +43,27 @@ class JobTraining:
         self._models_dir = models_dir
         self._trainer = PackTrainer(job.uid, store, engine, slots)
         if job.state is JobState.CANCELLING:
-            self._trainer.cancel()
+            self._trainer.stop()
 
-    def cancel(self) -> None:
-        """Stop after the segments that are under way."""
-        self._trainer.cancel()
+    def stop(self) -> None:
+        """Stop after the segments that are under way: the store says what becomes of the job."""
+        self._trainer.stop()
 
     async def train(self) -> None:
-        """Until the job has ended. Raises ServiceError."""
+        """Until the job has ended, or was stopped. Raises ServiceError."""
         expansion = None
-        if not self._trainer.is_cancelled:
+        if not self._trainer.is_stopped:
+            # In this order: packs that change after they were read are no longer recorded.
+            packs = await self._store.list_packs(self.job.uid)
+            ended = await self._store.ended_trials(self.job.uid)
             record = await self._store.get_job(self.job.job_id)
             try:
                 expansion = await asyncio.to_thread(self._planner.expand_stored, record)
             except ServiceError as error:
                 await self.fail(Failure("DATA_UNREADABLE", error.message))
                 return
-            await self._train_packs(expansion)
-        if self._trainer.is_cancelled:
+            await self._train_all(record, expansion, packs, ended)
+        if self._trainer.is_stopped:
             await self._store.finish_cancelling(self.job.uid)
         else:
             await self._finish(expansion)
@@ -66,18 +71,40 @@ class JobTraining:
     async def fail(self, failure: Failure) -> None:
         """The job can't be trained."""
         try:
-            await self._store.finish_job(self.job.uid, JobState.FAILED, failure)
+            generation = self.job.generation
+            await self._store.finish_job(self.job.uid, JobState.FAILED, failure, generation)
         except IllegalTransitionError:
             await self._store.finish_cancelling(self.job.uid)
 
-    async def _train_packs(self, expansion: Expansion) -> None:
-        parts = (self.job.uid, self._store, self._engine, self._trainer, expansion)
+    async def _train_all(
+        self,
+        record: JobRecord,
+        expansion: Expansion,
+        packs: Sequence[PackRecord],
+        ended: Mapping[int, TrialState],
+    ) -> None:
+        self._standings = StandingsReader(
+            self._store, self.job.uid, expansion.trials, expansion.objectives
+        )
+        if expansion.learner is None:
+            await self._train_packs(packs, ended, expansion)
+            return
+        batches = BatchTraining(
+            record, self._store, self._planner, self._trainer, expansion, self._train_packs
+        )
+        await batches.train()
+
+    async def _train_packs(
+        self, packs: Sequence[PackRecord], ended: Mapping[int, TrialState], expansion: Expansion
+    ) -> None:
+        parts = (self.job.uid, self._store, self._engine, self._trainer, expansion, self._standings)
         begin, plan = self._begin_pack, self._planner.plan_packs
         try:
             if expansion.population is not None:
                 await PopulationTraining(*parts, expansion.population, begin, plan).train()
             else:
-                await BracketTraining(*parts, begin, plan).train()
+                training = BracketTraining(*parts, begin, plan)
+                await training.train([pack for pack in packs if not pack.is_closed], ended)
         except* ServiceError as errors:
             raise _first_of(errors) from None
 
@@ -112,7 +139,7 @@ class JobTraining:
         if expansion is not None and failure is None:
             finding = await self._find_rates(now, expansion)
         try:
-            await self._store.finish_job(now.uid, state, failure, finding)
+            await self._store.finish_job(now.uid, state, failure, self.job.generation, finding)
         except IllegalTransitionError:
             await self._store.finish_cancelling(now.uid)
 
@@ -122,12 +149,12 @@ class JobTraining:
             return None
         async with asyncio.TaskGroup() as tasks:
             measuring = tasks.create_task(self._measure_start(expansion.groups[0]))
-        if self._trainer.is_cancelled:
+        if self._trainer.is_stopped:
             return None
         return await find_learning_rates(self._store, job, rates, measuring.result())
 
     async def _measure_start(self, group: TrialGroup) -> float | None:
-        if self._trainer.is_cancelled:
+        if self._trainer.is_stopped:
             return None
         async with self._trainer.turn():
             return await measure_initial_cost(self._engine, self.job.uid, group)

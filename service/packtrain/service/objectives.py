@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from packtrain.service.records import TrialRecord
+from packtrain.service.states import TrialState
+
 Scores = NDArray[np.float64]
 
 
@@ -25,6 +28,16 @@ def to_scores(values: NDArray[np.floating], objectives: Sequence[Objective]) -> 
     scores: Scores = values.astype(np.float64) * signs
     scores[np.isnan(scores)] = -np.inf
     return scores
+
+
+def score_trials(trials: Sequence[TrialRecord], objectives: Sequence[Objective]) -> Scores:
+    """What trials that have ended were worth at their last epoch, (K, objectives), more being
+    better; one that diverged or failed is the worst."""
+    worst = dict.fromkeys((o.metric for o in objectives), float("nan"))
+    counts = (TrialState.SUCCEEDED, TrialState.STOPPED)
+    found = [t.final_metrics if t.state in counts else worst for t in trials]
+    values = [[final.get(o.metric, float("nan")) for o in objectives] for final in found]
+    return to_scores(np.array(values).reshape(len(trials), len(objectives)), objectives)
 
 
 def rank(scores: Scores) -> NDArray[np.intp]:

@@ -59,7 +59,8 @@ class PackRun:
         self.total = group.pack.signature.epochs
         self.until = self.total if record.until is None else record.until
         self.arithmetics = record.arithmetics
-        self._key = f"{uid}/{record.index}"
+        self.generation = record.generation
+        self._key = f"{uid}/{record.index}/{record.generation}"
         self._group = group
         self._model_path = model_path
         self._trials = trials_left(record.trials, ended)
@@ -74,6 +75,8 @@ class PackRun:
             self._sources, self._epoch = tuple(sources), heirs[0].epoch
         # Those that have ended stay, at no cost: the model at the end holds them too.
         self._has_ended = np.array([t in ended for t in self._trials.tolist()], np.bool_)
+        # As the store has it, which the training may have to find out anew.
+        self._is_known = self._has_ended.copy()
         begun = pack_of(group, self._trials, begins=False)
         self._initial_seconds = initial_seconds(speed, begun)
         self._epoch_seconds = group.epoch_seconds(speed, begun)
@@ -161,22 +164,28 @@ class PackRun:
         rows = None if alive.all() else np.flatnonzero(alive)
         self._sources = (Source(segment.pack_key, rows),)
         self._trials = trials[alive]
-        self._has_ended = metrics.stopped_at[alive] > 0
-        if self._epoch <= self.recorded:
+        has_stopped = metrics.stopped_at > 0
+        over = has_stopped & (metrics.stopped_at <= self.recorded)
+        # Their rule had stopped them at what was the last epoch, before it moved.
+        late = over & ~self._is_known
+        self._has_ended = has_stopped[alive]
+        self._is_known = (self._is_known | has_stopped)[alive]
+        if self._epoch <= self.recorded and not late.any():
             return None
-        known = (metrics.stopped_at > 0) & (metrics.stopped_at <= self.recorded)
-        values = metrics.values[~known] if known.any() else metrics.values
+        values = metrics.values[~over] if over.any() else metrics.values
         recording = Recording(
             pack_index=self.index,
+            generation=self.generation,
             from_epoch=self.recorded,
-            to_epoch=self._epoch,
-            block=MetricsRecorded(trials[~known], metrics.first_epoch, metrics.names, values),
-            diverged_at=metrics.diverged_at[~known],
-            stopped_at=metrics.stopped_at[~known],
+            to_epoch=max(self._epoch, self.recorded),
+            block=MetricsRecorded(trials[~over], metrics.first_epoch, metrics.names, values),
+            diverged_at=metrics.diverged_at[~over],
+            stopped_at=metrics.stopped_at[~over],
+            late=EndedTrials(TrialState.SUCCEEDED, trials[late], metrics.stopped_at[late], None),
             arithmetics=self.arithmetics,
             is_last=self._epoch >= self.total,
         )
-        self.recorded = self._epoch
+        self.recorded = recording.to_epoch
         return recording
 
     def _learn_seconds(self, segment: Segment, result: SegmentResult) -> None:
@@ -199,22 +208,26 @@ class Recording:
     def __init__(
         self,
         pack_index: int,
+        generation: int,
         from_epoch: int,
         to_epoch: int,
         block: MetricsRecorded,
         diverged_at: NDArray[np.int32],
         stopped_at: NDArray[np.int32],
+        late: EndedTrials,
         arithmetics: tuple[str, ...],
         *,
         is_last: bool,
     ) -> None:
         self.pack_index = pack_index
+        self.generation = generation
         self.from_epoch = from_epoch
         self.to_epoch = to_epoch
         self.block = block
         self.arithmetics = arithmetics
         self._diverged_at = diverged_at
         self._stopped_at = stopped_at
+        self._late = late
         self._is_last = is_last
 
     @property
@@ -226,6 +239,8 @@ class Recording:
 
     def ended(self) -> Iterator[EndedTrials]:
         """The trials that end with it."""
+        if len(self._late.trials):
+            yield self._late
         diverged = np.flatnonzero(self._diverged_at)
         if len(diverged):
             yield self._ending(TrialState.DIVERGED, diverged, self._diverged_at[diverged])

@@ -28,12 +28,12 @@ class PackTrainer:
         self._store = store
         self._engine = engine
         self._slots = slots
-        self.is_cancelled = False
+        self.is_stopped = False
         self._waiting: set[asyncio.Task[object]] = set()
 
-    def cancel(self) -> None:
+    def stop(self) -> None:
         """Hand out no further segment: what is under way is the last."""
-        self.is_cancelled = True
+        self.is_stopped = True
         for task in self._waiting:
             task.cancel()
 
@@ -57,7 +57,7 @@ class PackTrainer:
         where the state is lost of a pack that can't be rebuilt by itself."""
         recording: asyncio.Task[None] | None = None
         try:
-            while not run.is_over and not self.is_cancelled:
+            while not run.is_over and not self.is_stopped:
                 async with self.turn():
                     made = await self._run_segment(run)
                 if begun is not None:
@@ -72,7 +72,7 @@ class PackTrainer:
                 await recording
             failure = Failure(error.reason, str(error))
             run.abandon(failure)
-            await self._store.fail_pack(self._uid, run.index, failure)
+            await self._store.fail_pack(self._uid, run.index, run.generation, failure)
         finally:
             if begun is not None:
                 begun.set()
@@ -100,6 +100,7 @@ class PackTrainer:
                 await self._store.record_segment(
                     self._uid,
                     recording.pack_index,
+                    recording.generation,
                     recording.from_epoch,
                     recording.to_epoch,
                     recording.block,

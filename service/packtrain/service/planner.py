@@ -111,6 +111,7 @@ class PlannedPack:
             begin=self.part.begin,
             until=until if until < group.pack.signature.epochs else None,
             arithmetics=arithmetics,
+            started=self.part.begin > 0,
         )
 
 

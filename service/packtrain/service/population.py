@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from packtrain.service.domains import Choice, Domain, Integer, Normal, Uniform
 from packtrain.service.early_stopping import Bracket, move_to_measured
 from packtrain.service.objectives import Scores, rank
 from packtrain.service.planner import TrialGroup
 from packtrain.service.records import Adaptation
-from packtrain.service.search import Choice, Domain, Integer, Uniform, draw_units, place
+from packtrain.service.samplers import draw_units
 
 Units = NDArray[np.float64]
 
@@ -33,32 +34,39 @@ class SearchedNumber:
     values: tuple[float, ...]
     fits: Callable[[float], bool]
 
-    def draw(self, units: Units) -> float:
-        """A value of the domain, of two uniform draws."""
-        found = place(self.domain, units[np.newaxis])[0].item()
+    def draw(self, unit: float) -> float:
+        """The domain's value at a uniform draw from [0, 1)."""
+        found = self.domain.of_unit(np.array([unit])).item()
         return self.values[int(found)] if isinstance(self.domain, Choice) else float(found)
 
     def move(self, value: float, factor: float, *, up: bool) -> float:
         """``value`` times or divided by ``factor``, within the domain."""
         scaled = value * factor if up else value / factor
-        if isinstance(self.domain, Choice):
+        domain = self.domain
+        if isinstance(domain, Choice):
             ordered = sorted(set(self.values))
             place = ordered.index(value) + (1 if up else -1)
             return ordered[min(max(place, 0), len(ordered) - 1)]
-        if isinstance(self.domain, Integer):
-            return self._move_on_grid(self.domain, value, scaled, up=up)
-        if isinstance(self.domain, Uniform):
-            low, high = self.domain.low, self.domain.high
-            return float(np.clip(scaled, low, np.nextafter(high, low)))
-        return scaled
+        if domain.step is not None:
+            rises = scaled > value or (scaled == value and up)
+            return _move_by_steps(domain, domain.step, value, scaled, rises=rises)
+        if isinstance(domain, Normal):
+            return float(np.clip(scaled, domain.low, domain.high))
+        return float(np.clip(scaled, domain.low, np.nextafter(domain.high, domain.low)))
 
-    @staticmethod
-    def _move_on_grid(domain: Integer, value: float, scaled: float, *, up: bool) -> float:
-        # At least a step: rounding would hold small numbers where they are.
-        before = round((value - domain.low) / domain.step)
-        after = round((scaled - domain.low) / domain.step)
-        steps = max(after, before + 1) if up else min(after, before - 1)
-        return float(domain.low + domain.step * min(max(steps, 0), domain.count - 1))
+
+def _move_by_steps(
+    domain: Uniform | Integer | Normal, step: float, value: float, scaled: float, *, rises: bool
+) -> float:
+    """The domain's value next to ``scaled``."""
+    if isinstance(domain, Normal):
+        base, (least, most) = domain.mean, domain.steps
+    else:
+        base, least, most = domain.low, 0, (domain.count or 1) - 1
+    before, after = np.rint((np.array([value, scaled]) - base) / step).tolist()
+    # At least a step: rounding would hold small numbers where they are.
+    steps = max(after, before + 1) if rises else min(after, before - 1)
+    return float(domain.at(np.array([min(max(steps, least), most)])).item())
 
 
 @dataclass(frozen=True)
@@ -90,12 +98,12 @@ class PopulationBasedTraining:
             return ()
         key = f"population:{self.seed}:{rung}"
         stop = int(worst[-1]) + 1
-        drawn = draw_units(key, 0, stop)[worst, 0]
+        drawn = draw_units(key, 0, stop, 1)[worst, 0]
         copied = best[np.floor(drawn * quota).astype(np.intp)].tolist()
         parameters: list[dict[str, float]] = [{} for _ in worst]
         for number in self.numbers:
             present = getattr(group.pack.trials, number.column)
-            units = draw_units(f"{key}:{number.path}", 0, stop)[worst]
+            units = draw_units(f"{key}:{number.path}", 0, stop, 3)[worst]
             for found, source, row in zip(parameters, copied, units, strict=True):
                 found[number.path] = self._change(number, float(present[source]), row)
         return tuple(
@@ -105,7 +113,7 @@ class PopulationBasedTraining:
 
     def _change(self, number: SearchedNumber, value: float, units: Units) -> float:
         if units[0] < self.resample_probability:
-            changed = number.draw(units[2:])
+            changed = number.draw(units[2])
         else:
             changed = number.move(value, self.perturb_factor, up=bool(units[1] < 0.5))
         return changed if number.fits(changed) else value

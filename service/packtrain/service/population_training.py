@@ -42,16 +42,16 @@ class PopulationTraining:
         engine: Engine,
         trainer: PackTrainer,
         expansion: Expansion,
+        standings: StandingsReader,
         rule: PopulationBasedTraining,
         begin: BeginPack,
         plan: PlanPacks,
     ) -> None:
         self._uid, self._store, self._engine = uid, store, engine
-        self._trainer, self._rule = trainer, rule
+        self._trainer, self._standings, self._rule = trainer, standings, rule
         self._begin, self._plan = begin, plan
         (self._initial,) = expansion.groups
         (self._bracket,) = expansion.brackets or ()
-        self._standings = StandingsReader(store, uid, expansion.trials, expansion.objectives)
 
     async def train(self) -> None:
         """All trials, to their ends, from the beginning as often as a state is lost."""
@@ -60,8 +60,8 @@ class PopulationTraining:
 
     async def _train_through(self) -> bool:
         """Train from epoch 0, through what was decided before; whether no state was lost."""
-        ended = await self._store.ended_trials(self._uid)
         stages = _find_stages(await self._store.list_packs(self._uid))
+        ended = await self._store.ended_trials(self._uid)
         decided = await self._store.list_adaptations(self._uid)
         if all(t in ended for pack in stages[-1] for t in pack.trials.tolist()):
             return True
@@ -76,7 +76,7 @@ class PopulationTraining:
                     return False
                 held = {run.state_key for run in runs}
                 rung = runs[0].until
-                if self._trainer.is_cancelled or rung == runs[0].total:
+                if self._trainer.is_stopped or rung == runs[0].total:
                     break
                 if stages:
                     if await self._fail_all(runs, stages[-1]):
@@ -136,7 +136,7 @@ class PopulationTraining:
         if failure is None:
             return False
         for pack in last:
-            await self._store.fail_pack(self._uid, pack.index, failure)
+            await self._store.fail_pack(self._uid, pack.index, pack.generation, failure)
         return True
 
     async def _pass_rung(

@@ -9,7 +9,9 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from packtrain.service.errors import IllegalTransitionError
 from packtrain.service.learning_rates import RateFinding
+from packtrain.service.resources import job_name
 from packtrain.service.states import JobState, TrialState
 
 
@@ -25,7 +27,8 @@ class Failure:
 class JobRecord:
     """A job. ``spec`` is the resolved specification and ``plan`` what it was thought to cost,
     serialized; ``order`` grows with each job; ``networks`` is the digest of those that it begins
-    from; ``finding`` is what a learning-rate range found, once it has ended."""
+    from; ``finding`` is what a learning-rate range found, once it has ended; ``generation`` grows
+    whenever it gets more to train."""
 
     job_id: str
     uid: str
@@ -47,11 +50,27 @@ class JobRecord:
     datasets: tuple[str, ...]
     networks: str | None
     finding: RateFinding | None
+    labels: dict[str, str]
+    priority: int
+    generation: int
 
     @property
     def etag(self) -> str:
         """Changes with every change of the job."""
         return f"{self.uid[:8]}-{self.revision}"
+
+    def refuse(self, reason: str, rule: str) -> IllegalTransitionError:
+        """The error of what can't be done with the job in its state."""
+        return IllegalTransitionError(
+            reason,
+            f"{job_name(self.job_id)} is {self.state.name}: {rule}",
+            metadata={"state": self.state.name},
+        )
+
+    def check_changeable(self) -> None:
+        """Raises IllegalTransitionError where it can get nothing more to train."""
+        if self.state in (JobState.CANCELLING, JobState.CANCELLED):
+            raise self.refuse(f"JOB_{self.state.name}", "a job that was cancelled trains no more")
 
 
 @dataclass(frozen=True)
@@ -62,18 +81,40 @@ class ActiveJob:
     job_id: str
     state: JobState
     trials: int
+    priority: int
+    generation: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NewPack:
     """A pack to be: the indices of its trials within the job, (K,), the epoch that they are at,
-    and the one at which they are compared with others; None: they train to their end."""
+    and the one at which they are compared with others; None: they train to their end.
+    ``started``: its trials are RUNNING already."""
 
     trials: NDArray[np.int32]
     metrics: tuple[str, ...]
     begin: int = 0
     until: int | None = None
     arithmetics: tuple[str, ...] = ()
+    started: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Proposal:
+    """What an algorithm that learns has proposed at once: the assignments from ``first`` on, at
+    ``points`` (assignments, parameters) of the unit cube."""
+
+    first: int
+    points: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Lessons:
+    """What a job begins with of another's results: ``points`` (K, parameters) of the unit cube and
+    their ``scores`` (K, objectives), more being better, -inf the worst."""
+
+    points: NDArray[np.float64]
+    scores: NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,6 +132,56 @@ class NewJob:
     datasets: tuple[str, ...]
     packs: tuple[NewPack, ...]
     networks: str | None = None
+    lessons: Lessons | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    priority: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Extension:
+    """More to train for a job of this ``generation``: what its fields are then, and the packs of
+    its further trials. ``last_epoch`` is the one that the trials ended at that now go on; None:
+    none goes on."""
+
+    generation: int
+    spec: bytes
+    plan: bytes
+    trials: int
+    trial_epochs_total: int
+    metrics: tuple[str, ...]
+    layer_sizes: tuple[int, ...]
+    packs: tuple[NewPack, ...]
+    last_epoch: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelChange:
+    """``labels`` to set and ``removed`` ones, or, with ``replaces``, all that there are then."""
+
+    replaces: bool
+    labels: Mapping[str, str]
+    removed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class JobUpdate:
+    """What to change of a job; None: nothing. ``etag``: that it must have, or ""."""
+
+    etag: str = ""
+    labels: LabelChange | None = None
+    priority: int | None = None
+    extension: Extension | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Retry:
+    """Trials, (K,), of a job of this ``generation`` that FAILED: their packs, which are
+    ``closed``, and those in which they train anew."""
+
+    generation: int
+    trials: NDArray[np.int32]
+    closed: tuple[int, ...]
+    packs: tuple[NewPack, ...]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -98,7 +189,8 @@ class PackRecord:
     """A pack's position: ``epochs`` are recorded; at epoch ``until`` its trials are compared with
     others (None: never); ``started`` once a segment was handed out; ``is_closed`` where its trials
     went on in other packs; ``arithmetics`` of the workers that trained it, in the order of their
-    first part in it."""
+    first part in it; ``generation`` grows when its last epoch moves: what was trained towards the
+    one before is no longer recorded."""
 
     index: int
     trials: NDArray[np.int32]
@@ -108,6 +200,7 @@ class PackRecord:
     started: bool
     is_closed: bool
     arithmetics: tuple[str, ...]
+    generation: int
 
 
 @dataclass(frozen=True)
@@ -124,12 +217,13 @@ class Adaptation:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrialRecord:
     """A trial as it stands. ``final_metrics`` once it has ended; ``arithmetics`` are its pack's;
-    ``adaptations`` what a population changed in it, by epoch."""
+    ``pack_index`` is None where it has none: it was not proposed yet, or could not be planned.
+    ``adaptations``, by epoch, are what a population changed in it, where they were asked for."""
 
     index: int
     state: TrialState
     epochs: int
-    pack_index: int
+    pack_index: int | None
     arithmetics: tuple[str, ...]
     failure: Failure | None = None
     final_metrics: dict[str, float] = field(default_factory=dict)
@@ -185,12 +279,13 @@ class Event:
 
 @dataclass(frozen=True, eq=False)
 class EndedTrials:
-    """Trials of a pack that end together: ``final`` is (K, metrics) float32."""
+    """Trials of a pack that end together: ``final`` is (K, metrics) float32; None: what was
+    recorded of them last."""
 
     state: TrialState
     trials: NDArray[np.int32]
     epochs: NDArray[np.int32]
-    final: NDArray[np.float32]
+    final: NDArray[np.float32] | None
     failure: Failure | None = None
 
 

@@ -1,59 +1,21 @@
-"""Search spaces: trial k's values are a function of the job's seed, the path and k alone."""
+"""Search spaces: trial k's values are a function of the job's seed, the space and k alone, unless
+the algorithm learns from results: then they are what it proposed."""
 
 from __future__ import annotations
 
-import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-# One Philox counter gives four 64-bit words; draws are taken one counter a trial, so that
-# trial k's can be reached without drawing those before it.
-_WORDS = 4
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One of ``count`` values; a column holds their indices."""
-
-    count: int
-
-
-@dataclass(frozen=True)
-class Uniform:
-    """low <= value < high, or in the logarithm of it (0 < low)."""
-
-    low: float
-    high: float
-    log: bool = False
-
-
-@dataclass(frozen=True)
-class Integer:
-    """low, low + step, ... up to high."""
-
-    low: int
-    high: int
-    step: int = 1
-
-    @property
-    def count(self) -> int:
-        """How many values there are."""
-        return (self.high - self.low) // self.step + 1
-
-
-@dataclass(frozen=True)
-class Normal:
-    """N(mean, standard_deviation^2)."""
-
-    mean: float
-    standard_deviation: float
-
-
-Domain = Choice | Uniform | Integer | Normal
-Column = NDArray[np.int64] | NDArray[np.float64]
+from packtrain.service.domains import Choice, Domain, Normal, Values
+from packtrain.service.grids import GridPlan, grid_values
+from packtrain.service.learners import Learner
+from packtrain.service.parameters import Parameter
+from packtrain.service.positions import unit_of
+from packtrain.service.samplers import Cube, Sampler
 
 
 @dataclass(frozen=True)
@@ -63,95 +25,149 @@ class Grid:
     points: int | None = None
 
 
-@dataclass(frozen=True)
-class Random:
-    """``trials`` independent draws."""
+@dataclass(frozen=True, eq=False)
+class Points:
+    """A list: ``positions`` (points, parameters) are indices of Choices, -1 where the point
+    leaves the parameter out."""
 
-    trials: int
+    positions: NDArray[np.int64]
+
+
+Algorithm = Grid | Points | Sampler | Learner
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """A parameter's values, trial by trial: indices for a Choice, int64 for an Integer, float64
+    otherwise. Where it doesn't exist, ``exists`` is false and the value means nothing."""
+
+    values: Values
+    exists: NDArray[np.bool_]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the parameter exists in every trial."""
+        return bool(self.exists.all())
+
+    def take(self, rows: NDArray[np.int64] | slice) -> Column:
+        """Some of its rows."""
+        return Column(self.values[rows], self.exists[rows])
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """Parameters by path, and how their space is walked."""
+    """Parameters, how their space is walked, and how often each assignment is trained."""
 
-    parameters: tuple[tuple[str, Domain], ...]
-    algorithm: Grid | Random
+    parameters: tuple[Parameter, ...]
+    algorithm: Algorithm
+    repeats: int = 1
+
+    @property
+    def assignments(self) -> int:
+        """How many assignments of values there are."""
+        match self.algorithm:
+            case Grid(points):
+                return GridPlan(self.parameters, points).count
+            case Points(positions):
+                return len(positions)
+        return self.algorithm.trials
 
     @property
     def trials(self) -> int:
         """How many trials the search has."""
-        if isinstance(self.algorithm, Random):
-            return self.algorithm.trials
-        return math.prod(len_of(domain, self.algorithm.points) for _, domain in self.parameters)
+        return self.assignments * self.repeats
 
     def columns(self, seed: int, first: int, stop: int) -> dict[str, Column]:
-        """Each path's values for the trials first <= k < stop: indices for a Choice, int64 for
-        an Integer, float64 otherwise."""
-        if isinstance(self.algorithm, Random):
-            return {path: draw(d, seed, path, first, stop) for path, d in self.parameters}
-        index = np.arange(first, stop, dtype=np.int64)
-        columns: dict[str, Column] = {}
-        for path, domain in reversed(self.parameters):
-            values = _grid_values(domain, self.algorithm.points)
-            index, position = np.divmod(index, len(values))
-            columns[path] = values[position]
-        return {path: columns[path] for path, _ in self.parameters}
+        """Each path's column for the trials first <= k < stop."""
+        begin = first // self.repeats
+        end = -(-stop // self.repeats)
+        columns = self._assign(seed, begin, end) if self.parameters else {}
+        if self.repeats == 1:
+            return columns
+        rows = np.arange(first, stop, dtype=np.int64) // self.repeats - begin
+        return {path: column.take(rows) for path, column in columns.items()}
+
+    def place(self, points: Cube) -> dict[str, Column]:
+        """Each path's column for the trials of assignments at points (assignments, parameters)
+        of the unit cube."""
+        columns = self._place(points)
+        rows = np.repeat(np.arange(len(points), dtype=np.int64), self.repeats)
+        return {path: column.take(rows) for path, column in columns.items()}
+
+    def edges(self) -> Cube:
+        """Points at which each parameter exists and has each value of a choice, or each end of
+        an interval, the others being at their first: what is wrong with a domain shows there."""
+        index = {parameter.path: i for i, parameter in enumerate(self.parameters)}
+        plain = np.array([_edges(p.domain)[0] for p in self.parameters])
+        rows = [plain]
+        for i, parameter in enumerate(self.parameters):
+            row, condition = plain.copy(), parameter.condition
+            while condition is not None:
+                above = index[condition.path]
+                row[above] = unit_of(self.parameters[above].domain, min(condition.values))
+                condition = self.parameters[above].condition
+            for edge in _edges(parameter.domain):
+                row[i] = edge
+                rows.append(row.copy())
+        return np.unique(np.array(rows), axis=0)
+
+    def _place(self, points: Cube) -> dict[str, Column]:
+        drawn = {p.path: p.domain.of_unit(points[:, i]) for i, p in enumerate(self.parameters)}
+        return _with_conditions(self.parameters, drawn)
+
+    def _assign(self, seed: int, first: int, stop: int) -> dict[str, Column]:
+        match self.algorithm:
+            case Grid(points):
+                positions = GridPlan(self.parameters, points).positions(first, stop)
+                values = [grid_values(p.domain, points) for p in self.parameters]
+                return {
+                    parameter.path: Column(domain[at], at >= 0)
+                    for parameter, domain, at in zip(
+                        self.parameters, values, positions, strict=True
+                    )
+                }
+            case Points(positions):
+                part = positions[first:stop]
+                return {
+                    parameter.path: Column(part[:, i], part[:, i] >= 0)
+                    for i, parameter in enumerate(self.parameters)
+                }
+        if isinstance(self.algorithm, Learner):
+            raise ValueError("what an algorithm proposes that learns is known to the store alone")
+        paths = [parameter.path for parameter in self.parameters]
+        return self._place(self.algorithm.cube(paths, seed, first, stop))
 
 
-def len_of(domain: Domain, points: int | None) -> int:
-    """How many values of the domain a grid takes."""
-    if isinstance(domain, Choice | Integer):
-        return domain.count
-    if points is None or isinstance(domain, Normal):
-        raise ValueError(f"{domain} has no grid of {points} points")
-    return points
-
-
-def _grid_values(domain: Domain, points: int | None) -> Column:
-    count = len_of(domain, points)
+def _edges(domain: Domain) -> list[float]:
+    """The shares of a domain's distribution below its values, of a choice, or its ends, where it
+    has any."""
     if isinstance(domain, Choice):
-        return np.arange(count, dtype=np.int64)
-    if isinstance(domain, Integer):
-        return domain.low + domain.step * np.arange(count, dtype=np.int64)
-    assert isinstance(domain, Uniform)
-    if count == 1:
-        return np.array([domain.low])
-    space = np.geomspace if domain.log else np.linspace
-    return np.asarray(space(domain.low, domain.high, count), np.float64)
-
-
-def draw(domain: Domain, seed: int, path: str, first: int, stop: int) -> Column:
-    """The domain's values for the trials first <= k < stop."""
-    return place(domain, draw_units(f"search:{seed}:{path}", first, stop))
-
-
-def draw_units(label: str, first: int, stop: int) -> NDArray[np.float64]:
-    """Uniform draws from [0, 1) for the trials first <= k < stop, (K, 4): trial k's depend on the
-    label and k alone."""
-    key = hashlib.sha256(label.encode()).digest()[:16]
-    philox = np.random.Philox(key=np.frombuffer(key, np.uint64), counter=[first, 0, 0, 0])
-    words = philox.random_raw(_WORDS * (stop - first)).reshape(-1, _WORDS)
-    # 53 bits make every double of [0, 1) that is a multiple of 2^-53.
-    return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
-
-
-def place(domain: Domain, unit: NDArray[np.float64]) -> Column:
-    """The domain's values at the draws ``unit``, (K, 2 or more)."""
-    if isinstance(domain, Choice):
-        return np.floor(unit[:, 0] * domain.count).astype(np.int64)
-    if isinstance(domain, Integer):
-        return domain.low + domain.step * np.floor(unit[:, 0] * domain.count).astype(np.int64)
+        return [unit_of(domain, k) for k in range(domain.count)]
     if isinstance(domain, Normal):
-        radius = np.sqrt(-2.0 * np.log1p(-unit[:, 0]))  # Box and Muller, 1958
-        standard = radius * np.cos(2.0 * np.pi * unit[:, 1])
-        return domain.mean + domain.standard_deviation * standard
-    if domain.log:
-        low, high = math.log(domain.low), math.log(domain.high)
-        values = np.exp(low + (high - low) * unit[:, 0])
-    else:
-        values = domain.low + (domain.high - domain.low) * unit[:, 0]
-    # Rounding may reach the upper end, which is not of the interval.
-    return np.clip(values, domain.low, np.nextafter(domain.high, domain.low))
+        ends = [end for end in (domain.low, domain.high) if math.isfinite(end)]
+        return [unit_of(domain, end) for end in ends] or [0.5]
+    return [unit_of(domain, domain.low), unit_of(domain, domain.high)]
+
+
+def _with_conditions(
+    parameters: Sequence[Parameter], values: dict[str, Values]
+) -> dict[str, Column]:
+    """The columns of values that were drawn for every trial, whether the parameter exists there
+    or not."""
+    conditions = {p.path: p.condition for p in parameters}
+    found: dict[str, NDArray[np.bool_]] = {}
+
+    def exists(path: str) -> NDArray[np.bool_]:
+        if path not in found:
+            condition = conditions[path]
+            if condition is None:
+                found[path] = np.ones(len(values[path]), np.bool_)
+            else:
+                met = np.isin(values[condition.path], sorted(condition.values))
+                found[path] = exists(condition.path) & met
+        return found[path]
+
+    return {path: Column(column, exists(path)) for path, column in values.items()}
 
 
 def trial_seeds(order_seeds: NDArray[np.uint64], indices: NDArray[np.int64]) -> NDArray[np.uint64]:

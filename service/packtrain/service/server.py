@@ -28,6 +28,7 @@ from packtrain.service.coordinator import Coordinator
 from packtrain.service.datasets import Catalog
 from packtrain.service.errors import StoreUnavailableError
 from packtrain.service.networks import NetworkStore
+from packtrain.service.past_trials import PastTrials
 from packtrain.service.settings import Settings
 from packtrain.service.store import Database, Store
 from packtrain.service.trained_networks import TrainedNetworks
@@ -156,7 +157,13 @@ async def _start(
     trained = TrainedNetworks(store, models_dir)
     engine = make_engine(settings, lambda: coordinator.wake())
     planner = Planner(
-        catalog, settings.workers, settings.limits, trained, networks, lambda: engine.speed
+        catalog,
+        settings.workers,
+        settings.limits,
+        trained,
+        networks,
+        lambda: engine.speed,
+        PastTrials(store),
     )
     coordinator = Coordinator(store, engine, planner, models_dir)
     health = HealthServicer()

@@ -14,6 +14,7 @@ class JobState(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    PAUSED = "paused"
 
 
 class TrialState(StrEnum):
@@ -29,22 +30,34 @@ class TrialState(StrEnum):
 
 
 JOB_TRANSITIONS: dict[JobState, frozenset[JobState]] = {
-    # begun by the coordinator; cancelled by its owner (by way of CANCELLING where its trials are
-    # many); its data can't be read
+    # begun by the coordinator; paused by its owner, or cancelled (by way of CANCELLING where its
+    # trials are many); its data can't be read
     JobState.QUEUED: frozenset(
-        {JobState.RUNNING, JobState.CANCELLING, JobState.CANCELLED, JobState.FAILED}
+        {
+            JobState.RUNNING,
+            JobState.PAUSED,
+            JobState.CANCELLING,
+            JobState.CANCELLED,
+            JobState.FAILED,
+        }
     ),
-    # every trial ended; cancelled by its owner; no trial could be trained
-    JobState.RUNNING: frozenset({JobState.SUCCEEDED, JobState.CANCELLING, JobState.FAILED}),
+    # every trial ended; paused or cancelled by its owner; no trial could be trained
+    JobState.RUNNING: frozenset(
+        {JobState.SUCCEEDED, JobState.PAUSED, JobState.CANCELLING, JobState.FAILED}
+    ),
+    # resumed by its owner, to where it was, or cancelled
+    JobState.PAUSED: frozenset({JobState.QUEUED, JobState.RUNNING, JobState.CANCELLING}),
     # its last segments came in, or will never come
     JobState.CANCELLING: frozenset({JobState.CANCELLED}),
-    JobState.SUCCEEDED: frozenset(),
-    JobState.FAILED: frozenset(),
+    # given more trials or epochs by its owner, or its failed trials once more
+    JobState.SUCCEEDED: frozenset({JobState.RUNNING}),
+    JobState.FAILED: frozenset({JobState.RUNNING}),
     JobState.CANCELLED: frozenset(),
 }
 
-TERMINAL_JOB_STATES = frozenset(s for s, out in JOB_TRANSITIONS.items() if not out)
-ACTIVE_JOB_STATES = frozenset(JOB_TRANSITIONS) - TERMINAL_JOB_STATES
+# Nothing happens in these but by its owner.
+ENDED_JOB_STATES = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
+ACTIVE_JOB_STATES = frozenset(JOB_TRANSITIONS) - ENDED_JOB_STATES
 
 
 def leading_to(state: JobState) -> tuple[JobState, ...]:

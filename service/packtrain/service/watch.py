@@ -24,7 +24,7 @@ from packtrain.service.records import (
     TrialsAdapted,
     TrialsChanged,
 )
-from packtrain.service.states import TERMINAL_JOB_STATES, JobState
+from packtrain.service.states import ENDED_JOB_STATES, JobState
 from packtrain.service.store import Store
 
 # What a watcher holds at a time.
@@ -149,7 +149,7 @@ async def watch_job(
                     told = clock()
             if events:
                 continue
-            if state in TERMINAL_JOB_STATES or not follow:
+            if state in ENDED_JOB_STATES or not follow:
                 return
             try:
                 async with asyncio.timeout_at(told + heartbeat_seconds):

@@ -15,12 +15,13 @@ factorizations). Biases join the product as the errors of a row of ones.
 from __future__ import annotations
 
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from packtrain.training.blocks import Block
-from packtrain.training.joint import Layout, multiply, subtract
+from packtrain.training.joint import ALONE, Layout, multiply, subtract
 from packtrain.training.kernel import Floats, Networks
 from packtrain.training.norms import bound_norms, square_sums
 from packtrain.training.shown_rows import ShownRows
@@ -95,7 +96,6 @@ class FirstLayer:
         self._dtype = weights.dtype
         self._weights = layout.load(weights)
         self._biases = layout.load(networks.biases[0][:, np.newaxis])
-        self._moments = [layout.load(m[0]) for m in networks.weight_moments]
         self._bias_moments = [layout.load(m[0][:, np.newaxis]) for m in networks.bias_moments]
         self._is_deferred = block.is_linear
         self._decays = self._is_deferred and bool(block.l2.any())
@@ -108,16 +108,28 @@ class FirstLayer:
         self._stepper = Stepper(block, self._dtype, partial(layout.across, dtype=self._dtype))
         self._max_norm = layout.across(block.max_norm, np.inf, np.float64)
         self._has_max_norm = block.has_max_norm
+        # Clipping needs the whole gradient before the first step.
+        self._keeps_gradient = block.has_clip_norm
+        if self._keeps_gradient:
+            self._gradient = layout.zeros(weights.shape[1], self._dtype)
+        self._is_alone = layout.arrangement is ALONE and not self._keeps_gradient
         # Not by the width of this block's matrices: BLAS may add otherwise in the last rows of a
         # product, and where a slab ends must not depend on how many trials there are.
         widest = max(layout.arrangement.widest, layout.units)
         slab = max(1, SLAB_BYTES // (widest * self._dtype.itemsize))
-        # Clipping needs the whole gradient before the first step.
-        self._keeps_gradient = block.has_clip_norm
-        gradient_rows = weights.shape[1] if self._keeps_gradient else slab
-        groups = layout.groups if self._keeps_gradient else 1
-        self._gradient = np.empty((groups, gradient_rows, layout.width), self._dtype)
-        self._scratch = np.empty((slab, layout.width), self._dtype)
+        ends = (*range(0, weights.shape[1], slab), weights.shape[1])
+        self._slabs = [slice(*pair) for pair in pairwise(ends)]
+        # By matrix and slab, because a moment may change places with what is spare.
+        moments = [layout.load(m[0]) for m in networks.weight_moments]
+        self._moments = [
+            [[m[group, part] for m in moments] for part in self._slabs]
+            for group in range(layout.groups)
+        ]
+        # Of a slab of so many rows, the gradient and scratch.
+        self._spare = {
+            rows: [np.empty((rows, layout.width), self._dtype) for _ in range(2)]
+            for rows in {part.stop - part.start for part in self._slabs}
+        }
 
     def weights(self) -> Floats:
         """(B, n_in, n_out), a copy."""
@@ -129,9 +141,12 @@ class FirstLayer:
 
     def moments(self) -> list[tuple[Floats, Floats]]:
         """Those of weights and biases, copies."""
-        unload = self._layout.unload
-        pairs = zip(self._moments, self._bias_moments, strict=True)
-        return [(unload(w), unload(b)[:, 0]) for w, b in pairs]
+        unload, found = self._layout.unload, []
+        for kind, of_biases in enumerate(self._bias_moments):
+            slabs = [[moments[kind] for moments in group] for group in self._moments]
+            joint = np.stack([np.concatenate(group) for group in slabs])
+            found.append((unload(joint), unload(of_biases)[:, 0]))
+        return found
 
     def rows_together(self, batch: int) -> int:
         """Rows of the mini-batches of ``batch`` rows that :meth:`begin` takes at a time."""
@@ -234,16 +249,18 @@ class FirstLayer:
     def _step_weights(self, laid: Coefficients, x: Floats, errors: Floats) -> None:
         for group, weights in enumerate(self._weights):
             c = laid.at(group)
-            for first in range(0, len(weights), len(self._scratch)):
-                slab = slice(first, first + len(self._scratch))
-                w, moments = weights[slab], [m[group, slab] for m in self._moments]
+            for slab, moments in zip(self._slabs, self._moments[group], strict=True):
+                w, spare = weights[slab], self._spare[slab.stop - slab.start]
                 if self._keeps_gradient:
-                    gradient = self._gradient[group, slab]
+                    gradient, scratch = self._gradient[group, slab], spare[1]
+                    self._stepper.step_weights(c, w, moments, gradient, scratch)
+                    continue
+                part, out = errors[group : group + 1], spare[0][np.newaxis]
+                multiply(x[:, slab].T, part, out, self._layout)
+                if self._is_alone:
+                    self._stepper.step_alone(c, w, moments, spare)
                 else:
-                    gradient = self._gradient[0, : len(w)]
-                    part = errors[group : group + 1]
-                    multiply(x[:, slab].T, part, gradient[np.newaxis], self._layout)
-                self._stepper.step_weights(c, w, moments, gradient, self._scratch[: len(w)])
+                    self._stepper.step_weights(c, w, moments, *spare)
             if self._has_max_norm:
                 bound_norms(weights, self._max_norm[group], axis=0)
 

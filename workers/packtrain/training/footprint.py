@@ -132,17 +132,20 @@ def _stacked_values(
 ) -> int:
     first = layout.groups * layout.width
     inputs, rest = signature.sizes[0], _parameters(replace(signature, sizes=signature.sizes[1:]))
-    # Weights and velocities, the running gradient; for the first layer a part of a gradient, for
+    # Weights and velocities, the running gradient; for the first layer parts of a gradient, for
     # the others two arrays for it; and a copy of some layer while it is measured.
     networks = first * (inputs + 1) * (copies + 1) + layout.slots * rest * (copies + 3)
-    networks += 2 * SLAB_BYTES // _item_bytes(signature) + layout.trials * _parameters(signature)
+    networks += 4 * SLAB_BYTES // _item_bytes(signature) + layout.trials * _parameters(signature)
     # A full and a short window of the first layer.
     window = min(window_rows(batch), training_rows)
     windows = 2 * (window * (inputs + 2 * window) + (1 + window) * first)
-    # Passes of full and short mini-batches, and of rows that are measured, a group at a time.
+    # Passes of full and short mini-batches, and of rows that are measured, some groups at a time;
+    # the last may be fewer.
     training = 2 * batch * _pass_values(signature, layout.slots, first)
-    each = layout.each * max(signature.sizes[1:])
-    measuring = 2 * measured * (_pass_values(signature, layout.each, layout.width) + 2 * each)
+    together = layout.groups_together * (1 if layout.groups % layout.groups_together == 0 else 2)
+    trials = together * layout.each
+    values = _pass_values(signature, trials, together * layout.width)
+    measuring = 2 * measured * (values + 2 * trials * max(signature.sizes[1:]))
     return networks + windows + training + measuring
 
 

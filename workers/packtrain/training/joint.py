@@ -9,6 +9,9 @@ So there are two arrangements: wide matrices, and narrower ones with margins of 
 sides. Whether the place is of no account is not believed but tried, for each shape of product, on
 the machine itself (:func:`is_placeless`). Where it is not so, each trial gets a product of its
 own: alone as in any pack.
+
+Where trials step in every mini-batch, a third arrangement, each in a matrix of its own, is best on
+processors with AVX-512: see :mod:`packtrain.training.small_products`.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from numpy.typing import DTypeLike, NDArray
 from scipy.linalg import blas
 
 from packtrain.training.kernel import Floats
+from packtrain.training.small_products import are_small_products_fast, multiply_in_parts
 
 _GEMM = {name: blas.get_blas_funcs(("gemm",), dtype=name)[0] for name in ("float32", "float64")}
 
@@ -63,7 +67,12 @@ class Arrangement:
 # of 320 with margins: fewer zeros, and weights that BLAS reads in longer runs.
 WIDE = Arrangement(widest=800, margin=0)
 MARGINED = Arrangement(widest=320, margin=8)
-ARRANGEMENTS = (WIDE, MARGINED)
+# Each trial by itself, in products that are cut.
+ALONE = Arrangement(widest=1, margin=0)
+ARRANGEMENTS = (WIDE, MARGINED, ALONE)
+# Smaller layers are not stepped alone: NumPy's calls for each trial would take longer than its
+# arithmetic.
+LEAST_ALONE = 2**14
 
 
 @dataclass(frozen=True)
@@ -85,6 +94,11 @@ class Layout:
     @property
     def slots(self) -> int:
         return self.groups * self.each
+
+    @property
+    def groups_together(self) -> int:
+        """How many groups are measured at a time: as many as a wide matrix has columns."""
+        return min(self.groups, max(1, WIDE.widest // self.width))
 
     @cached_property
     def columns(self) -> slice:
@@ -128,21 +142,26 @@ class Layout:
         return joint
 
 
-def arrange(rows: int, inputs: int, units: int, dtype: DTypeLike) -> Arrangement:
-    """The arrangement for first layers (inputs, units) that are shown so many rows at a time: the
-    first in which this machine's BLAS takes no account of a trial's place."""
+def arrange(rows: int, inputs: int, units: int, dtype: DTypeLike, is_deferred: bool) -> Arrangement:
+    """The arrangement for first layers (inputs, units) that are shown so many rows at a time,
+    whose steps are put together (``is_deferred``) or made one by one: side by side in the first in
+    which this machine's BLAS takes no account of a trial's place, or alone where that is faster."""
+    if not is_deferred and inputs * units >= LEAST_ALONE and are_small_products_fast():
+        return ALONE
     shape, kind = (rows, inputs), np.dtype(dtype)
-    for arrangement in ARRANGEMENTS:
+    for arrangement in (WIDE, MARGINED):
         if is_placeless("product", kind, *shape, units, True, arrangement) and is_placeless(
             "subtraction", kind, *shape[::-1], units, False, arrangement
         ):
             return arrangement
-    return ARRANGEMENTS[-1]
+    return MARGINED
 
 
 def multiply(x: Floats, joint: Floats, out: Floats, layout: Layout) -> None:
     """out = x joint, of x (rows, inner) and joint arrays (groups, inner or rows, width)."""
-    if _is_placeless("product", x, joint, layout):
+    if layout.arrangement is ALONE:
+        multiply_in_parts(x, joint, out)
+    elif _is_placeless("product", x, joint, layout):
         np.matmul(x, joint, out=out)
     else:
         np.matmul(x, layout.by_trial(joint), out=layout.by_trial(out))

@@ -38,7 +38,8 @@ class StackedKernel:
         self._layers = range(len(networks.weights))
         shown = window_rows(signature.batch_size) if block.is_linear else signature.batch_size
         inputs, units = signature.sizes[:2]
-        self._layout = arrange(shown, inputs, units, self._dtype).lay_out(len(block), units)
+        arrangement = arrange(shown, inputs, units, self._dtype, block.is_linear)
+        self._layout = arrangement.lay_out(len(block), units)
         self._first = FirstLayer(block, self._layout, networks)
         self.rows_per_pass = rows_per_pass(signature)
         # From the second layer on; biases (groups, each, 1, n_out); moments by layer.
@@ -243,10 +244,12 @@ class StackedKernel:
             bound_norms(self._weights[i], self._max_norm, axis=-2)
 
     def forward(self, x: Floats) -> Iterator[StackedPass]:
-        # A group at a time: more rows then fit the caches, and its weights serve more of them.
-        made = self._pass_of(len(x), 1)
-        for group in range(self._layout.groups):
-            made.pass_through(slice(group, group + 1))
+        # Some groups at a time: more rows then fit the caches, and weights serve more of them.
+        groups, together = self._layout.groups, self._layout.groups_together
+        for first in range(0, groups, together):
+            places = slice(first, min(first + together, groups))
+            made = self._pass_of(len(x), places.stop - first)
+            made.pass_through(places)
             self._first.forward(x, made.joint, made.groups)
             self._forward(made, [])
             yield made

@@ -9,11 +9,11 @@ that saves a pass over the weights for each.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+from scipy.linalg import blas
 
 from packtrain.training.blocks import TIMED_RULES, Block
 from packtrain.training.kernel import Floats
@@ -26,8 +26,7 @@ _BY_ERRORS = (Rule.SGD, Rule.NESTEROV)
 _DECOUPLED = (Rule.ADAMW, Rule.LION)
 
 
-@dataclass(frozen=True, eq=False)
-class Coefficients:
+class Coefficients(NamedTuple):
     """What a step multiplies by, each (B,), or (1,) where all trials have the same, or in the
     layout of what it applies to.
 
@@ -48,13 +47,9 @@ class Coefficients:
     look: NDArray[Any]
     epsilon: NDArray[Any]
 
-    def map(self, change: Callable[[str, NDArray[Any]], NDArray[Any]]) -> Self:
-        """Each of them changed."""
-        return type(self)(*(change(f.name, getattr(self, f.name)) for f in fields(self)))
-
-    def at(self, place: int) -> Self:
+    def at(self, place: int) -> Coefficients:
         """Those at ``place`` of the first axis, and those that all trials share."""
-        return self.map(lambda _, values: values[place] if values.ndim else values)
+        return Coefficients(*[values[place] if values.ndim else values for values in self])
 
 
 class StepPlan:
@@ -109,7 +104,7 @@ class StepPlan:
         root = np.sqrt((1 - self._beta2) / (1 - self._beta2**step))
         along, look = self._adam_factors(step)
         look = found.look if look is None else eta * look / root
-        return replace(found, rate=eta * along / root, look=look, epsilon=self._epsilon / root)
+        return found._replace(rate=eta * along / root, look=look, epsilon=self._epsilon / root)
 
     def _adam_factors(self, step: int) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
         """Factors of the kept mean gradient and of the gradient itself; None: 0."""
@@ -150,22 +145,22 @@ class Stepper:
         self._rule, self._dtype, self._lay = block.rule, np.dtype(dtype), lay
         self._has_l2, self._has_l1 = block.has_l2, block.has_l1
         self._has_momentum = block.has_momentum
-        self._columns: Coefficients | None = None
-        self._laid: Coefficients | None = None
-        self._each: dict[str, tuple[NDArray[np.float64], NDArray[Any]]] = {}
+        # y += a x, of contiguous arrays.
+        (self._axpy,) = blas.get_blas_funcs(("axpy",), dtype=self._dtype)
+        self._columns = self._laid = Coefficients(*[np.empty(0)] * len(Coefficients._fields))
 
     def laid(self, columns: Coefficients) -> Coefficients:
         """``columns`` in the layout; kept while they are the same object, as is each of them."""
-        if columns is not self._columns or self._laid is None:
-            self._laid, self._columns = columns.map(self._lay_one), columns
+        if columns is not self._columns:
+            known = zip(Coefficients._fields, columns, self._columns, self._laid, strict=True)
+            self._laid = Coefficients(
+                *[
+                    laid if column is before else self._lay_anew(name, column)
+                    for name, column, before, laid in known
+                ]
+            )
+            self._columns = columns
         return self._laid
-
-    def _lay_one(self, name: str, column: NDArray[np.float64]) -> NDArray[Any]:
-        known, laid = self._each.get(name, (None, None))
-        if known is not column or laid is None:
-            laid = self._lay_anew(name, column)
-            self._each[name] = column, laid
-        return laid
 
     def _lay_anew(self, name: str, column: NDArray[np.float64]) -> NDArray[Any]:
         """``column`` in the layout, or one number where all trials have the same, which NumPy
@@ -179,6 +174,34 @@ class Stepper:
         self, c: Coefficients, w: Floats, moments: list[Floats], g: Floats, scratch: Floats
     ) -> None:
         """One step of weights along the gradient ``g``, which is used up."""
+        self._regularize(c, w, moments, g, scratch)
+        self.step_biases(c, w, moments, g, scratch)
+
+    def step_alone(
+        self, c: Coefficients, w: Floats, moments: list[Floats], spare: list[Floats]
+    ) -> None:
+        """One step of weights of a single trial, contiguous like all arrays here. ``spare`` are
+        the gradient, which is used up, and scratch; arrays of ``moments`` and ``spare`` may have
+        changed places afterwards."""
+        if self._rule not in (Rule.ADAM, Rule.ADAMW):
+            self.step_weights(c, w, moments, *spare)
+            return
+        self._regularize(c, w, moments, *spare)
+        (m, s), (g, square) = moments, spare
+        np.multiply(g, g, out=square)
+        # The moments are made where the gradient and its square lie: BLAS multiplies and adds in
+        # one pass, but only into what is added to.
+        self._axpy(s.reshape(-1), square.reshape(-1), a=c.beta2.item(0))
+        self._axpy(m.reshape(-1), g.reshape(-1), a=c.beta1.item(0))
+        np.sqrt(square, out=s)
+        np.add(s, c.epsilon, out=s)
+        np.divide(g, s, out=s)
+        self._axpy(s.reshape(-1), w.reshape(-1), a=-c.rate.item(0))
+        moments[:], spare[:] = (g, square), (m, s)
+
+    def _regularize(
+        self, c: Coefficients, w: Floats, moments: list[Floats], g: Floats, scratch: Floats
+    ) -> None:
         if self._rule in _DECOUPLED or not (moments or self._has_l1):
             if self._has_l2:
                 np.multiply(w, c.keep, out=w)
@@ -189,7 +212,6 @@ class Stepper:
             np.sign(w, out=scratch)
             np.multiply(scratch, c.shrink, out=scratch)
             np.add(g, scratch, out=g)
-        self.step_biases(c, w, moments, g, scratch)
 
     def step_biases(
         self, c: Coefficients, w: Floats, moments: list[Floats], g: Floats, scratch: Floats

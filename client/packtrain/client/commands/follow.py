@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
 from collections.abc import Iterable
@@ -25,7 +26,7 @@ from rich.table import Column
 from packtrain.client.client import Client
 from packtrain.client.commands.failures import EXIT_INTERRUPTED, OUTCOMES
 from packtrain.client.commands.output import event_form, print_json, print_table
-from packtrain.client.commands.trials import trial_table
+from packtrain.client.commands.trials import best_first, trial_table
 from packtrain.client.errors import ApiError
 from packtrain.client.events import Event, JobChanged, MetricsReceived, TrialsChanged
 from packtrain.client.resources import Job, JobState
@@ -61,11 +62,13 @@ class Tally:
     @property
     def best(self) -> str:
         """The leading metric and its best latest value, in words; "" before there is one."""
-        values = self._latest[np.isfinite(self._latest)]
-        if self._metric is None or not values.size:
+        if self._metric is None or not np.isfinite(self._latest).any():
             return ""
-        best = values.max() if default_goal(self._metric) == "max" else values.min()
-        return f"best {self._metric} {best:.4g}"
+        is_high = default_goal(self._metric) == "max"
+        losses = np.where(np.isfinite(self._latest), self._latest * (-1 if is_high else 1), np.inf)
+        trial = int(losses.argmin())
+        who = f" (trial {trial})" if len(self._latest) > 1 else ""
+        return f"best {self._metric} {self._latest[trial]:.4g}{who}"
 
     def _note_latest(self, event: MetricsReceived) -> None:
         self._metric = leading_metric(event.metrics)
@@ -161,11 +164,19 @@ def follow(
         )
         return EXIT_INTERRUPTED
     if told_trials and not as_json and state is JobState.SUCCEEDED:
-        trials = list(client.list_trials(job.name))
-        print_table(*trial_table(trials, sort=None, top=_TOP))
-        if len(trials) > _TOP:
-            typer.echo(f"The best {_TOP} of {len(trials)}: packtrain trials {job.id}", err=True)
+        _tell_trials(client, job)
     return OUTCOMES.get(state, 0) if state else 0
+
+
+def _tell_trials(client: Client, job: Job) -> None:
+    """All trials where they are few, else those that the leading metric finds best."""
+    count = job.progress.trials
+    metric = leading_metric(job.metrics) if count > _TOP else None
+    order = best_first(metric) if metric else ""
+    listed = client.list_trials(job.name, order_by=order, page_size=_TOP)
+    print_table(*trial_table(list(itertools.islice(listed, _TOP)), first=metric))
+    if count > _TOP:
+        typer.echo(f"The best {_TOP} of {count}: packtrain trials {job.id}", err=True)
 
 
 def tell_interruption(error: ApiError) -> None:

@@ -1,4 +1,4 @@
-"""`jobs`, `show`, `cancel` and `delete`."""
+"""`jobs`, `show` and `delete`."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ from typing import Annotated
 import typer
 import yaml
 
+from packtrain.client.commands.changes import JobArgument
 from packtrain.client.commands.connection import connect
+from packtrain.client.commands.labels import parse_labels
 from packtrain.client.commands.output import (
     JsonOption,
+    plain,
     print_deleted,
     print_fields,
     print_json,
     print_table,
+    shown,
 )
 from packtrain.client.names import job_name
-from packtrain.client.resources import Job, JobState
-
-JobArgument = Annotated[str, typer.Argument(help="The job's name.")]
+from packtrain.client.paths import short_path
+from packtrain.client.resources import BestTrial, Job, JobState
+from packtrain.client.results import leading_metric
 
 
 def jobs(
@@ -27,23 +31,30 @@ def jobs(
     state: Annotated[
         list[JobState] | None, typer.Option(help="Only jobs in this state; may be repeated.")
     ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Only jobs with this label; may be repeated."),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
     """List the jobs, newest first.
 
-    Example: packtrain jobs --state running
+    Example: packtrain jobs --state running --label team=vision
     """
+    labels = parse_labels(label)
     with connect(ctx) as client:
-        found = list(itertools.islice(client.list_jobs(states=state or ()), limit))
+        every = client.list_jobs(states=state or (), labels=labels)
+        found = list(itertools.islice(every, limit))
     if as_json:
         for job in found:
             print_json(job)
         return
     rows = [
-        [job.id, job.state, job.progress.trials, _epochs(job), job.create_time] for job in found
+        [job.id, job.state, job.progress.trials, _epochs(job), job.priority, job.create_time]
+        for job in found
     ]
-    print_table(["job", "state", "trials", "trial-epochs", "created"], rows)
+    print_table(["job", "state", "trials", "trial-epochs", "priority", "created"], rows)
 
 
 def show(ctx: typer.Context, job: JobArgument, as_json: JsonOption = False) -> None:
@@ -53,8 +64,10 @@ def show(ctx: typer.Context, job: JobArgument, as_json: JsonOption = False) -> N
     """
     with connect(ctx) as client:
         found = client.get_job(job)
+        metric = leading_metric(found.metrics)
+        best = client.best_trial(job, metric) if metric else None
     if as_json:
-        print_json(found)
+        print_json(plain(found) | {"best": best})
         return
     progress = found.progress
     print_fields(
@@ -71,25 +84,15 @@ def show(ctx: typer.Context, job: JobArgument, as_json: JsonOption = False) -> N
             "trial-epochs": _epochs(found),
             "layers": found.layer_sizes,
             "metrics": found.metrics,
+            "best": _told(best) if best else None,
             "finding": found.learning_rate_finding,
+            "priority": found.priority,
+            "labels": ", ".join(f"{key}={value}" for key, value in found.labels.items()),
         }
     )
     typer.echo("specification:")
     text = yaml.safe_dump(dict(found.spec), sort_keys=False, allow_unicode=True)
     typer.echo("".join(f"  {line}\n" for line in text.splitlines()), nl=False)
-
-
-def cancel(ctx: typer.Context, job: JobArgument, as_json: JsonOption = False) -> None:
-    """Stop a job after the segments that are under way; what was recorded stays.
-
-    Example: packtrain cancel my-sweep
-    """
-    with connect(ctx) as client:
-        found = client.cancel_job(job)
-    if as_json:
-        print_json(found)
-    else:
-        typer.echo(f"{found.id} {found.state}")
 
 
 def delete(ctx: typer.Context, job: JobArgument, as_json: JsonOption = False) -> None:
@@ -100,6 +103,13 @@ def delete(ctx: typer.Context, job: JobArgument, as_json: JsonOption = False) ->
     with connect(ctx) as client:
         client.delete_job(job)
     print_deleted(job_name(job), as_json)
+
+
+def _told(best: BestTrial) -> str:
+    parameters = best.trial.parameters
+    names = [f"{short_path(p, parameters)} {shown(v)}" for p, v in parameters.items()]
+    who = f"trial {best.trial.index}" + (f": {', '.join(names)}" if names else "")
+    return f"{best.metric} {shown(best.value)} ({who})"
 
 
 def _epochs(job: Job) -> str:

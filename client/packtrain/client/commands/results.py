@@ -1,4 +1,4 @@
-"""`metrics`, `model` and `plot`: what a job leaves behind."""
+"""`metrics` and `model`: what a job leaves behind."""
 
 from __future__ import annotations
 
@@ -114,37 +114,3 @@ def _only_trial(job: Job) -> int:
             param_hint="TRIAL",
         )
     return 0
-
-
-def plot(
-    ctx: typer.Context,
-    job: JobArgument,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="A PNG, PDF or SVG. Default: JOB.png.")
-    ] = None,
-    trials: TrialsOption = None,
-    metric: MetricOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Draw learning curves: each trial where there are few, else their spread and the best.
-
-    Example: packtrain plot my-sweep -o curves.png --metric validation_accuracy
-    """
-    from packtrain.client.plotting import draw_results
-
-    path = output or Path(f"{job.removeprefix('jobs/')}.png")
-    with connect(ctx) as client:
-        results = client.read_metrics(job, trials=parse_indices(trials), metrics=metric or ())
-        values = {t.index: t.parameters for t in client.list_trials(job)}
-    if not results.values.size:
-        typer.echo(f"packtrain: {job} has no metrics yet", err=True)
-        raise typer.Exit(1)
-    try:
-        draw_results(results, path, title=job.removeprefix("jobs/"), parameters=values)
-    except ValueError as error:  # an ending that matplotlib does not know
-        raise typer.BadParameter(str(error), param_hint="--output") from None
-    if as_json:
-        form = {"path": str(path), "trials": results.trials, "metrics": results.metrics}
-        print_json(form)
-    else:
-        typer.echo(str(path))

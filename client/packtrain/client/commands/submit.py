@@ -1,4 +1,4 @@
-"""`submit`, `run` and `watch`: jobs on their way."""
+"""`plan`, `submit`, `run` and `watch`: jobs on their way."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from packtrain.client.calls import CreatedJob
 from packtrain.client.commands.connection import connect, parse_indices
 from packtrain.client.commands.failures import EXIT_WRONG
 from packtrain.client.commands.follow import follow, tell_interruption
+from packtrain.client.commands.labels import LabelOption, PriorityOption, parse_labels
 from packtrain.client.commands.output import (
     JsonOption,
     print_fields,
@@ -40,28 +41,48 @@ def submit(
     ctx: typer.Context,
     spec: SpecArgument,
     job_id: JobIdOption = None,
-    validate_only: Annotated[
-        bool, typer.Option("--validate-only", help="Check and plan the job, but create nothing.")
-    ] = False,
+    label: LabelOption = None,
+    priority: PriorityOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Create a job and print its name, without waiting for it.
 
     Example: packtrain submit digits.yaml --job-id my-sweep
     """
+    labels = parse_labels(label)
     document = read_spec_file(spec)
     with connect(ctx) as client:
-        created = client.create_job(document, job_id, validate_only=validate_only)
+        created = client.create_job(document, job_id, labels=labels, priority=priority)
     if as_json:
         print_json({"job": created.job, "plan": created.plan})
-    elif validate_only:
-        _print_plan(created)
     else:
         typer.echo(created.job.id)
 
 
+def plan(ctx: typer.Context, spec: SpecArgument, as_json: JsonOption = False) -> None:
+    """Tell what a job would take: trials, packs, memory and seconds. Nothing is created.
+
+    Every wrong field of the specification is told. The seconds go by the speed that the server's
+    workers measured as they started.
+
+    Example: packtrain plan examples/digits-sweep.yaml
+    """
+    document = read_spec_file(spec)
+    with connect(ctx) as client:
+        created = client.create_job(document, validate_only=True)
+    if as_json:
+        print_json({"job": created.job, "plan": created.plan})
+    else:
+        _print_plan(created)
+
+
 def run(
-    ctx: typer.Context, spec: SpecArgument, job_id: JobIdOption = None, as_json: JsonOption = False
+    ctx: typer.Context,
+    spec: SpecArgument,
+    job_id: JobIdOption = None,
+    label: LabelOption = None,
+    priority: PriorityOption = 0,
+    as_json: JsonOption = False,
 ) -> None:
     """Create a job and follow it to its end. Ctrl-C leaves it running.
 
@@ -70,9 +91,10 @@ def run(
 
     Example: packtrain run digits.yaml
     """
+    labels = parse_labels(label)
     document = read_spec_file(spec)
     with connect(ctx) as client:
-        created = client.create_job(document, job_id)
+        created = client.create_job(document, job_id, labels=labels, priority=priority)
         if as_json:
             print_json({"event": "created", "job": created.job, "plan": created.plan})
         events = client.watch_job(created.job.name, on_interruption=tell_interruption)
@@ -135,7 +157,8 @@ def _print_plan(created: CreatedJob) -> None:
             "packs": plan.packs,
             "memory": shown_bytes(plan.memory_bytes),
             "operations": plan.operations,
-            "seconds": f"about {shown_seconds(plan.worker_seconds)} on one worker",
+            "seconds": f"about {shown_seconds(plan.seconds)}, on one worker "
+            f"{shown_seconds(plan.worker_seconds)}",
             "layers": created.job.layer_sizes,
             "metrics": created.job.metrics,
         }

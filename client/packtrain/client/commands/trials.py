@@ -2,80 +2,117 @@
 
 from __future__ import annotations
 
-import math
+import itertools
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
 from packtrain.client.commands.connection import connect
-from packtrain.client.commands.output import JsonOption, plain, print_json, print_table
+from packtrain.client.commands.output import (
+    JsonOption,
+    plain,
+    print_json,
+    print_table,
+)
+from packtrain.client.commands.repeats import print_repeats, sort_repeats
+from packtrain.client.handles import LARGEST_PAGE
+from packtrain.client.paths import short_path
+from packtrain.client.repeats import group_repeats
 from packtrain.client.resources import Trial, TrialState
-from packtrain.client.results import default_goal, leading_metric
+from packtrain.client.results import default_goal
 
 Table = tuple[list[str], list[list[Any]]]
+JobArgument = Annotated[str, typer.Argument(help="The job's name.")]
 
 
 def trials(
     ctx: typer.Context,
-    job: Annotated[str, typer.Argument(help="The job's name.")],
+    job: JobArgument,
     sort: Annotated[
         str | None,
         typer.Option(
-            help="Best first by this metric: accuracies from the highest, all else from the lowest."
+            metavar="METRIC",
+            help="Best first: accuracies, F1 and R² from the highest, all else from the lowest.",
+        ),
+    ] = None,
+    order_by: Annotated[
+        str,
+        typer.Option(
+            metavar="FIELDS",
+            help="Order by any fields, as in 'epochs desc, parameters.optimizer.sgd.momentum'.",
+        ),
+    ] = "",
+    wanted: Annotated[
+        str,
+        typer.Option(
+            "--filter",
+            metavar="EXPRESSION",
+            help="Only trials of which this is true, as in 'validation_cost < 0.2 AND epochs = 30'.",
+        ),
+    ] = "",
+    pareto: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METRIC",
+            help="Only the Pareto front; twice or more, 'METRIC asc' for the lowest to be best.",
         ),
     ] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Only so many.")] = None,
     state: Annotated[
         list[TrialState] | None, typer.Option(help="Only trials in this state; may be repeated.")
     ] = None,
+    repeats: Annotated[
+        bool,
+        typer.Option(
+            "--group-repeats",
+            help="Trials that differ in their seed alone as one: mean and standard deviation.",
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List a job's trials: state, parameters, final metrics.
 
-    Example: packtrain trials my-sweep --sort validation_accuracy --top 10
+    Fields are index, state, epochs, metrics by name, and parameters by path after "parameters.".
+
+    Example: packtrain trials my-sweep --sort validation_accuracy --top 10 --filter 'epochs >= 20'
     """
+    if sort and order_by:
+        raise typer.BadParameter("give --sort or --order-by, not both", param_hint="--sort")
+    order = best_first(sort) if sort else order_by
+    query: dict[str, Any] = {"states": state or (), "filter": wanted, "pareto": pareto or ()}
+    if repeats:
+        if order_by:
+            raise typer.BadParameter(
+                "groups of repeats have no single trial's fields: use --sort METRIC",
+                param_hint="--order-by",
+            )
+        with connect(ctx) as client:
+            groups = group_repeats(client.list_trials(job, page_size=LARGEST_PAGE, **query))
+        print_repeats(sort_repeats(groups, sort)[:top], sort, as_json)
+        return
+    size = min(top or LARGEST_PAGE, LARGEST_PAGE)
     with connect(ctx) as client:
-        found = list(client.list_trials(job, states=state or ()))
-    if sort and not any(sort in trial.final_metrics for trial in found):
-        names = sorted({name for trial in found for name in trial.final_metrics})
-        raise typer.BadParameter(
-            f"expected a metric of an ended trial ({', '.join(names) or 'none has ended'}), not {sort!r}",
-            param_hint="--sort",
-        )
-    if as_json:
-        for trial in sort_trials(found, sort)[:top]:
-            print_json(plain(trial))
-    else:
-        print_table(*trial_table(found, sort=sort, top=top))
+        listed = client.list_trials(job, order_by=order, page_size=size, **query)
+        chosen = itertools.islice(listed, top)
+        if as_json:
+            for trial in chosen:
+                print_json(plain(trial))
+        else:
+            print_table(*trial_table(list(chosen), first=sort))
 
 
-def sort_trials(found: Sequence[Trial], metric: str | None) -> list[Trial]:
-    """Best first; NaN and trials that have no value last; without a metric, as they are."""
-    if metric is None:
-        return list(found)
-    sign = -1 if default_goal(metric) == "max" else 1
-
-    def key(trial: Trial) -> tuple[bool, float, int]:
-        value = trial.final_metrics.get(metric, math.nan)
-        return (math.isnan(value), 0.0 if math.isnan(value) else sign * value, trial.index)
-
-    return sorted(found, key=key)
+def best_first(metric: str) -> str:
+    """The contract's order_by that has the best of a metric first."""
+    return f"{metric} {'desc' if default_goal(metric) == 'max' else 'asc'}"
 
 
-def trial_table(found: Sequence[Trial], *, sort: str | None, top: int | None) -> Table:
-    """Headers and rows of a table of trials.
-
-    Where only some are shown and no metric is named, those that the leading metric finds best.
-    """
-    if sort is None and top is not None and len(found) > top:
-        sort = leading_metric(sorted({m for trial in found for m in trial.final_metrics}))
-    chosen = sort_trials(found, sort)[:top]
+def trial_table(found: Sequence[Trial], *, first: str | None = None) -> Table:
+    """Headers and rows of a table of trials, with the metric ``first`` before the others."""
     parameters = sorted({path for trial in found for path in trial.parameters})
-    metrics = sorted({name for trial in found for name in trial.final_metrics})
-    if sort in metrics:
-        metrics = [sort, *(name for name in metrics if name != sort)]
-    headers = ["trial", "state", "epochs", *(_short(path, parameters) for path in parameters)]
+    names = {name for trial in found for name in trial.final_metrics}
+    metrics = sorted(names, key=lambda name: (name != first, name))
+    headers = ["trial", "state", "epochs", *(short_path(path, parameters) for path in parameters)]
     rows = [
         [
             trial.index,
@@ -84,12 +121,6 @@ def trial_table(found: Sequence[Trial], *, sort: str | None, top: int | None) ->
             *(trial.parameters.get(path) for path in parameters),
             *(trial.final_metrics.get(name) for name in metrics),
         ]
-        for trial in chosen
+        for trial in found
     ]
     return [*headers, *metrics], rows
-
-
-def _short(path: str, paths: Sequence[str]) -> str:
-    """The last part of a path where it is plain which one is meant."""
-    last = path.rsplit(".", 1)[-1]
-    return path if sum(p.rsplit(".", 1)[-1] == last for p in paths) > 1 else last

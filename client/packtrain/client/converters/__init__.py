@@ -4,15 +4,19 @@ from packtrain.client.converters.documents import parse_document
 from packtrain.client.converters.ranges import range_document
 from packtrain.client.converters.requests import (
     create_job_request,
-    job_states,
+    list_jobs_request,
     request,
     trial_states,
+    update_job_request,
     upload_requests,
     watch_request,
 )
 from packtrain.client.converters.resources import (
+    read_best,
+    read_block,
     read_dataset,
     read_event,
+    read_importance,
     read_job,
     read_model,
     read_plan,
@@ -24,11 +28,14 @@ from packtrain.client.converters.specs import spec_message
 
 __all__ = [
     "create_job_request",
-    "job_states",
+    "list_jobs_request",
     "parse_document",
     "range_document",
+    "read_best",
+    "read_block",
     "read_dataset",
     "read_event",
+    "read_importance",
     "read_job",
     "read_model",
     "read_plan",
@@ -38,6 +45,7 @@ __all__ = [
     "request",
     "spec_message",
     "trial_states",
+    "update_job_request",
     "upload_requests",
     "watch_request",
 ]

@@ -96,13 +96,23 @@ def _check_oneof(
 
 
 def _check_field(value: Any, field: FieldDescriptor, path: str) -> Iterator[Violation]:
-    if not field.is_repeated:
+    if field.message_type is not None and field.message_type.GetOptions().map_entry:
+        yield from _check_map(value, field.message_type, path)
+    elif not field.is_repeated:
         yield from _check_item(value, field, path)
     elif not isinstance(value, list | tuple):
         yield Violation(path, f"expected a list, not {_shown(value)}")
     else:
         for index, item in enumerate(value):
             yield from _check_item(item, field, f"{path}[{index}]")
+
+
+def _check_map(value: Any, entry: Descriptor, path: str) -> Iterator[Violation]:
+    if not isinstance(value, Mapping):
+        yield Violation(path, f"expected a mapping, not {_shown(value)}")
+        return
+    for name, part in value.items():
+        yield from _check_item(part, entry.fields_by_name["value"], f'{path}["{name}"]')
 
 
 def _check_item(value: Any, field: FieldDescriptor, path: str) -> Iterator[Violation]:

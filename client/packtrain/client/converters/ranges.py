@@ -20,8 +20,8 @@ def range_document(
 ) -> dict[str, Any]:
     """The JSON form of the specification that looks for the learning rate of ``document``.
 
-    The rate that it gives or searches is left out, and so are its rules for stopping and how
-    often it measures; its epochs become ``epochs``, or those of its own where it is a range
+    The rate that it gives or searches is left out, and so are its repeats, its rules for stopping
+    and how often it measures; its epochs become ``epochs``, or those of its own where it is a range
     already, or 3. Raises SpecError, also where it searches anything else.
     """
     message = spec_message(document)
@@ -29,7 +29,9 @@ def range_document(
     if message.optimizer.WhichOneof("kind"):
         getattr(message.optimizer, kind).ClearField("learning_rate")
     path = f"optimizer.{kind}.learning_rate"
-    others = [p.path for p in message.search.parameters if p.path != path]
+    searched = [p.path for p in message.search.parameters]
+    searched += sorted({p for point in message.search.points.points for p in point.values})
+    others = [other for other in searched if other != path]
     if others:
         raise SpecError(
             "search.parameters",

@@ -23,7 +23,7 @@ from packtrain.client import (
     spec,
     stopping,
 )
-from packtrain.client.domains import Choice, Domain
+from packtrain.client.domains import Choice, Conditional, Domain
 from packtrain.client.errors import SpecError
 from packtrain.client.names import dataset_name, job_name
 from packtrain.client.origins import FromModel
@@ -152,8 +152,8 @@ def _read_full_selection(value: selections.DatasetSelection) -> Fields:
     match found["name"]:
         case str(name):
             found["name"] = dataset_name(name)
-        case Choice(names):
-            found["name"] = Choice(tuple(dataset_name(name) for name in names))
+        case Domain() as names:
+            found["name"] = _with_values(names, dataset_name)
     rows, held_out = found.pop("training_rows"), found.pop("validation")
     if isinstance(rows, Domain) and not _holds(rows, selections.RowRange):
         rows = {"count": rows}
@@ -165,7 +165,19 @@ def _read_full_selection(value: selections.DatasetSelection) -> Fields:
     return found
 
 
+def _with_values(domain: Domain, change: Callable[[Any], Any]) -> Domain:
+    """The domain with each value of its choice changed."""
+    match domain:
+        case Choice(values):
+            return Choice(tuple(change(value) for value in values))
+        case Conditional(inner, path, values):
+            return Conditional(_with_values(inner, change), path, values)
+    return domain
+
+
 def _holds(value: Any, *kinds: type[Any]) -> bool:
+    if isinstance(value, Conditional):
+        value = value.domain
     return isinstance(value, Choice) and all(isinstance(v, kinds) for v in value.values)
 
 
@@ -214,10 +226,8 @@ def _read_model(value: Any) -> Fields | None:
     if not isinstance(value, FromModel):
         return None
     found = _own(value)
-    if isinstance(value.job, Choice):
-        found["job"] = Choice(tuple(_job_name(job) for job in value.job.values))
-    elif not isinstance(value.job, Domain):
-        found["job"] = _job_name(value.job)
+    job = found["job"]
+    found["job"] = _with_values(job, _job_name) if isinstance(job, Domain) else _job_name(job)
     return found
 
 

@@ -52,6 +52,8 @@ def read_job(message: job_pb2.Job) -> resources.Job:
         layer_sizes=tuple(message.layer_sizes),
         etag=message.etag,
         learning_rate_finding=_finding(message),
+        labels=dict(sorted(message.labels.items())),
+        priority=message.priority,
     )
 
 
@@ -88,6 +90,31 @@ def _parameters(message: job_pb2.Trial | job_pb2.Adaptation) -> dict[str, Any]:
         path: _plain(json_format.MessageToDict(value))
         for path, value in sorted(message.parameters.items())
     }
+
+
+def read_best(message: training_service_pb2.GetJobResponse) -> resources.BestTrial | None:
+    """The best trial, or None where no trial has a finite value."""
+    if not message.HasField("best"):
+        return None
+    found = message.best
+    return resources.BestTrial(
+        trial=read_trial(found.trial),
+        metric=found.metric,
+        value=found.value,
+        higher_is_better=found.higher_is_better,
+    )
+
+
+def read_importance(message: training_service_pb2.GetImportanceResponse) -> resources.Importance:
+    """How much each parameter matters."""
+    return resources.Importance(
+        metric=message.metric,
+        higher_is_better=message.higher_is_better,
+        shares={p.path: p.share for p in message.parameters},
+        present={p.path: p.trials for p in message.parameters},
+        trials=message.trials,
+        evaluator=message.evaluator,
+    )
 
 
 def read_dataset(message: dataset_service_pb2.Dataset) -> resources.Dataset:

@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from packtrain.service.api.requests import Context
-from packtrain.service.contract import NUMBERS, NumberField
+from packtrain.service.contract import NUMBERS, NumberField, offered
 from packtrain.service.settings import Limits
 from packtrain.training import METRICS, Activation, Metric, TargetKind
 from packtrain.training.activations import OUTPUT_ONLY
@@ -81,7 +81,9 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
             costs=_alternatives(spec_pb2.Cost, "kind"),
             initializations=_alternatives(spec_pb2.Initialization, "kind"),
             optimizers=_alternatives(spec_pb2.Optimizer, "kind"),
-            search_algorithms=_alternatives(spec_pb2.Search, "algorithm"),
+            search_algorithms=[
+                kind for kind in _alternatives(spec_pb2.Search, "algorithm") if offered(kind)
+            ],
             domains=_alternatives(spec_pb2.Parameter, "domain"),
             early_stopping=_alternatives(spec_pb2.Search, "early_stopping"),
             metrics=[_metric(metric) for metric in METRICS.values()],

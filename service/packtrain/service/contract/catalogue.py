@@ -6,6 +6,7 @@ from packtrain.service.contract import (
     costs,
     early_stopping,
     initializations,
+    learners,
     measurement,
     networks,
     optimizers,
@@ -33,6 +34,7 @@ NUMBERS: NumberFields = {
         measurement,
         early_stopping,
         population,
+        learners,
     )
     for path, field in family.NUMBERS.items()
 }

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from packtrain.service.contract import catalogue
-from packtrain.service.contract.fields import Violations, set_json
+from packtrain.service.contract.fields import Violations, set_json, set_parents
 from packtrain.service.contract.learning_rates import is_range
+from packtrain.service.contract.paths import is_within
 from packtrain.service.contract.search import ParameterSpace
+from packtrain.service.domains import Values
 from packtrain.service.search import Column, trial_seeds
 from packtrain.training import DataType
 from packtrain.v1 import spec_pb2
@@ -25,18 +27,21 @@ MAX_COMBINATIONS = 10_000
 
 
 class Searched:
-    """The values that the search gives a job's trials: ``columns`` by path."""
+    """The values that the search gives a job's trials: ``columns`` by path, whose rows are
+    ``trials``. Indices are those of rows."""
 
     def __init__(
         self,
         spec: spec_pb2.JobSpec,
         parameters: ParameterSpace | None,
         columns: Columns,
+        trials: Indices,
         violations: Violations,
     ) -> None:
         self._spec = spec
         self._parameters = parameters
         self._columns = columns
+        self._trials = trials
         self._violations = violations
 
     def paths(self) -> list[str]:
@@ -55,9 +60,7 @@ class Searched:
         if not paths:
             yield indices, base
             return
-        codes = np.stack(
-            [np.unique(self._columns[p][indices], return_inverse=True)[1] for p in paths], axis=1
-        )
+        codes = np.stack([self._codes(path, indices) for path in paths], axis=1)
         _, first, group = np.unique(codes, axis=0, return_index=True, return_inverse=True)
         if len(first) > MAX_COMBINATIONS:
             self._violations.add(
@@ -73,13 +76,28 @@ class Searched:
         for row, member in zip(indices[first], members, strict=True):
             spec = spec_pb2.JobSpec()
             spec.CopyFrom(base)
-            for path in paths:
+            for path in sorted(paths, key=lambda p: p.count(".")):  # what holds others goes first
                 self._set(spec, path, int(row))
             yield member, spec
 
+    def _codes(self, path: str, indices: Indices) -> NDArray[np.int64]:
+        """A number for each trial, equal where the path's part of a combination is: of a column,
+        whether it is there at all."""
+        column = self._columns[path].take(indices)
+        if path in catalogue.COLUMNS:
+            return column.exists.astype(np.int64)
+        codes = np.unique(column.values, return_inverse=True)[1]
+        return np.where(column.exists, codes, -1)
+
     def _set(self, spec: spec_pb2.JobSpec, path: str, row: int) -> None:
         assert self._parameters is not None
-        wrong = set_json(spec, path, self._parameters.value(path, self._columns[path], row))
+        column = self._columns[path]
+        if not column.exists[row]:
+            return
+        if path in catalogue.COLUMNS:
+            set_parents(spec, path)
+            return
+        wrong = set_json(spec, path, self._parameters.value(path, column, row))
         if wrong:
             self._violations.add(path, wrong)
 
@@ -99,40 +117,64 @@ class Searched:
             which[np.searchsorted(indices, members)] = entries.setdefault(entry, len(entries))
         return which, tuple(entries)
 
-    def number_column(
-        self, path: str, indices: Indices, data_type: DataType
-    ) -> NDArray[np.float64]:
-        """The values of a number that may differ within a pack, checked; networks hold it in
-        ``data_type``."""
-        assert self._parameters is not None
-        column = self._columns[path][indices]
-        if path in self._parameters.choices:
-            values = self._parameters.choices[path]
-            for value in values:
-                if isinstance(value, bool) or not isinstance(value, int | float):
-                    self._violations.add(path, f"{value!r} is no number")
-                    return np.ones(len(indices))
-            column = np.array(values, np.float64)[column]
-        for value in {float(column.min()), float(column.max())}:
+    def partial(self, family: str) -> list[str]:
+        """The columns of a family that not every trial has."""
+        return [
+            path
+            for path, column in self._columns.items()
+            if path in catalogue.COLUMNS and is_within(path, family) and not column.is_whole
+        ]
+
+    def fill_numbers(
+        self,
+        path: str,
+        indices: Indices,
+        numbers: NDArray[np.float64],
+        data_type: DataType,
+    ) -> None:
+        """Write a number that may differ within a pack, checked, for the trials that have it;
+        networks hold it in ``data_type``."""
+        column = self._columns[path].take(indices)
+        if not column.exists.any():
+            return
+        found = self._numbers(path, column.values[column.exists])
+        for value in {float(found.min()), float(found.max())}:
             wrong = catalogue.NUMBERS[path].wrong(value, data_type)
             if wrong:
                 self._violations.add(path, f"{wrong} (a value of its domain)")
-        return column.astype(np.float64)
+        numbers[column.exists] = found
+
+    def _numbers(self, path: str, values: Values) -> NDArray[np.float64]:
+        assert self._parameters is not None
+        if path not in self._parameters.choices:
+            return values.astype(np.float64)
+        return np.array(self._parameters.choices[path], np.float64)[values]
 
     def seeds(self, indices: Indices) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
         """The seeds of the mini-batches' order, and those of the initial weights."""
-        if "seed" not in self._columns:
-            order = np.full(len(indices), self._spec.seed, np.uint64)
-            # The trials of a range are one network, but for its learning rate.
-            return order, trial_seeds(order, 0 * indices if is_range(self._spec) else indices)
-        # Trial k is then the plain job with that seed.
+        job = np.full(len(indices), self._spec.seed, np.uint64)
+        if "seed" in self._columns:
+            return self._searched_seeds(indices, job)
+        if is_range(self._spec):  # its trials are one network, but for its learning rate
+            return job, trial_seeds(job, 0 * indices)
+        repeats = self._parameters.space.repeats if self._parameters else 1
+        assignment, repeat = np.divmod(self._trials[indices], repeats)
+        # Repeat r of every assignment sees the same mini-batches; repeat 0 those of the job.
+        order = np.where(repeat == 0, job, trial_seeds(job, repeat))
+        return order, trial_seeds(order, assignment)
+
+    def _searched_seeds(
+        self, indices: Indices, job: NDArray[np.uint64]
+    ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """Trial k is the plain job with that seed, where it has one of its own."""
         assert self._parameters is not None
-        column = self._columns["seed"][indices]
+        column = self._columns["seed"].take(indices)
         if "seed" in self._parameters.choices:
-            values = [int(v) for v in self._parameters.choices["seed"]]
-            order = np.array(values, np.uint64)[column]
-            return order, trial_seeds(order, np.zeros(len(indices), np.int64))
-        if column.min() < 0:
-            self._violations.add("seed", "must be at least 0 (a value of its domain)")
-        order = column.astype(np.uint64)
-        return order, trial_seeds(order, np.zeros(len(indices), np.int64))
+            seeds = [int(v) for v in self._parameters.choices["seed"]]
+            values = np.array(seeds, np.uint64)[column.values]
+        else:
+            if column.values[column.exists].min(initial=0) < 0:
+                self._violations.add("seed", "must be at least 0 (a value of its domain)")
+            values = column.values.astype(np.uint64)
+        order = np.where(column.exists, values, job)
+        return order, trial_seeds(order, np.where(column.exists, 0, self._trials[indices]))

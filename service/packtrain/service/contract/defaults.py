@@ -9,8 +9,8 @@ from google.protobuf.message import Message
 
 from packtrain.service.contract import catalogue, initializations, optimizers
 from packtrain.service.contract.fields import enum_value
-from packtrain.service.contract.learning_rates import searched_paths
 from packtrain.service.contract.models import fill_model
+from packtrain.service.contract.search import searched_paths
 from packtrain.service.objectives import Objective
 from packtrain.service.planner import TrialGroup
 from packtrain.training import Plateau, Schedule

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from packtrain.service.contract.fields import Violations
-from packtrain.service.contract.learning_rates import is_range, searched_paths
+from packtrain.service.contract.learning_rates import is_range
 from packtrain.service.contract.numbers import NumberField, NumberFields, whole
 from packtrain.service.early_stopping import (
     EarlyStopping,
@@ -28,8 +30,11 @@ NUMBERS: NumberFields = {
 }
 
 
-def read_early_stopping(spec: spec_pb2.JobSpec, violations: Violations) -> EarlyStopping | None:
-    """The rule that stops a search's trials early; None where none does."""
+def read_early_stopping(
+    spec: spec_pb2.JobSpec, searched: Sequence[str], violations: Violations
+) -> EarlyStopping | None:
+    """The rule that stops trials early of a search over the paths ``searched``; None where none
+    does."""
     search = spec.search
     kind = search.WhichOneof("early_stopping")
     if kind is None:
@@ -37,7 +42,7 @@ def read_early_stopping(spec: spec_pb2.JobSpec, violations: Violations) -> Early
     if not search.objectives:
         violations.add("search.objectives", f"must name what trials are compared by for {kind}")
     message, path = getattr(search, kind), f"search.{kind}"
-    if "epochs" in searched_paths(spec):
+    if "epochs" in searched:
         violations.add(path, "compares trials at the same epochs: epochs can't be searched too")
     if is_range(spec):
         violations.add(path, "can't stand beside a learning_rate_range, which compares all trials")

@@ -8,8 +8,9 @@ data, stopping).
 
 from __future__ import annotations
 
+import math
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,16 +35,21 @@ from packtrain.service.contract.models import (
     check_model_initialization,
     read_model_initialization,
 )
+from packtrain.service.contract.paths import is_within
 from packtrain.service.contract.population import check_rungs, read_population
 from packtrain.service.contract.search import ParameterSpace, read_search
 from packtrain.service.contract.selections import Sources
 from packtrain.service.contract.structures import Structure, read_structure
 from packtrain.service.datasets import Catalog
 from packtrain.service.early_stopping import Bracket, EarlyStopping
+from packtrain.service.learners import Learner
 from packtrain.service.networks import Network, Origin
 from packtrain.service.objectives import Objective
 from packtrain.service.planner import Part, TrialGroup, cut
 from packtrain.service.population import PopulationBasedTraining
+from packtrain.service.records import Proposal
+from packtrain.service.samplers import Random
+from packtrain.service.search import SearchSpace
 from packtrain.training import Cost, DataType, Initialization, Pack, Rule, Schedule, Trials
 from packtrain.v1 import spec_pb2
 
@@ -54,13 +60,17 @@ _STRUCTURE = "a group of its own"
 
 @dataclass(frozen=True, eq=False)
 class Expansion:
-    """A whole job: ``spec`` has its defaults filled in; ``groups`` hold every trial once;
-    ``networks`` are those of other jobs that trials begin from; ``early_stopping`` or
-    ``population``, if any, goes by the ``objectives``."""
+    """A job, or of one whose algorithm learns a batch: ``spec`` has its defaults filled in;
+    ``trials`` is how many the job has; ``groups`` hold each of ``members`` once, and ``shapes``
+    are groups of all kinds that may yet come; ``networks`` are those of other jobs that trials
+    begin from; ``early_stopping`` or ``population``, if any, goes by the ``objectives``."""
 
     spec: spec_pb2.JobSpec
+    space: SearchSpace | None
     trials: int
+    members: NDArray[np.int32]
     groups: tuple[TrialGroup, ...]
+    shapes: tuple[TrialGroup, ...]
     datasets: tuple[str, ...]
     networks: Mapping[Origin, Network]
     objectives: tuple[Objective, ...]
@@ -70,13 +80,30 @@ class Expansion:
     @property
     def brackets(self) -> Sequence[Bracket] | None:
         """The trials that are compared with each other; None where none are."""
-        everyone, signature = np.arange(self.trials, dtype=np.int32), self.groups[0].pack.signature
+        signature = self.groups[0].pack.signature
         epochs, measure_every = signature.epochs, signature.measure_every
         if self.population is not None:
-            return [self.population.population(everyone, epochs, measure_every)]
+            return [self.population.population(self.members, epochs, measure_every)]
         if self.early_stopping is not None:
-            return self.early_stopping.brackets(everyone, epochs, measure_every)
+            return self.early_stopping.brackets(self.members, epochs, measure_every)
         return None
+
+    @property
+    def learner(self) -> Learner | None:
+        """The algorithm, where it learns from results."""
+        algorithm = self.space.algorithm if self.space else None
+        return algorithm if isinstance(algorithm, Learner) else None
+
+    @property
+    def batches(self) -> int:
+        """How many batches of trials train one after another."""
+        return math.ceil(self.times)
+
+    @property
+    def times(self) -> float:
+        """How many times as many trials the job has: of an algorithm that learns, the first batch
+        stands for all."""
+        return self.trials / len(self.members)
 
     @property
     def parts(self) -> list[Part]:
@@ -93,18 +120,19 @@ class Expansion:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The names of all groups' metrics, in order."""
-        return tuple(dict.fromkeys(name for g in self.groups for name in g.metrics))
+        """The names of all trials' metrics, in order."""
+        found = [name for g in (*self.groups, *self.shapes) for name in g.metrics]
+        return tuple(dict.fromkeys(found))
 
     @property
     def layer_sizes(self) -> tuple[int, ...]:
         """The layers, where all trials have the same."""
-        sizes = {g.pack.signature.sizes for g in self.groups}
+        sizes = {g.pack.signature.sizes for g in (*self.groups, *self.shapes)}
         return sizes.pop() if len(sizes) == 1 else ()
 
     @property
     def trial_epochs(self) -> int:
-        """Epochs of all trials."""
+        """Epochs of all members."""
         return sum(len(g.indices) * g.pack.signature.epochs for g in self.groups)
 
     @property
@@ -124,11 +152,14 @@ def expand(
     max_trials: int,
     stored: Sequence[str] | None = None,
     origins: Origins | None = None,
+    proposal: Proposal | None = None,
+    without: Collection[int] = (),
 ) -> Expansion:
     """Check everything and expand. Raises InvalidSpecError with every wrong field.
 
     ``stored``: the digests of the data that a job was created with, in place of today's names.
-    ``origins`` finds the networks of other jobs; None: there are none.
+    ``origins`` finds the networks of other jobs; None: there are none. ``proposal`` is what to
+    expand where the algorithm learns, but for the assignments ``without``; None: its first.
     """
     spec = _with_seed(spec)
     fill_range(spec)
@@ -141,31 +172,75 @@ def expand(
             "search", f"makes {trials:,} trials; this server takes {max_trials:,} at most"
         )
         parameters, trials = None, 1
-    columns = parameters.space.columns(spec.seed, 0, trials) if parameters else {}
-    for path in columns:
-        set_parents(spec, path)
+    space = parameters.space if parameters else None
+    rows = _place_rows(space, spec.seed, proposal, without)
     sources = Sources(datasets, stored)
-    early_stopping = read_early_stopping(spec, violations)
-    population = read_population(spec, parameters, NUMBERS, violations)
-    expander = _Expander(spec, parameters, columns, sources, origins, violations)
-    groups = [g for g in expander.groups(trials) if g is not None]
-    objectives = expander.objectives
+    early_stopping = read_early_stopping(spec, list(rows[-1][1]), violations)
+    population = read_population(spec, parameters, rows[-1][1], NUMBERS, violations)
+    _set_parents(spec, rows[0][1])
+    found: list[list[TrialGroup]] = []
+    objectives: set[tuple[Objective, ...]] = set()
+    is_known = proposal is not None and not any(is_within(p, "dataset") for p in rows[0][1])
+    for members, columns in rows[-1:] if is_known else rows:
+        expander = _Expander(spec, parameters, columns, members, sources, origins, violations)
+        found.append([g for g in expander.groups() if g is not None])
+        objectives |= expander.objectives
     if len(objectives) > 1:
         violations.add("search.objectives", "must name their metrics: trials differ in the default")
-    if population is not None and groups:
-        check_rungs(population, groups[0].pack.signature, violations)
+    if population is not None and found[-1]:
+        check_rungs(population, found[-1][0].pack.signature, violations)
     violations.raise_if_any()
     (same,) = objectives
+    groups, shapes = found[-1], [g for part in found[:-1] for g in part]
     return Expansion(
-        spec=with_defaults(spec, groups, same),
+        spec=with_defaults(spec, [*groups, *shapes], same),
+        space=space,
         trials=trials,
+        members=rows[-1][0].astype(np.int32),
         groups=tuple(groups),
+        shapes=tuple(shapes),
         datasets=sources.digests,
         networks=origins.networks,
         objectives=same,
         early_stopping=early_stopping,
         population=population,
     )
+
+
+def _place_rows(
+    space: SearchSpace | None, seed: int, proposal: Proposal | None, without: Collection[int]
+) -> list[tuple[Indices, Columns]]:
+    """The trials, and their columns. Before those of a proposal come rows that show whatever its
+    domains can bring about, so that all is checked when the job is created, and its datasets are
+    found in the same order ever after."""
+    if space is None:
+        return [(np.zeros(1, np.int64), {})]
+    if not isinstance(space.algorithm, Learner):
+        everyone = np.arange(space.trials, dtype=np.int64)
+        return [(everyone, space.columns(seed, 0, space.trials))]
+    proposal = proposal or first_proposal(space, seed)
+    edges = space.place(space.edges())
+    count = len(next(iter(edges.values())).values)
+    assignments = proposal.first + np.arange(len(proposal.points), dtype=np.int64)
+    stays = ~np.isin(assignments, list(without))
+    members = assignments[stays][:, np.newaxis] * space.repeats + np.arange(space.repeats)
+    placed = space.place(proposal.points[stays])
+    return [(np.arange(count, dtype=np.int64), edges), (members.ravel(), placed)]
+
+
+def first_proposal(space: SearchSpace, seed: int) -> Proposal:
+    """The first batch of an algorithm that learns, where no other job's results are known."""
+    assert isinstance(space.algorithm, Learner)
+    count = min(space.algorithm.batch_size, space.assignments)
+    paths = [parameter.path for parameter in space.parameters]
+    return Proposal(0, Random(space.assignments).cube(paths, seed, 0, count))
+
+
+def _set_parents(spec: spec_pb2.JobSpec, columns: Columns) -> None:
+    """Set what leads to the fields that every trial has, unless trials set it themselves."""
+    for path, column in columns.items():
+        if column.is_whole and not any(is_within(path, other) for other in columns):
+            set_parents(spec, path)
 
 
 def _with_seed(spec: spec_pb2.JobSpec) -> spec_pb2.JobSpec:
@@ -182,20 +257,22 @@ class _Expander:
         spec: spec_pb2.JobSpec,
         parameters: ParameterSpace | None,
         columns: Columns,
+        trials: Indices,
         sources: Sources,
         origins: Origins,
         violations: Violations,
     ) -> None:
         self._spec = spec
-        self._searched = Searched(spec, parameters, columns, violations)
+        self._trials = trials
+        self._searched = Searched(spec, parameters, columns, trials, violations)
         self._sources = sources
         self._origins = origins
         self._violations = violations
         # Those of each group; all should be the same.
         self.objectives: set[tuple[Objective, ...]] = set()
 
-    def groups(self, trials: int) -> Iterator[TrialGroup | None]:
-        everything = np.arange(trials, dtype=np.int64)
+    def groups(self) -> Iterator[TrialGroup | None]:
+        everything = np.arange(len(self._trials), dtype=np.int64)
         structural = [p for p in self._searched.paths() if self._place_of(p) is _STRUCTURE]
         for indices, spec in self._searched.combinations(structural, everything, self._spec):
             structure = read_structure(spec, self._sources, self._violations)
@@ -207,9 +284,11 @@ class _Expander:
                 yield None
                 continue
             self.objectives.add(structure.objectives)
-            found = self._trials(indices, spec, structure)  # a schedule may add to what is measured
+            found = self._numbers(
+                indices, spec, structure
+            )  # a schedule may add to what is measured
             yield TrialGroup(
-                indices.astype(np.int32),
+                self._trials[indices].astype(np.int32),
                 Pack(structure.signature, found),
                 structure.chosen.data,
                 structure.chosen.rows,
@@ -230,7 +309,7 @@ class _Expander:
     def _table_paths(self, *tables: str) -> list[str]:
         return [p for p in self._searched.paths() if self._place_of(p) in tables]
 
-    def _trials(self, indices: Indices, base: spec_pb2.JobSpec, structure: Structure) -> Trials:
+    def _numbers(self, indices: Indices, base: spec_pb2.JobSpec, structure: Structure) -> Trials:
         plan, violations = structure.plan, self._violations
 
         def read_cost(spec: spec_pb2.JobSpec) -> Cost:
@@ -296,9 +375,9 @@ class _Expander:
             return tuple(found[name] for name in regularization.COLUMNS)
 
         numbers: dict[str, NDArray[np.float64]] = {}
-        which, entries = self._searched.table(
-            self._table_paths("optimizer"), indices, base, read_optimizer
-        )
+        # A number that only some trials have makes their optimizer the one that it is of.
+        paths = [*self._table_paths("optimizer"), *self._searched.partial("optimizer")]
+        which, entries = self._searched.table(paths, indices, base, read_optimizer)
         rules = tuple(dict.fromkeys(rule for rule, _ in entries))
         rule = np.array([rules.index(rule) for rule, _ in entries], np.intp)[which]
         for i, name in enumerate(optimizers.COLUMNS):
@@ -310,5 +389,5 @@ class _Expander:
             numbers[name] = np.array([row[i] for row in rows], np.float64)[which]
         for path in self._searched.paths():
             if path in COLUMNS:
-                numbers[COLUMNS[path]] = self._searched.number_column(path, indices, data_type)
+                self._searched.fill_numbers(path, indices, numbers[COLUMNS[path]], data_type)
         return rule, rules, numbers

@@ -133,8 +133,9 @@ def is_integer(field: FieldDescriptor) -> bool:
     return field.cpp_type in _INTEGERS and not field.is_repeated
 
 
-def oneof_conflict(message: Message, path: str) -> str | None:
-    """Why the path can't be set: another alternative of a oneof on its way is given."""
+def oneof_conflict(message: Message, path: str) -> tuple[str, str] | None:
+    """The alternative of a oneof that is given, and the one that the path leads through, where
+    they are not the same; None where the path can be set."""
     node = message
     for part in path.split("."):
         field = node.DESCRIPTOR.fields_by_name[part]
@@ -142,7 +143,7 @@ def oneof_conflict(message: Message, path: str) -> str | None:
         if oneof is not None and not oneof.name.startswith("_"):
             given = node.WhichOneof(oneof.name)
             if given not in (None, part):
-                return f"the specification gives {given!r}, so {part!r} can't be searched"
+                return given, part
         if field.message_type is None or field.is_repeated:
             return None
         node = getattr(node, part)

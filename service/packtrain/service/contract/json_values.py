@@ -10,7 +10,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.struct_pb2 import Value
 
 from packtrain.service.errors import Violation
 from packtrain.v1 import range_pb2
@@ -22,6 +24,14 @@ _BITS = {
     FieldDescriptor.CPPTYPE_UINT32: (0, 2**32 - 1),
     FieldDescriptor.CPPTYPE_UINT64: (0, 2**64 - 1),
 }
+
+
+def to_json(value: Value) -> Any:
+    """The value in JSON form. Raises ValueError where it has none: NaN and infinities."""
+    try:
+        return json_format.MessageToDict(value)
+    except json_format.SerializeToJsonError:
+        raise ValueError("no NaN, no infinity") from None
 
 
 def find_wrong_values(value: Any, field: FieldDescriptor, path: str) -> Iterator[Violation]:

@@ -7,7 +7,9 @@ import math
 from packtrain.service.contract.fields import Violations, is_given
 from packtrain.service.contract.networks import read_data_type
 from packtrain.service.contract.optimizers import NUMBERS
-from packtrain.service.search import Grid, SearchSpace, Uniform
+from packtrain.service.domains import Uniform
+from packtrain.service.parameters import Parameter
+from packtrain.service.search import Grid, SearchSpace
 from packtrain.v1 import spec_pb2
 
 DEFAULT_LOW = 1e-5
@@ -29,12 +31,6 @@ def is_range(spec: spec_pb2.JobSpec) -> bool:
 def rate_path(spec: spec_pb2.JobSpec) -> str:
     """The path of the learning rate that a range varies."""
     return f"optimizer.{spec.optimizer.WhichOneof('kind') or 'sgd'}.learning_rate"
-
-
-def searched_paths(spec: spec_pb2.JobSpec) -> list[str]:
-    """The paths whose values differ from trial to trial, a range's own among them."""
-    paths = [parameter.path for parameter in spec.search.parameters]
-    return [*paths, rate_path(spec)] if is_range(spec) else paths
 
 
 def fill_range(spec: spec_pb2.JobSpec) -> None:
@@ -80,7 +76,8 @@ def read_range(spec: spec_pb2.JobSpec, violations: Violations) -> SearchSpace | 
     _check_measurement(spec, violations)
     if len(violations) > before:
         return None
-    return SearchSpace(((rate_path(spec), Uniform(low, high, log=True)),), Grid(points))
+    parameter = Parameter(rate_path(spec), Uniform(low, high, log=True))
+    return SearchSpace((parameter,), Grid(points))
 
 
 def _check_measurement(spec: spec_pb2.JobSpec, violations: Violations) -> None:

@@ -114,6 +114,8 @@ def to_job(job: JobRecord) -> job_pb2.Job:
         layer_sizes=job.layer_sizes,
         etag=job.etag,
         learning_rate_finding=to_finding(job.finding),
+        labels=job.labels,
+        priority=job.priority,
     )
 
 
@@ -233,6 +235,8 @@ def to_preview(job: NewJob) -> training_service_pb2.CreateJobResponse:
         progress=job_pb2.JobProgress(trials=job.trials, trial_epochs_total=job.trial_epochs_total),
         metrics=job.metrics,
         layer_sizes=job.layer_sizes,
+        labels=job.labels,
+        priority=job.priority,
     )
     return training_service_pb2.CreateJobResponse(
         job=preview, plan=job_pb2.JobPlan.FromString(job.plan)

@@ -3,26 +3,49 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
+import numpy as np
+
+from packtrain.service.contract.continuing import find_continued, read_lessons
 from packtrain.service.contract.expansion import Expansion, expand
+from packtrain.service.contract.extension import More, check_further_trials, extend_spec
+from packtrain.service.contract.fields import Violations
 from packtrain.service.contract.models import Origins
 from packtrain.service.datasets import Catalog
-from packtrain.service.errors import InvalidSpecError, Violation
+from packtrain.service.errors import InvalidSpecError, ServiceError, Violation
+from packtrain.service.estimate import Estimate, estimate_brackets, estimate_packs
+from packtrain.service.labels import find_wrong_labels, find_wrong_priority
 from packtrain.service.networks import NetworkStore
-from packtrain.service.planner import Part, PlannedPack, plan_packs
-from packtrain.service.records import JobRecord, NewJob
+from packtrain.service.past_trials import PastTrials
+from packtrain.service.planner import Part, PlannedPack, cut, memory_bytes, plan_packs
+from packtrain.service.records import (
+    Extension,
+    Failure,
+    JobRecord,
+    Lessons,
+    NewJob,
+    PackRecord,
+    Proposal,
+    Retry,
+    TrialRecord,
+)
 from packtrain.service.settings import Limits
 from packtrain.service.trained_networks import TrainedNetworks
 from packtrain.training import Speed
 from packtrain.v1 import job_pb2, spec_pb2
+
+# To plan a batch, and to store and tell it.
+_BATCH_SECONDS = 0.03
 
 
 class Planner:
     """Plans jobs for a catalog, a number of workers and the server's limits.
 
     Jobs may begin from networks of ``trained``, which are then ``kept``; without the two, none
-    may. ``speed`` tells that of the workers.
+    may. ``speed`` tells that of the workers. Jobs may continue others of ``trials``; without
+    them, none may.
     """
 
     def __init__(
@@ -33,41 +56,194 @@ class Planner:
         trained: TrainedNetworks | None = None,
         kept: NetworkStore | None = None,
         speed: Callable[[], Speed] = Speed,
+        trials: PastTrials | None = None,
     ) -> None:
         self._catalog = catalog
         self._workers = workers
         self._limits = limits
+        self._most_memory = limits.max_job_memory_bytes
         self._trained = trained
         self._kept = kept
         self._speed = speed
+        self._trials = trials
 
-    def expand_stored(self, job: JobRecord) -> Expansion:
+    def expand_stored(
+        self, job: JobRecord, proposal: Proposal | None = None, without: Collection[int] = ()
+    ) -> Expansion:
         """A stored job's specification expanded anew, over the data and the networks that it was
-        created with, and whatever today's limits. Blocks. Raises InvalidSpecError or
-        NotFoundError where they have gone."""
+        created with, and whatever today's limits; of one whose algorithm learns, ``proposal``,
+        or its first, but for some assignments. Blocks. Raises InvalidSpecError or NotFoundError
+        where they have gone."""
         message = spec_pb2.JobSpec.FromString(job.spec)
+        return self._expand(message, job, sys.maxsize, proposal, without)
+
+    def _expand(
+        self,
+        spec: spec_pb2.JobSpec,
+        job: JobRecord,
+        max_trials: int,
+        proposal: Proposal | None = None,
+        without: Collection[int] = (),
+    ) -> Expansion:
         kept = self._kept.get(job.networks) if self._kept and job.networks else None
         origins = Origins(kept=kept)
-        return expand(message, self._catalog, sys.maxsize, job.datasets, origins)
+        return expand(spec, self._catalog, max_trials, job.datasets, origins, proposal, without)
+
+    def expand_batch(
+        self, job: JobRecord, batch: Proposal
+    ) -> tuple[Expansion | None, dict[int, Failure]]:
+        """A new proposal of a stored job's algorithm expanded, and why some of its assignments
+        can't be trained, by their index; they fail alone. None: no other is left. Blocks."""
+        try:
+            expansion = self.expand_stored(job, batch)
+            if all(memory_bytes(g, 1) <= self._most_memory for g in expansion.groups):
+                return expansion, {}
+        except InvalidSpecError:
+            pass
+        failures: dict[int, Failure] = {}
+        for i, k in enumerate(range(batch.first, batch.first + len(batch.points))):
+            failure = self._find_failure(job, Proposal(k, batch.points[i : i + 1]))
+            if failure is not None:
+                failures[k] = failure
+        if len(failures) == len(batch.points):
+            return None, failures
+        return self.expand_stored(job, batch, failures), failures
+
+    def _find_failure(self, job: JobRecord, one: Proposal) -> Failure | None:
+        try:
+            groups = self.expand_stored(job, one).groups
+        except InvalidSpecError as error:
+            return Failure(error.reason, error.message)
+        needed = max(memory_bytes(group, 1) for group in groups)
+        if needed <= self._most_memory:
+            return None
+        return Failure(
+            "MEMORY_LIMIT_EXCEEDED",
+            f"the trial would need {needed / 2**30:,.2f} GiB of a worker's memory; this server "
+            f"takes {self._most_memory / 2**30:,.2f} GiB",
+        )
 
     def plan_packs(self, parts: Sequence[Part]) -> list[PlannedPack]:
         """Cut parts of a job into packs for the workers and their present speed."""
         return plan_packs(parts, self._workers, self._speed())
 
-    def plan(self, spec: spec_pb2.JobSpec, job_id: str, uid: str) -> NewJob:
+    def plan(
+        self,
+        spec: spec_pb2.JobSpec,
+        job_id: str,
+        uid: str,
+        labels: Mapping[str, str] | None = None,
+        priority: int = 0,
+    ) -> NewJob:
         """Check everything. Blocks. Raises InvalidSpecError with every wrong field."""
+        marks = [
+            *find_wrong_labels(labels or {}, "labels"),
+            *find_wrong_priority(priority, "priority"),
+        ]
         try:
-            expansion = expand(
-                spec,
-                self._catalog,
-                self._limits.max_trials,
-                origins=Origins(trained=self._trained),
-            )
+            expansion, lessons = self._expand_new(spec)
         except InvalidSpecError as error:
             within = [Violation(f"spec.{v.field}", v.description) for v in error.violations]
-            raise InvalidSpecError.of(within) from None
-        speed = self._speed()
+            raise InvalidSpecError.of([*marks, *within]) from None
+        if marks:
+            raise InvalidSpecError.of(marks)
         packs = self.plan_packs(expansion.parts)
+        self._check_memory(packs, "spec")
+        return NewJob(
+            job_id=job_id,
+            uid=uid,
+            spec=expansion.spec.SerializeToString(),
+            plan=self._describe(expansion, packs),
+            trials=expansion.trials,
+            trial_epochs_total=round(expansion.times * expansion.trial_epochs),
+            metrics=expansion.metrics,
+            layer_sizes=expansion.layer_sizes,
+            datasets=expansion.datasets,
+            networks=self._keep(expansion),
+            labels=labels or {},
+            priority=priority,
+            packs=tuple(pack.to_new() for pack in packs) if expansion.learner is None else (),
+            lessons=lessons,
+        )
+
+    def extend(self, job: JobRecord, more: More, violations: Violations) -> Extension | None:
+        """What the job is with more trials or epochs; None where that is wrong, or no change.
+        Blocks. Raises IllegalTransitionError where it can't be expanded any longer."""
+        old = self._expand_ended(job)
+        spec = extend_spec(old, more, violations)
+        if violations or spec == old.spec:
+            return None
+        field = "job.spec"
+        try:
+            new = self._expand(spec, job, self._limits.max_trials)
+            whole = self.plan_packs(new.parts)
+            self._check_memory(whole, field)
+        except InvalidSpecError as error:
+            prefix = "" if error.reason == "MEMORY_LIMIT_EXCEEDED" else f"{field}."
+            violations.add_all(error.violations, prefix)
+            return None
+        check_further_trials(old, new, violations)
+        further = [replace(p, trials=p.trials[p.trials >= old.trials]) for p in new.parts]
+        packs = self.plan_packs([part for part in further if len(part.trials)])
+        return Extension(
+            generation=job.generation,
+            spec=new.spec.SerializeToString(),
+            plan=self._describe(new, whole),
+            trials=new.trials,
+            trial_epochs_total=new.trial_epochs,
+            metrics=new.metrics,
+            layer_sizes=new.layer_sizes,
+            packs=tuple(pack.to_new() for pack in packs),
+            last_epoch=old.spec.epochs if new.spec.epochs > old.spec.epochs else None,
+        )
+
+    def retry(
+        self, job: JobRecord, failed: Sequence[TrialRecord], packs: Sequence[PackRecord]
+    ) -> Retry:
+        """New packs for the trials of the job that FAILED. Blocks. Raises IllegalTransitionError
+        where they can't be trained."""
+        if not failed:
+            raise job.refuse("NO_FAILED_TRIALS", "none of its trials has FAILED")
+        expansion = self._expand_ended(job)
+        if expansion.learner is not None:
+            raise job.refuse("TRIALS_LEARNED", "its algorithm has learned that they failed")
+        if expansion.brackets is not None:
+            compared = (
+                "its trials are stopped early"
+                if expansion.population is None
+                else "its trials are a population"
+            )
+            rule = f"{compared}: those that were compared are not compared anew"
+            raise job.refuse("TRIALS_COMPARED", rule)
+        members: dict[int, list[int]] = {}
+        for trial in failed:
+            assert trial.pack_index is not None  # but for an algorithm that learns
+            members.setdefault(trial.pack_index, []).append(trial.index)
+        parts: dict[Part, PackRecord] = {}
+        for index, indices in members.items():
+            # A pack's trials are of one group; what was recorded of them is not recorded anew.
+            (part,) = cut(expansion.groups, np.array(indices, np.int32), packs[index].epochs, 0)
+            total = part.group.pack.signature.epochs
+            parts[replace(part, until=total)] = packs[index]
+        planned = self.plan_packs(list(parts))
+        return Retry(
+            generation=job.generation,
+            trials=np.array([trial.index for trial in failed], np.int32),
+            closed=tuple(members),
+            packs=tuple(
+                replace(pack.to_new(parts[pack.part].arithmetics), started=False)
+                for pack in planned
+            ),
+        )
+
+    def _expand_ended(self, job: JobRecord) -> Expansion:
+        try:
+            return self.expand_stored(job)
+        except ServiceError as error:
+            rule = f"it can't be trained any longer: {error.message}"
+            raise job.refuse("DATA_UNREADABLE", rule) from None
+
+    def _check_memory(self, packs: Sequence[PlannedPack], field: str) -> None:
         memory = sum(pack.memory_bytes for pack in packs)
         if memory > self._limits.max_job_memory_bytes:
             needed, limit = memory, self._limits.max_job_memory_bytes
@@ -78,32 +254,60 @@ class Planner:
             )
             raise InvalidSpecError(
                 "MEMORY_LIMIT_EXCEEDED",
-                f"spec: {description}",
-                violations=[Violation("spec", description)],
+                f"{field}: {description}",
+                violations=[Violation(field, description)],
                 metadata={"memory_bytes": str(needed), "limit_bytes": str(limit)},
             )
+
+    def _describe(self, expansion: Expansion, packs: Sequence[PlannedPack]) -> bytes:
+        """The job's plan, serialized."""
+        estimate, times = self._estimate(expansion, packs), expansion.times
         plan = job_pb2.JobPlan(
             trials=expansion.trials,
-            packs=len(packs),
-            memory_bytes=memory,
-            operations=sum(group.operations for group in expansion.groups),
-            worker_seconds=sum(g.seconds(speed, g.pack) for g in expansion.groups),
+            packs=len(packs) * expansion.batches,
+            memory_bytes=sum(pack.memory_bytes for pack in packs),
+            operations=times * sum(group.operations for group in expansion.groups),
+            worker_seconds=times * estimate.worker_seconds,
+            seconds=times * estimate.seconds + _proposal_seconds(expansion),
         )
-        return NewJob(
-            job_id=job_id,
-            uid=uid,
-            spec=expansion.spec.SerializeToString(),
-            plan=plan.SerializeToString(),
-            trials=expansion.trials,
-            trial_epochs_total=expansion.trial_epochs,
-            metrics=expansion.metrics,
-            layer_sizes=expansion.layer_sizes,
-            datasets=expansion.datasets,
-            networks=self._keep(expansion),
-            packs=tuple(pack.to_new() for pack in packs),
+        return plan.SerializeToString()
+
+    def _estimate(self, expansion: Expansion, packs: Sequence[PlannedPack]) -> Estimate:
+        workers, speed = self._workers, self._speed()
+        brackets = expansion.brackets
+        if brackets is None:
+            return estimate_packs(packs, workers, speed)
+        return estimate_brackets(
+            expansion.early_stopping, brackets, expansion.groups, workers, speed
         )
+
+    def _expand_new(self, spec: spec_pb2.JobSpec) -> tuple[Expansion, Lessons | None]:
+        violations = Violations()
+        continued = find_continued(spec, self._trials, violations)
+        try:
+            expansion = expand(
+                spec,
+                self._catalog,
+                self._limits.max_trials,
+                origins=Origins(trained=self._trained),
+            )
+            violations.raise_if_any()
+            if continued is None or self._trials is None:
+                return expansion, None
+            return expansion, read_lessons(expansion, continued, self._trials)
+        except InvalidSpecError as error:
+            violations.add_all(error.violations)
+            raise InvalidSpecError.of(list(violations)) from None
 
     def _keep(self, expansion: Expansion) -> str | None:
         if self._kept is None or not expansion.networks:
             return None
         return self._kept.put(expansion.networks)
+
+
+def _proposal_seconds(expansion: Expansion) -> float:
+    """About how long the workers wait for an algorithm that learns."""
+    if expansion.learner is None or expansion.space is None:
+        return 0.0
+    each = expansion.learner.seconds_each * expansion.space.assignments
+    return each + _BATCH_SECONDS * expansion.batches

@@ -2,42 +2,40 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from google.protobuf import json_format
-from google.protobuf.struct_pb2 import Value
-
-from packtrain.service.contract.catalogue import COLUMNS
-from packtrain.service.contract.fields import (
-    Violations,
-    choose,
-    find_field,
-    is_float,
-    is_given,
-    is_integer,
-    oneof_conflict,
+from packtrain.service.contract.domains import read_domain
+from packtrain.service.contract.fields import Violations
+from packtrain.service.contract.json_values import show
+from packtrain.service.contract.learners import check_numbers_only, is_learner, read_learner
+from packtrain.service.contract.learning_rates import is_range, rate_path, read_range
+from packtrain.service.contract.parameters import (
+    Fields,
+    SearchedField,
+    canonical,
+    read_conditions,
 )
-from packtrain.service.contract.json_values import find_wrong_values
-from packtrain.service.contract.learning_rates import is_range, read_range
-from packtrain.service.search import (
-    Choice,
-    Column,
-    Domain,
-    Grid,
-    Integer,
-    Normal,
+from packtrain.service.contract.paths import check_fields, check_not_given, check_path
+from packtrain.service.contract.points import point_paths, read_points
+from packtrain.service.domains import Choice, Normal, Uniform
+from packtrain.service.learners import Learner
+from packtrain.service.samplers import (
+    MAX_SOBOL_PARAMETERS,
+    LatinHypercube,
     Random,
-    SearchSpace,
-    Uniform,
+    Sampler,
+    Sobol,
 )
+from packtrain.service.search import Column, Grid, SearchSpace
 from packtrain.v1 import spec_pb2
 
-# A draw has 53 bits.
-MAX_INTEGER_SPAN = 2**53
-_NOT_SEARCHABLE = ("search", "measurement", "data_type")
+MAX_REPEATS = 1_000_000
+
+_SAMPLERS: dict[str, type[Sampler]] = {
+    "random": Random,
+    "sobol": Sobol,
+    "latin_hypercube": LatinHypercube,
+}
 
 
 class ParameterSpace:
@@ -48,10 +46,11 @@ class ParameterSpace:
         self.choices = choices
 
     def value(self, path: str, column: Column, row: int) -> Any:
-        """What the column's row gives the field at ``path``, in its JSON form."""
+        """What the column's row, where it exists, gives the field at ``path``, in its JSON
+        form."""
         if path in self.choices:
-            return self.choices[path][int(column[row])]
-        return column[row].item()
+            return self.choices[path][int(column.values[row])]
+        return column.values[row].item()
 
 
 def read_search(spec: spec_pb2.JobSpec, violations: Violations) -> ParameterSpace | None:
@@ -59,188 +58,120 @@ def read_search(spec: spec_pb2.JobSpec, violations: Violations) -> ParameterSpac
     hides nothing that is wrong with the others. None where nothing can be searched."""
     if not spec.HasField("search"):
         return None
+    repeats = _read_repeats(spec, violations)
     if is_range(spec):
         space = read_range(spec, violations)
         return ParameterSpace(space, {}) if space else None
     search = spec.search
-    algorithm = _read_algorithm(search, violations)
-    parameters: list[tuple[str, Domain]] = []
-    choices: dict[str, list[Any]] = {}
+    if search.HasField("points"):
+        found = read_points(spec, violations)
+        if found is None:
+            return None
+        parameters, choices, points = found
+        return ParameterSpace(SearchSpace(parameters, points, repeats), choices)
     if not search.parameters:
+        if search.HasField("repeats") and search.WhichOneof("algorithm") is None:
+            return ParameterSpace(SearchSpace((), Grid(), repeats), {})
         violations.add("search.parameters", "must name at least one parameter")
-    for i, parameter in enumerate(search.parameters):
-        where = f"search.parameters[{i}]"
-        before = len(violations)
-        earlier = [p.path for p in search.parameters[:i]]
-        _check_path(spec, parameter.path, earlier, where, violations)
-        domain = _read_domain(parameter, where, violations)
-        if domain is None:
-            continue
-        values = _read_values(parameter, where, violations) if isinstance(domain, Choice) else None
-        if isinstance(algorithm, Grid):
-            _check_grid(domain, algorithm, parameter.WhichOneof("domain"), where, violations)
-        if len(violations) > before:
-            continue
-        parameters.append((parameter.path, domain))
-        if values is not None:
-            choices[parameter.path] = values
-    if algorithm is None or not parameters:
+    algorithm = _read_algorithm(search, violations)
+    fields = _read_fields(spec, algorithm, violations)
+    if algorithm is None or not fields:
         return None
-    return ParameterSpace(SearchSpace(tuple(parameters), algorithm), choices)
+    space = SearchSpace(tuple(field.parameter for field in fields.values()), algorithm, repeats)
+    choices = {p: list(f.values) for p, f in fields.items() if isinstance(f.domain, Choice)}
+    return ParameterSpace(space, choices)
 
 
-def _read_algorithm(search: spec_pb2.Search, violations: Violations) -> Grid | Random | None:
+def searched_paths(spec: spec_pb2.JobSpec) -> list[str]:
+    """The paths whose values differ from trial to trial, whatever the algorithm."""
+    paths = [parameter.path for parameter in spec.search.parameters]
+    paths += point_paths(spec.search)
+    return [*paths, rate_path(spec)] if is_range(spec) else paths
+
+
+def _read_repeats(spec: spec_pb2.JobSpec, violations: Violations) -> int:
+    if not spec.search.HasField("repeats"):
+        return 1
+    where = "search.repeats"
+    if is_range(spec):
+        violations.add(where, "can't stand beside a learning_rate_range, whose trials are one seed")
+    elif "seed" in searched_paths(spec):
+        violations.add(where, "can't stand beside a searched seed: give one of the two")
+    return violations.integer(spec.search, "repeats", where, 1, 1, MAX_REPEATS)
+
+
+def _read_algorithm(
+    search: spec_pb2.Search, violations: Violations
+) -> Grid | Sampler | Learner | None:
     kind = search.WhichOneof("algorithm")
+    if is_learner(search):
+        return read_learner(search, violations)
     if kind == "grid":
         points = violations.integer(search.grid, "points", "search.grid.points", 1, 1, 1_000_000)
         return Grid(points if search.grid.HasField("points") else None)
-    if kind == "random":
-        if search.random.trials < 1:
+    if kind in _SAMPLERS:
+        trials = getattr(search, kind).trials
+        if trials < 1:
+            violations.add(f"search.{kind}.trials", f"must be at least 1, not {trials}")
+            return None
+        if kind == "sobol" and len(search.parameters) > MAX_SOBOL_PARAMETERS:
             violations.add(
-                "search.random.trials", f"must be at least 1, not {search.random.trials}"
+                "search.sobol", f"takes {MAX_SOBOL_PARAMETERS:,} parameters at most: use random"
             )
             return None
-        return Random(search.random.trials)
-    violations.add("search.algorithm", "must be given: grid, random or learning_rate_range")
+        return _SAMPLERS[kind](trials)
+    kinds = [field.name for field in search.DESCRIPTOR.oneofs_by_name["algorithm"].fields]
+    violations.add("search.algorithm", f"must be given: {', '.join(kinds[:-1])} or {kinds[-1]}")
     return None
 
 
-def _check_path(
-    spec: spec_pb2.JobSpec, path: str, earlier: list[str], where: str, violations: Violations
-) -> None:
-    if path.split(".")[0] in _NOT_SEARCHABLE:
-        violations.add(f"{where}.path", f"{path} is the same for all trials of a job")
-        return
-    found = find_field(spec_pb2.JobSpec, path)
-    if isinstance(found, str):
-        violations.add(f"{where}.path", found)
-        return
-    for other in earlier:
-        if other == path or other.startswith(path + ".") or path.startswith(other + "."):
-            violations.add(f"{where}.path", f"{path} overlaps with {other}, searched before")
-            return
-    chosen = _copy(spec)
-    for other in earlier:
-        if not isinstance(find_field(spec_pb2.JobSpec, other), str):
-            choose(chosen, other)
-    conflict = oneof_conflict(chosen, path)
-    if conflict:
-        violations.add(f"{where}.path", conflict)
-    elif is_given(spec, path) and path != "seed":
-        violations.add(path, "is given and searched at once: give one of the two")
+def _read_fields(
+    spec: spec_pb2.JobSpec, algorithm: Grid | Sampler | Learner | None, violations: Violations
+) -> Fields:
+    """The parameters that are right, by path."""
+    fields: Fields = {}
+    met: dict[str, int] = {}
+    for i, parameter in enumerate(spec.search.parameters):
+        path, where = parameter.path, f"search.parameters[{i}]"
+        before = len(violations)
+        descriptor = check_path(spec, path, f"{where}.path", violations)
+        if path in met:
+            violations.add(f"{where}.path", f"{path} is searched before, by parameter {met[path]}")
+        met.setdefault(path, i)
+        if descriptor is not None and not parameter.HasField("condition"):
+            check_not_given(spec, path, violations)
+        found = read_domain(parameter, descriptor, where, violations)
+        if found is None:
+            continue
+        field = SearchedField(where, path, *found)
+        if isinstance(algorithm, Grid) and descriptor is not None:
+            _check_grid(field, algorithm, parameter.WhichOneof("domain"), violations)
+        if len(violations) == before:
+            fields[path] = field
+    fields = read_conditions(spec.search.parameters, fields, violations)
+    check_fields(fields, violations)
+    for field in fields.values():
+        check_numbers_only(spec.search, field.parameter, field.where, violations)
+    return fields
 
 
-def _copy(spec: spec_pb2.JobSpec) -> spec_pb2.JobSpec:
-    copy = spec_pb2.JobSpec()
-    copy.CopyFrom(spec)
-    return copy
-
-
-def _read_domain(
-    parameter: spec_pb2.Parameter, where: str, violations: Violations
-) -> Domain | None:
-    kind = parameter.WhichOneof("domain")
-    field = find_field(spec_pb2.JobSpec, parameter.path)
-    if kind is None:
-        violations.add(
-            f"{where}.domain",
-            "must be given: choice, uniform, log_uniform, integer or normal",
-        )
-        return None
-    where = f"{where}.{kind}"
-    if kind == "choice":
-        count = len(parameter.choice.values)
-        if count == 0:
-            violations.add(f"{where}.values", "must have at least one value")
-            return None
-        return Choice(count)
-    if not isinstance(field, str):
-        if kind == "integer" and not (is_integer(field) or is_float(field)):
-            violations.add(where, f"{parameter.path} is no number: use a choice")
-        if kind != "integer" and not is_float(field):
-            other = "an integer or a choice" if is_integer(field) else "a choice"
-            violations.add(where, f"{parameter.path} is no real number: use {other}")
-    message = getattr(parameter, kind)
-    if kind == "integer":
-        return _read_integer(message, where, violations)
-    if kind == "normal":
-        if not (math.isfinite(message.mean) and 0 < message.standard_deviation < math.inf):
-            violations.add(
-                f"{where}.standard_deviation", "must be above 0, and both numbers finite"
-            )
-            return None
-        return Normal(message.mean, message.standard_deviation)
-    return _read_interval(message, kind == "log_uniform", where, violations)
-
-
-def _read_values(parameter: spec_pb2.Parameter, where: str, violations: Violations) -> list[Any]:
-    try:
-        values = json_format.MessageToDict(parameter.choice).get("values", [])
-    except json_format.SerializeToJsonError:
-        violations.add(f"{where}.choice.values", "must be JSON values: no NaN, no infinity")
-        return []
-    field = find_field(spec_pb2.JobSpec, parameter.path)
-    if not isinstance(field, str):
-        must_be_set = parameter.path == "seed" or parameter.path in COLUMNS
-        for i, value in enumerate(values):
-            place = f"{where}.choice.values[{i}]"
-            if value is None and must_be_set:
-                violations.add(place, f"must be a number for {field.name}, not null")
-            violations.add_all(tuple(find_wrong_values(value, field, place)))
-    return list(values)
-
-
-def _read_integer(
-    message: spec_pb2.IntegerRange, where: str, violations: Violations
-) -> Integer | None:
-    step = message.step if message.HasField("step") else 1
-    if step < 1:
-        violations.add(f"{where}.step", f"must be at least 1, not {step}")
-        return None
-    if message.high < message.low:
-        violations.add(f"{where}.high", f"must be at least low ({message.low}), not {message.high}")
-        return None
-    if message.high - message.low > MAX_INTEGER_SPAN:
-        violations.add(f"{where}.high", f"must be at most low + {MAX_INTEGER_SPAN:,}")
-        return None
-    return Integer(message.low, message.high, step)
-
-
-def _read_interval(
-    message: spec_pb2.Uniform | spec_pb2.LogUniform, log: bool, where: str, violations: Violations
-) -> Uniform | None:
-    if log and not message.low > 0:
-        violations.add(f"{where}.low", f"must be above 0, not {message.low:g}")
-        return None
-    if not (np.isfinite([message.low, message.high]).all() and message.low < message.high):
-        violations.add(
-            f"{where}.high", f"must be above low ({message.low:g}), not {message.high:g}"
-        )
-        return None
-    if not math.isfinite(message.high - message.low):
-        violations.add(f"{where}.high", "must be less than 1.8e308 above low")
-        return None
-    return Uniform(message.low, message.high, log)
-
-
-def _check_grid(
-    domain: Domain, grid: Grid, kind: str | None, where: str, violations: Violations
-) -> None:
+def _check_grid(field: SearchedField, grid: Grid, kind: str | None, violations: Violations) -> None:
+    where, domain = f"{field.where}.{kind}", field.domain
     if isinstance(domain, Normal):
-        violations.add(f"{where}.{kind}", "a normal domain has no grid: use random search")
-    elif isinstance(domain, Uniform) and grid.points is None:
-        violations.add("search.grid.points", f"must be given for the {kind} domain of {where}")
-
-
-def trial_parameters(spec: spec_pb2.JobSpec, trials: Sequence[int]) -> list[dict[str, Value]]:
-    """The values of these trials, by path; ``trials`` ascend."""
-    parameters = read_search(spec, Violations())
-    if parameters is None or not trials:
-        return [{} for _ in trials]
-    first = trials[0]
-    columns = parameters.space.columns(spec.seed, first, trials[-1] + 1)
-    rows: list[dict[str, Value]] = []
-    for k in trials:
-        row = {path: parameters.value(path, column, k - first) for path, column in columns.items()}
-        rows.append({path: json_format.ParseDict(v, Value()) for path, v in row.items()})
-    return rows
+        violations.add(where, "a normal domain has no grid: use random search")
+    elif isinstance(domain, Uniform) and domain.count is None and grid.points is None:
+        violations.add(
+            "search.grid.points", f"must be given for the {kind} domain of {field.where}"
+        )
+    met: set[bytes] = set()
+    for i, value in enumerate(field.values):
+        written = canonical(field.path, value)
+        if written is None:
+            continue
+        if written in met:
+            violations.add(
+                f"{where}.values[{i}]",
+                f"{show(value)} is there before, and a grid has each value once: repeats train "
+                "it more often",
+            )
+        met.add(written)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -125,11 +126,24 @@ class Sources:
     ) -> StoredDataset | None:
         if self._stored is None:
             return resolve_dataset(selection, self._catalog, violations)
-        try:
-            return self._catalog.get_by_digest(self._stored[len(self._found)])
-        except (DatasetError, IndexError):
+        found = self._find_stored(selection, self._stored[len(self._found) :])
+        if found is None:
             violations.add("dataset", "its content has gone from the server's data directory")
+        return found
+
+    def _find_stored(
+        self, selection: spec_pb2.DatasetSelection, digests: Sequence[str]
+    ) -> StoredDataset | None:
+        """What has the first of these digests. What the selection itself makes may be made anew:
+        it is kept no longer than jobs train."""
+        if not digests:
             return None
+        with contextlib.suppress(DatasetError):
+            return self._catalog.get_by_digest(digests[0])
+        if selection.WhichOneof("source") == "name":
+            return None
+        made = resolve_dataset(selection, self._catalog, Violations())
+        return made if made is not None and made.digest == digests[0] else None
 
 
 def _field_of(wrong: DataError, selection: spec_pb2.DatasetSelection) -> str:

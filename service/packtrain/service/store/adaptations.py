@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, Row, insert, select
 
@@ -42,10 +42,10 @@ def list_adaptations(connection: Connection, uid: str) -> list[Adaptation]:
 
 
 def adaptations_by_trial(
-    connection: Connection, uid: str, first: int, last: int
-) -> dict[int, tuple[Adaptation, ...]]:
-    """Those of the trials ``first`` to ``last``, by epoch."""
-    of_trials = _A.trial_index.between(first, last)
+    connection: Connection, uid: str, trials: Sequence[int]
+) -> Mapping[int, tuple[Adaptation, ...]]:
+    """Those of each of these trials, by epoch."""
+    of_trials = _A.trial_index.in_(trials)
     query = select(schema.adaptations).where(_A.job_uid == uid, of_trials)
     found: defaultdict[int, tuple[Adaptation, ...]] = defaultdict(tuple)
     for row in connection.execute(query.order_by(_A.trial_index, _A.epoch)):

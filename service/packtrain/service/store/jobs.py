@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select
 
 from packtrain.service.errors import (
     AlreadyExistsError,
@@ -25,9 +25,10 @@ from packtrain.service.records import (
     NewPack,
     RequestKey,
 )
+from packtrain.service.resources import job_name
 from packtrain.service.states import (
     ACTIVE_JOB_STATES,
-    TERMINAL_JOB_STATES,
+    ENDED_JOB_STATES,
     JobState,
     TrialState,
 )
@@ -35,6 +36,14 @@ from packtrain.service.store import schema
 from packtrain.service.store.log import append_events, now_microseconds, to_failure, to_time
 
 _J, _P = schema.jobs.c, schema.packs.c
+_OWN_TABLES = (
+    schema.events,
+    schema.trials,
+    schema.packs,
+    schema.proposals,
+    schema.lessons,
+    schema.adaptations,
+)
 _ACTIVE = tuple(s.value for s in ACTIVE_JOB_STATES)
 # A client that repeats a request does so within minutes.
 _REQUESTS_KEPT_MICROSECONDS = 24 * 3600 * 1_000_000
@@ -70,6 +79,9 @@ def to_job(row: Row[Any]) -> JobRecord:
         datasets=tuple(json.loads(row.datasets)),
         networks=row.networks,
         finding=RateFinding(**json.loads(row.finding)) if row.finding is not None else None,
+        labels=row.labels,
+        priority=row.priority,
+        generation=row.generation,
     )
 
 
@@ -170,17 +182,29 @@ def create_job(connection: Connection, job: NewJob, request: RequestKey | None) 
             layer_sizes=json.dumps(job.layer_sizes),
             datasets=json.dumps(job.datasets),
             networks=job.networks,
+            labels=dict(job.labels),
+            priority=job.priority,
+            generation=0,
             last_sequence=0,
         )
     )
     add_packs(connection, job.uid, job.packs)
+    if job.lessons is not None:
+        connection.execute(
+            insert(schema.lessons).values(
+                job_uid=job.uid,
+                assignments=len(job.lessons.points),
+                points=job.lessons.points.astype("<f8").tobytes(),
+                scores=job.lessons.scores.astype("<f8").tobytes(),
+            )
+        )
     append_events(connection, job.uid, [JobChanged(JobState.QUEUED)])
     remember_request(connection, request, job.uid)
     return get_job(connection, job.job_id)
 
 
 def add_packs(connection: Connection, uid: str, packs: Sequence[NewPack]) -> int:
-    """Append packs to the job's; the index of the first of them."""
+    """Append packs, if any, to the job's; the index of the first of them."""
     last = select(func.max(_P.pack_index)).where(_P.job_uid == uid)
     found = connection.execute(last).scalar_one()
     first = 0 if found is None else int(found) + 1
@@ -192,13 +216,15 @@ def add_packs(connection: Connection, uid: str, packs: Sequence[NewPack]) -> int
             "metrics": ",".join(pack.metrics),
             "epochs": pack.begin,
             "until": pack.until,
-            "started": pack.begin > 0,
+            "started": pack.started,
             "is_closed": False,
             "arithmetics": json.dumps(pack.arithmetics),
+            "generation": 0,
         }
         for i, pack in enumerate(packs)
     ]
-    connection.execute(insert(schema.packs), rows)
+    if rows:
+        connection.execute(insert(schema.packs), rows)
     return first
 
 
@@ -209,7 +235,11 @@ def job_position(connection: Connection, uid: str) -> tuple[JobState, int] | Non
 
 
 def list_jobs(
-    connection: Connection, limit: int, before: int | None, states: tuple[JobState, ...]
+    connection: Connection,
+    limit: int,
+    before: int | None,
+    states: tuple[JobState, ...],
+    labels: Mapping[str, str],
 ) -> list[JobRecord]:
     """See Store.list_jobs."""
     query = select(schema.jobs).order_by(_J.order.desc()).limit(limit)
@@ -217,18 +247,36 @@ def list_jobs(
         query = query.where(_J.order < before)
     if states:
         query = query.where(_J.state.in_([s.value for s in states]))
+    for key, value in labels.items():
+        query = query.where(_J.labels[key].as_string() == value)
     return [to_job(row) for row in connection.execute(query)]
 
 
 def active_jobs(connection: Connection, limit: int) -> list[ActiveJob]:
     """See Store.active_jobs."""
-    columns = (_J.uid, _J.job_id, _J.state, _J.trials)
-    query = select(*columns).where(_J.state.in_(_ACTIVE)).limit(limit)
-    begun_first = query.order_by(_J.state == JobState.QUEUED.value, _J.order)
-    return [
-        ActiveJob(row.uid, row.job_id, JobState(row.state), row.trials)
-        for row in connection.execute(begun_first)
-    ]
+    query = (
+        _select_active()
+        .where(_J.state != JobState.PAUSED.value)
+        .order_by(_J.state == JobState.QUEUED.value, _J.priority.desc(), _J.order)
+        .limit(limit)
+    )
+    return [_to_active(row) for row in connection.execute(query)]
+
+
+def find_active_job(connection: Connection, uid: str) -> ActiveJob | None:
+    """See Store.find_active_job."""
+    row = connection.execute(_select_active().where(_J.uid == uid)).one_or_none()
+    return None if row is None else _to_active(row)
+
+
+def _select_active() -> Select[Any]:
+    columns = (_J.uid, _J.job_id, _J.state, _J.trials, _J.priority, _J.generation)
+    return select(*columns).where(_J.state.in_(_ACTIVE))
+
+
+def _to_active(row: Row[Any]) -> ActiveJob:
+    state = JobState(row.state)
+    return ActiveJob(row.uid, row.job_id, state, row.trials, row.priority, row.generation)
 
 
 def datasets_in_use(connection: Connection) -> set[str]:
@@ -239,13 +287,22 @@ def datasets_in_use(connection: Connection) -> set[str]:
 
 def networks_in_use(connection: Connection) -> set[str]:
     """See Store.networks_in_use."""
-    in_use = select(_J.networks).where(_J.state.in_(_ACTIVE), _J.networks.is_not(None))
+    in_use = select(_J.networks).where(_J.networks.is_not(None))
     return set(connection.execute(in_use.distinct()).scalars())
 
 
 def all_uids(connection: Connection) -> set[str]:
     """See Store.all_uids."""
     return set(connection.execute(select(_J.uid)).scalars())
+
+
+def check_etag(job: JobRecord, etag: str) -> None:
+    """Raises EtagMismatchError where the job has another one than ``etag``, if that is given."""
+    if etag and etag != job.etag:
+        raise EtagMismatchError(
+            "ETAG_MISMATCH",
+            f"{job_name(job.job_id)} has changed: its etag is {job.etag}, not {etag}",
+        )
 
 
 def delete_job(
@@ -255,17 +312,14 @@ def delete_job(
     if request is not None and repeated_uid(connection, request) is not None:
         return None
     job = get_job(connection, job_id)
-    if etag and etag != job.etag:
-        raise EtagMismatchError(
-            "ETAG_MISMATCH", f"jobs/{job_id} has changed: its etag is {job.etag}, not {etag}"
-        )
-    if job.state not in TERMINAL_JOB_STATES:
+    check_etag(job, etag)
+    if job.state not in ENDED_JOB_STATES:
         raise IllegalTransitionError(
             "JOB_NOT_ENDED",
             f"jobs/{job_id} is {job.state.name}; cancel it before you delete it",
             metadata={"state": job.state.name},
         )
-    for table in (schema.events, schema.adaptations, schema.trials, schema.packs):
+    for table in _OWN_TABLES:
         connection.execute(delete(table).where(table.c.job_uid == job.uid))
     connection.execute(delete(schema.jobs).where(_J.uid == job.uid))
     remember_request(connection, request, job.uid)

@@ -21,6 +21,7 @@ from packtrain.service.records import (
     TrialsAdapted,
     TrialsChanged,
 )
+from packtrain.service.results.columns import last_measured
 from packtrain.service.states import JobState, TrialState
 from packtrain.service.store import schema
 
@@ -91,27 +92,33 @@ def read_events(
 def last_values(
     connection: Connection, uid: str, trials: set[int]
 ) -> dict[int, NDArray[np.float32]]:
-    """What was recorded last, (metrics,), of each of these trials of which something was."""
+    """What was measured last, (metrics,), of each of these trials of which something was."""
     values: dict[int, NDArray[np.float32]] = {}
     if not trials:
         return values
+    for block in read_blocks_backwards(connection, uid):
+        rows, last = last_measured(block.values)
+        for trial, found in zip(block.trials[rows].tolist(), last, strict=True):
+            if trial in trials and trial not in values:
+                values[trial] = found
+        if len(values) == len(trials):
+            break
+    return values
+
+
+def read_blocks_backwards(connection: Connection, uid: str) -> Iterator[MetricsRecorded]:
+    """The job's blocks of metrics, the last one first, each read when it is asked for."""
     table = schema.events
-    result = connection.execute(
+    with connection.execute(
         select(table)
         .where(table.c.job_uid == uid, table.c.kind == "metrics")
         .order_by(table.c.sequence.desc())
         .execution_options(yield_per=1)
-    )
-    for row in result:
-        block = _decode(row)
-        assert isinstance(block, MetricsRecorded)
-        for position, trial in enumerate(block.trials.tolist()):
-            if trial in trials and trial not in values:
-                values[trial] = block.values[position, -1]
-        if len(values) == len(trials):
-            break
-    result.close()
-    return values
+    ) as rows:
+        for row in rows:
+            block = _decode(row)
+            assert isinstance(block, MetricsRecorded)
+            yield block
 
 
 def _split(body: EventBody) -> Iterator[EventBody]:

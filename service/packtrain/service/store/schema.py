@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Boolean,
     Column,
@@ -56,6 +57,9 @@ jobs = Table(
     Column("datasets", Text, nullable=False),
     Column("networks", String(64)),
     Column("finding", Text),
+    Column("labels", JSON, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("generation", Integer, nullable=False),
     Column("last_sequence", BigInteger, nullable=False),
     Index("jobs_by_state", "state", "order"),
 )
@@ -72,9 +76,34 @@ packs = Table(
     Column("started", Boolean, nullable=False),
     Column("is_closed", Boolean, nullable=False),
     Column("arithmetics", Text),
+    Column("generation", Integer, nullable=False),
 )
 
-# Trials that have ended. Those that have not are implied by their pack.
+# What algorithms that learn have proposed: float64 (assignments, parameters) of the unit cube.
+proposals = Table(
+    "proposals",
+    metadata,
+    _job_key(),
+    Column("first_assignment", Integer, primary_key=True),
+    Column("assignments", Integer, nullable=False),
+    Column("points", LargeBinary, nullable=False),
+    Column("trials", Integer, nullable=False),
+    Column("trial_epochs", BigInteger, nullable=False),
+)
+
+# What such an algorithm began with of another job's results: points as above, and their float64
+# scores (assignments, objectives).
+lessons = Table(
+    "lessons",
+    metadata,
+    _job_key(),
+    Column("assignments", Integer, nullable=False),
+    Column("points", LargeBinary, nullable=False),
+    Column("scores", LargeBinary, nullable=False),
+)
+
+# Trials that have ended. Those that have not are implied by their pack, or, of an algorithm that
+# learns, not proposed yet. The pack is -1 where a trial ended without one.
 trials = Table(
     "trials",
     metadata,

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import Connection
 
 from packtrain.service.learning_rates import RateFinding
 from packtrain.service.records import (
@@ -23,15 +24,20 @@ from packtrain.service.records import (
     Event,
     Failure,
     JobRecord,
+    JobUpdate,
+    Lessons,
     MetricsRecorded,
     NewJob,
     NewPack,
     PackRecord,
+    Proposal,
     RequestKey,
+    Retry,
     TrialRecord,
 )
+from packtrain.service.results.columns import TrialColumns
 from packtrain.service.states import JobState, TrialState
-from packtrain.service.store import jobs, log, training
+from packtrain.service.store import changes, jobs, log, proposals, training, trial_columns
 from packtrain.service.store.adaptations import list_adaptations
 from packtrain.service.store.database import Database
 
@@ -109,30 +115,75 @@ class Store:
         return await self._database.read(partial(jobs.job_position, uid=uid))
 
     async def list_jobs(
-        self, limit: int, before: int | None, states: Sequence[JobState]
+        self,
+        limit: int,
+        before: int | None,
+        states: Sequence[JobState],
+        labels: Mapping[str, str] | None = None,
     ) -> list[JobRecord]:
-        """Newest first; those older than order ``before``."""
+        """Newest first; those older than order ``before``, with all of ``labels``."""
         return await self._database.read(
-            partial(jobs.list_jobs, limit=limit, before=before, states=tuple(states))
+            partial(
+                jobs.list_jobs,
+                limit=limit,
+                before=before,
+                states=tuple(states),
+                labels=labels or {},
+            )
         )
 
     async def active_jobs(self, limit: int) -> list[ActiveJob]:
-        """Jobs that have not ended: those begun first, then by their order."""
+        """Jobs that have neither ended nor are paused: those begun first, then by their priority
+        and their order."""
         return await self._database.read(partial(jobs.active_jobs, limit=limit))
+
+    async def find_active_job(self, uid: str) -> ActiveJob | None:
+        """The job, paused or not; None where it has ended or there is none."""
+        return await self._database.read(partial(jobs.find_active_job, uid=uid))
 
     async def datasets_in_use(self) -> set[str]:
         """Digests of the datasets of all jobs that have not ended."""
         return await self._database.read(jobs.datasets_in_use)
 
     async def networks_in_use(self) -> set[str]:
-        """Digests of the networks that jobs begin from which have not ended."""
+        """Digests of the networks that jobs begin from: ended ones may get more to train."""
         return await self._database.read(jobs.networks_in_use)
 
     async def cancel_job(self, job_id: str, request: RequestKey | None) -> JobRecord:
-        """QUEUED to CANCELLED, RUNNING to CANCELLING. Raises IllegalTransitionError."""
-        record = await self._database.write(
-            partial(training.cancel_job, job_id=job_id, request=request)
+        """QUEUED to CANCELLED, RUNNING and PAUSED to CANCELLING. Raises
+        IllegalTransitionError."""
+        return await self._change(partial(training.cancel_job, job_id=job_id, request=request))
+
+    async def pause_job(self, job_id: str, request: RequestKey | None) -> JobRecord:
+        """QUEUED or RUNNING to PAUSED. Raises NotFoundError, IllegalTransitionError."""
+        return await self._change(partial(changes.pause_job, job_id=job_id, request=request))
+
+    async def resume_job(self, job_id: str, request: RequestKey | None) -> JobRecord:
+        """PAUSED to RUNNING, or to QUEUED where nothing was begun. Raises NotFoundError,
+        IllegalTransitionError."""
+        return await self._change(partial(changes.resume_job, job_id=job_id, request=request))
+
+    async def update_job(
+        self, job_id: str, change: JobUpdate, request: RequestKey | None
+    ) -> JobRecord:
+        """Change it; one that has ended and gets more to train is RUNNING.
+
+        Raises NotFoundError, InvalidSpecError (too many labels), IllegalTransitionError (it was
+        cancelled), EtagMismatchError (also where the extension is for another generation).
+        """
+        return await self._change(
+            partial(changes.update_job, job_id=job_id, change=change, request=request)
         )
+
+    async def retry_job(self, job_id: str, retry: Retry, request: RequestKey | None) -> JobRecord:
+        """Trials that FAILED are QUEUED; a job that has ended is RUNNING. Raises as
+        :meth:`update_job`."""
+        return await self._change(
+            partial(changes.retry_job, job_id=job_id, retry=retry, request=request)
+        )
+
+    async def _change(self, transaction: Callable[[Connection], JobRecord]) -> JobRecord:
+        record = await self._database.write(transaction)
         self._tell(record.uid)
         return record
 
@@ -182,6 +233,7 @@ class Store:
         self,
         uid: str,
         pack_index: int,
+        generation: int,
         from_epoch: int,
         to_epoch: int,
         block: MetricsRecorded | None,
@@ -193,13 +245,14 @@ class Store:
 
         ``trial_epochs`` are the epochs that this adds, summed over trials; ``arithmetics`` all
         that the pack was trained with so far. Raises IllegalTransitionError where the pack is not
-        at ``from_epoch`` or the job has ended.
+        at ``from_epoch`` or of another ``generation``, or the job has ended.
         """
         await self._database.write(
             partial(
                 training.record_segment,
                 uid=uid,
                 pack_index=pack_index,
+                generation=generation,
                 from_epoch=from_epoch,
                 to_epoch=to_epoch,
                 block=block,
@@ -243,13 +296,66 @@ class Store:
         """What trials of a population copied, by epoch and trial."""
         return await self._database.read(partial(list_adaptations, uid=uid))
 
-    async def fail_pack(self, uid: str, pack_index: int, failure: Failure) -> None:
+    async def add_proposal(
+        self,
+        uid: str,
+        proposal: Proposal,
+        packs: Sequence[NewPack],
+        trial_epochs: int,
+        failures: Mapping[Failure, Sequence[int]],
+    ) -> list[PackRecord]:
+        """An algorithm that learns has proposed: its trials will train in these packs, which are
+        returned, for so many epochs in all, but for those that can't, which are FAILED.
+
+        Raises IllegalTransitionError where the job no longer trains, or this was done before.
+        """
+        made = await self._database.write(
+            partial(
+                proposals.add_proposal,
+                uid=uid,
+                proposal=proposal,
+                packs=tuple(packs),
+                trial_epochs=trial_epochs,
+                failures=dict(failures),
+            )
+        )
+        self._tell(uid)
+        return made
+
+    async def count_proposed(self, uid: str) -> int:
+        """How many assignments the job's algorithm has proposed, if it learns."""
+        return await self._database.read(partial(proposals.count_proposed, uid=uid))
+
+    async def list_proposals(self, uid: str) -> list[Proposal]:
+        """What the job's algorithm has proposed, in its order."""
+        return await self._database.read(partial(proposals.list_proposals, uid=uid))
+
+    async def find_lessons(self, uid: str) -> Lessons | None:
+        """What the job began with of another's results."""
+        return await self._database.read(partial(proposals.find_lessons, uid=uid))
+
+    def read_results_blocking(
+        self, job: JobRecord, states: Sequence[TrialState]
+    ) -> tuple[list[TrialRecord], list[Proposal]]:
+        """The trials of these states, and what the job's algorithm has proposed; for threads."""
+        return self._database.read_blocking(
+            partial(proposals.read_results, job=job, states=tuple(states))
+        )
+
+    async def fail_pack(self, uid: str, pack_index: int, generation: int, failure: Failure) -> None:
         """Every trial of the pack that has not ended is FAILED.
 
-        Raises IllegalTransitionError where the job no longer trains.
+        Raises IllegalTransitionError where the job no longer trains, or the pack is of another
+        ``generation``.
         """
         await self._database.write(
-            partial(training.fail_pack, uid=uid, pack_index=pack_index, failure=failure)
+            partial(
+                training.fail_pack,
+                uid=uid,
+                pack_index=pack_index,
+                generation=generation,
+                failure=failure,
+            )
         )
         self._tell(uid)
 
@@ -258,14 +364,23 @@ class Store:
         uid: str,
         state: JobState,
         failure: Failure | None,
+        generation: int,
         finding: RateFinding | None = None,
     ) -> None:
         """The job has ended, with what it found; FAILED, so have all its trials that had not.
 
-        Raises IllegalTransitionError where it may not go to ``state``.
+        Raises IllegalTransitionError where it may not go to ``state``, or is of another
+        ``generation``: there is more to train.
         """
         await self._database.write(
-            partial(training.finish_job, uid=uid, state=state, failure=failure, finding=finding)
+            partial(
+                training.finish_job,
+                uid=uid,
+                state=state,
+                failure=failure,
+                generation=generation,
+                finding=finding,
+            )
         )
         self._tell(uid)
 
@@ -281,6 +396,26 @@ class Store:
         """As :meth:`list_trials` in all states, for threads."""
         return self._database.read_blocking(
             partial(training.list_trials, job=job, first=first, limit=limit, states=())
+        )
+
+    async def load_trial_columns(self, job: JobRecord) -> TrialColumns:
+        """All trials of the job as they stand, without parameters, which the store can't read."""
+        return await self._database.read(partial(trial_columns.load_columns, job=job))
+
+    async def find_packs_of_trials(self, job: JobRecord) -> NDArray[np.int32]:
+        """The last pack of each trial, (trials,); -1 where it is in none yet."""
+        return await self._database.read(partial(trial_columns.find_packs, job=job))
+
+    async def read_news(self, uid: str, after: int) -> list[Event]:
+        """Everything in the log after sequence ``after``."""
+        return await self._database.read(partial(trial_columns.read_news, uid=uid, after=after))
+
+    async def read_trials(
+        self, uid: str, columns: TrialColumns, rows: NDArray[np.intp]
+    ) -> list[TrialRecord]:
+        """The trials of these indices, in their order, as the columns have them."""
+        return await self._database.read(
+            partial(trial_columns.read_records, uid=uid, columns=columns, rows=rows)
         )
 
     # Events

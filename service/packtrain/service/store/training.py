@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from collections.abc import Container, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from packtrain.service.errors import IllegalTransitionError
 from packtrain.service.learning_rates import RateFinding
@@ -27,41 +28,48 @@ from packtrain.service.records import (
     TrialsChanged,
 )
 from packtrain.service.states import (
-    TERMINAL_JOB_STATES,
+    ENDED_JOB_STATES,
     JobState,
     TrialState,
     leading_to,
 )
 from packtrain.service.store import schema
-from packtrain.service.store.adaptations import adaptations_by_trial, add_adaptations
+from packtrain.service.store.adaptations import add_adaptations
 from packtrain.service.store.jobs import add_packs, get_job, remember_request, repeated_uid
 from packtrain.service.store.log import append_events, last_values, now_microseconds, to_failure
 
 _J, _P, _T = schema.jobs.c, schema.packs.c, schema.trials.c
 
 
+# The pack of a trial that ended without one.
+NO_PACK = -1
+
 # Trials that end in one transaction: the one writer serves others in between.
 SLICE_TRIALS = 20_000
 
 
-def _move_job(
+def move_job(
     connection: Connection,
     uid: str,
     state: JobState,
     failure: Failure | None = None,
     finding: RateFinding | None = None,
+    *,
+    leaving: Sequence[JobState] | None = None,
 ) -> bool:
-    """One guarded statement, with its event; False where the job may not go there."""
+    """One guarded statement, with its event; False where the job is in no state that may go there
+    (of ``leaving``, where only those are meant)."""
     values: dict[str, Any] = {"state": state.value, "revision": _J.revision + 1}
     if state is JobState.RUNNING:
-        values["started"] = now_microseconds()
-    if state in TERMINAL_JOB_STATES:
+        # One that had ended has come to nothing yet.
+        values |= {"ended": None, "failure_reason": None, "failure_message": None, "finding": None}
+    if state in ENDED_JOB_STATES:
         values["ended"] = now_microseconds()
     if failure is not None:
         values |= {"failure_reason": failure.reason, "failure_message": failure.message}
     if finding is not None:
         values["finding"] = json.dumps(asdict(finding))
-    guard = [s.value for s in leading_to(state)]
+    guard = [s.value for s in leading_to(state) if leaving is None or s in leaving]
     changed = connection.execute(
         update(schema.jobs).where(_J.uid == uid, _J.state.in_(guard)).values(values)
     )
@@ -76,12 +84,16 @@ def finish_job(
     uid: str,
     state: JobState,
     failure: Failure | None,
+    generation: int,
     finding: RateFinding | None = None,
 ) -> None:
     """See Store.finish_job."""
+    found = connection.execute(select(_J.generation).where(_J.uid == uid)).scalar_one_or_none()
+    if found != generation:
+        raise IllegalTransitionError("JOB_CHANGED", "the job has got more to train meanwhile")
     if state is JobState.FAILED:
         _end_rest(connection, uid, TrialState.FAILED, failure)
-    if not _move_job(connection, uid, state, failure, finding):
+    if not move_job(connection, uid, state, failure, finding):
         raise IllegalTransitionError("ILLEGAL_TRANSITION", f"the job may not become {state.name}")
 
 
@@ -90,7 +102,7 @@ def cancel_job(connection: Connection, job_id: str, request: RequestKey | None) 
     job = get_job(connection, job_id)
     if request is not None and repeated_uid(connection, request) is not None:
         return job
-    if job.state in TERMINAL_JOB_STATES:
+    if job.state in ENDED_JOB_STATES:
         raise IllegalTransitionError(
             "JOB_ENDED",
             f"jobs/{job_id} has ended as {job.state.name} and can't be cancelled",
@@ -98,9 +110,9 @@ def cancel_job(connection: Connection, job_id: str, request: RequestKey | None) 
         )
     if job.state is JobState.QUEUED and job.trials <= SLICE_TRIALS:
         _end_rest(connection, job.uid, TrialState.CANCELLED)
-        _move_job(connection, job.uid, JobState.CANCELLED)
+        move_job(connection, job.uid, JobState.CANCELLED)
     else:
-        _move_job(connection, job.uid, JobState.CANCELLING)
+        move_job(connection, job.uid, JobState.CANCELLING)
     remember_request(connection, request, job.uid)
     return get_job(connection, job_id)
 
@@ -112,13 +124,18 @@ def finish_cancelling(connection: Connection, uid: str) -> bool:
         return True
     if not _end_rest(connection, uid, TrialState.CANCELLED, most=SLICE_TRIALS):
         return False
-    _move_job(connection, uid, JobState.CANCELLED)
+    move_job(connection, uid, JobState.CANCELLED)
     return True
 
 
-def fail_pack(connection: Connection, uid: str, pack_index: int, failure: Failure) -> None:
+def fail_pack(
+    connection: Connection, uid: str, pack_index: int, generation: int, failure: Failure
+) -> None:
     """See Store.fail_pack."""
     _require_training(connection, uid)
+    query = select(_P.generation).where(_P.job_uid == uid, _P.pack_index == pack_index)
+    if connection.execute(query).scalar_one() != generation:
+        raise IllegalTransitionError("PACK_CHANGED", f"pack {pack_index} trains on meanwhile")
     _end_rest(connection, uid, TrialState.FAILED, failure, pack_index)
 
 
@@ -136,7 +153,8 @@ def _end_rest(
     over = ended_trials(connection, uid)
     left: dict[PackRecord, list[int]] = {}
     count = 0
-    for pack in list_packs(connection, uid):
+    packs = list_packs(connection, uid)
+    for pack in packs:
         if not pack.is_closed and pack_index in (None, pack.index):
             going = [t for t in pack.trials.tolist() if t not in over]
             left[pack] = going if most is None else going[: max(0, most - count)]
@@ -149,9 +167,29 @@ def _end_rest(
         final = np.array([values.get(t, nothing) for t in trials], np.float32)
         epochs = np.full(len(trials), pack.epochs, np.int32)
         ended = EndedTrials(state, np.array(trials, np.int32), epochs, final, failure)
-        events += _end_trials(connection, uid, pack.index, ended)
+        events += end_trials(connection, uid, pack.index, ended)
+    if pack_index is None:
+        planned = [pack.trials for pack in packs]
+        unplanned = _without_pack(connection, uid, planned, over)
+        count += len(unplanned)
+        room = len(unplanned) if most is None else max(0, most - count + len(unplanned))
+        ending = np.array(unplanned[:room], np.int32)
+        nothing = np.empty((len(ending), 0), np.float32)
+        ended = EndedTrials(state, ending, np.zeros_like(ending), nothing, failure)
+        events += end_trials(connection, uid, NO_PACK, ended)
     append_events(connection, uid, events)
     return most is None or count <= most
+
+
+def _without_pack(
+    connection: Connection, uid: str, planned: list[NDArray[np.int32]], ended: Container[int]
+) -> list[int]:
+    """The trials that were not proposed yet, which wait for no pack to end them."""
+    total = connection.execute(select(_J.trials).where(_J.uid == uid)).scalar_one()
+    has_pack = np.zeros(total, np.bool_)
+    for trials in planned:
+        has_pack[trials] = True
+    return [k for k in np.flatnonzero(~has_pack).tolist() if k not in ended]
 
 
 def list_packs(connection: Connection, uid: str) -> list[PackRecord]:
@@ -170,6 +208,7 @@ def _to_pack(row: Row[Any]) -> PackRecord:
         started=row.started,
         is_closed=row.is_closed,
         arithmetics=tuple(json.loads(row.arithmetics or "[]")),
+        generation=row.generation,
     )
 
 
@@ -181,23 +220,29 @@ def ended_trials(connection: Connection, uid: str) -> dict[int, TrialState]:
 
 def start_pack(connection: Connection, uid: str, pack_index: int) -> None:
     """See Store.start_pack."""
-    _move_job(connection, uid, JobState.RUNNING)
+    move_job(connection, uid, JobState.RUNNING, leaving=[JobState.QUEUED])
     _require_training(connection, uid)
     started = connection.execute(
         update(schema.packs)
         .where(_P.job_uid == uid, _P.pack_index == pack_index, _P.started.is_(False))
         .values(started=True)
-        .returning(_P.trials)
-    ).scalar_one_or_none()
+        .returning(_P.trials, _P.epochs)
+    ).one_or_none()
     if started is not None:
-        trials = np.frombuffer(started, "<i4")
-        event = TrialsChanged(TrialState.RUNNING, trials, np.zeros(len(trials), np.int32))
-        append_events(connection, uid, [event])
+        trials = np.frombuffer(started.trials, "<i4")
+        epochs = np.full(len(trials), started.epochs, np.int32)
+        append_events(connection, uid, [TrialsChanged(TrialState.RUNNING, trials, epochs)])
+        first = func.coalesce(_J.started, now_microseconds())
+        connection.execute(update(schema.jobs).where(_J.uid == uid).values(started=first))
+
+
+# Segments that are under way as a job is paused or cancelled are recorded.
+_TRAINING = (JobState.RUNNING.value, JobState.PAUSED.value, JobState.CANCELLING.value)
 
 
 def _require_training(connection: Connection, uid: str) -> None:
     state = connection.execute(select(_J.state).where(_J.uid == uid)).scalar_one_or_none()
-    if state not in (JobState.RUNNING.value, JobState.CANCELLING.value):
+    if state not in _TRAINING:
         raise IllegalTransitionError("JOB_ENDED", f"the job no longer trains: it is {state}")
 
 
@@ -205,6 +250,7 @@ def record_segment(
     connection: Connection,
     uid: str,
     pack_index: int,
+    generation: int,
     from_epoch: int,
     to_epoch: int,
     block: MetricsRecorded | None,
@@ -219,6 +265,7 @@ def record_segment(
         .where(
             _P.job_uid == uid,
             _P.pack_index == pack_index,
+            _P.generation == generation,
             _P.epochs == from_epoch,
             _P.is_closed.is_(False),
         )
@@ -226,7 +273,8 @@ def record_segment(
     )
     if moved.rowcount == 0:
         raise IllegalTransitionError(
-            "EPOCH_RECORDED", f"pack {pack_index} is not at epoch {from_epoch}"
+            "EPOCH_RECORDED",
+            f"pack {pack_index} is not at epoch {from_epoch} of generation {generation}",
         )
     connection.execute(
         update(schema.jobs)
@@ -235,7 +283,7 @@ def record_segment(
     )
     events: list[EventBody] = [block] if block is not None else []
     for group in ended:
-        events += _end_trials(connection, uid, pack_index, group)
+        events += end_trials(connection, uid, pack_index, group)
     append_events(connection, uid, events)
 
 
@@ -266,7 +314,7 @@ def pass_rung(
             final = np.array([values.get(t, nothing) for t in trials.tolist()], np.float32)
             epochs = np.full(len(trials), rung, np.int32)
             ended = EndedTrials(TrialState.STOPPED, trials, epochs, final)
-            events += _end_trials(connection, uid, pack.index, ended)
+            events += end_trials(connection, uid, pack.index, ended)
     events += add_adaptations(connection, uid, adaptations)
     append_events(connection, uid, events)
     if not packs:
@@ -280,10 +328,14 @@ def pass_rung(
     return [_to_pack(row) for row in found]
 
 
-def _end_trials(
+def end_trials(
     connection: Connection, uid: str, pack_index: int, ended: EndedTrials
 ) -> list[EventBody]:
-    failure = ended.failure
+    """Write down trials that have ended, and count them; the events that tell it."""
+    failure, values = ended.failure, ended.final
+    if values is None:
+        last = last_values(connection, uid, set(ended.trials.tolist()))
+        values = np.array([last[trial] for trial in ended.trials.tolist()], np.float32)
     rows = [
         {
             "job_uid": uid,
@@ -296,7 +348,7 @@ def _end_trials(
             "failure_message": failure.message if failure else None,
         }
         for trial, epochs, final in zip(
-            ended.trials.tolist(), ended.epochs.tolist(), ended.final.astype("<f4"), strict=True
+            ended.trials.tolist(), ended.epochs.tolist(), values.astype("<f4"), strict=True
         )
     ]
     if not rows:
@@ -315,16 +367,6 @@ def list_trials(
     connection: Connection, job: JobRecord, first: int, limit: int, states: tuple[TrialState, ...]
 ) -> list[TrialRecord]:
     """See Store.list_trials."""
-    found = _list_trials(connection, job, first, limit, states)
-    if not found:
-        return found
-    adapted = adaptations_by_trial(connection, job.uid, found[0].index, found[-1].index)
-    return [replace(r, adaptations=adapted[r.index]) if r.index in adapted else r for r in found]
-
-
-def _list_trials(
-    connection: Connection, job: JobRecord, first: int, limit: int, states: tuple[TrialState, ...]
-) -> list[TrialRecord]:
     packs = list_packs(connection, job.uid)
     if not states:
         window = np.arange(first, min(first + limit, job.trials), dtype=np.int32)
@@ -360,30 +402,35 @@ def _ended_records(
     )
     if states:
         query = query.where(_T.state.in_([s.value for s in states]))
-    return [
-        TrialRecord(
-            index=row.trial_index,
-            state=TrialState(row.state),
-            epochs=row.epochs,
-            pack_index=row.pack_index,
-            arithmetics=packs[row.pack_index].arithmetics,
-            failure=to_failure(row.failure_reason, row.failure_message),
-            final_metrics=dict(
-                zip(
-                    packs[row.pack_index].metrics,
-                    np.frombuffer(row.final, "<f4").tolist(),
-                    strict=True,
-                )
-            ),
-        )
-        for row in connection.execute(query)
-    ]
+    return [_to_ended(row, packs) for row in connection.execute(query)]
+
+
+def _to_ended(row: Row[Any], packs: list[PackRecord]) -> TrialRecord:
+    pack = None if row.pack_index == NO_PACK else packs[row.pack_index]
+    final = np.frombuffer(row.final, "<f4").tolist()
+    return TrialRecord(
+        index=row.trial_index,
+        state=TrialState(row.state),
+        epochs=row.epochs,
+        pack_index=pack.index if pack else None,
+        arithmetics=pack.arithmetics if pack else (),
+        failure=to_failure(row.failure_reason, row.failure_message),
+        final_metrics=dict(zip(pack.metrics, final, strict=True)) if pack else {},
+    )
 
 
 def _running_records(
     packs: list[PackRecord], window: NDArray[np.int32], ended: set[int]
 ) -> list[TrialRecord]:
-    return [
+    """The trials of the window that have not ended, in no order. One that is in no pack was not
+    proposed yet."""
+    proposed = np.concatenate([pack.trials for pack in packs]) if packs else window[:0]
+    waiting = [t for t in np.setdiff1d(window, proposed).tolist() if t not in ended]
+    records = [
+        TrialRecord(index=trial, state=TrialState.QUEUED, epochs=0, pack_index=None, arithmetics=())
+        for trial in waiting
+    ]
+    return records + [
         TrialRecord(
             index=trial,
             state=TrialState.RUNNING if pack.started else TrialState.QUEUED,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from packtrain.client.errors import MissingExtra
+from packtrain.client.plotting.style import BEST, finish_axis, new_figure, words
 from packtrain.client.results import Results, leading_metric
 
 # More trials than this are shown by their spread: lines could no longer be told apart.
@@ -18,6 +18,8 @@ _COLUMNS = 2
 # Parameters of more letters than this don't go into the title.
 _SHORT = 80
 _STYLES = ("-", "--", ":", "-.")
+# None is like that of the best.
+_SPREAD_COLOURS = ("#7a7a7a", "#3465a4", "#2e7d32", "#7b4fa3")
 
 
 def draw_results(
@@ -31,20 +33,16 @@ def draw_results(
 
     Training and validation share a panel, and so do the layers of a metric. Up to 8 trials are
     drawn as lines, labelled by their ``parameters``; of more, the medians, the trial that the
-    leading metric finds best, and one band a panel between the 10th and the 90th percentile: of
-    the validation where there is one, else of the panel's first metric. ValueError for an unknown
+    leading metric finds best, and two bands a panel, from the 10th to the 90th and from the 25th to
+    the 75th percentile: of the validation where there is one, else of the panel's first metric. ValueError for an unknown
     ending.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtra("drawing plots", "plot") from None
     panels = _panels(results.metrics)
     columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(5.6 * columns, 3.6 * rows), dpi=130, layout="constrained")
     best = _best_trial(results)
-    figure.suptitle(_headline(title, results, best, parameters or {}), fontsize=10)
+    headline = _headline(title, results, best, parameters or {})
+    figure = new_figure(5.6 * columns, 3.6 * rows, headline)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis, (name, metrics) in zip(axes, panels.items(), strict=False):
         if len(results.trials) <= _FEW:
@@ -58,18 +56,26 @@ def draw_results(
     figure.savefig(path)
 
 
+def named_trials(results: Results) -> list[int]:
+    """The trials whose parameters the picture tells: all of few, else the best."""
+    if len(results.trials) <= _FEW:
+        return list(results.trials)
+    best = _best_trial(results)
+    return [] if best is None else [best]
+
+
 def _headline(
     title: str, results: Results, best: int | None, parameters: Mapping[int, Mapping[str, Any]]
 ) -> str:
     count = len(results.trials)
     if count <= _FEW:
         return title
-    spread = f"{title}: {count} trials, median and 10th to 90th percentile"
+    spread = f"{title}: {count} trials, their medians, middle half and middle four fifths"
     if best is None:
         return spread
     values = _label(best, parameters.get(best, {}))
     told = f" ({values})" if parameters.get(best) and len(values) <= _SHORT else ""
-    return f"{spread}\ndashed: trial {best}, the best{told}"
+    return f"{spread}\norange: trial {best}, the best{told}"
 
 
 def _best_trial(results: Results) -> int | None:
@@ -130,14 +136,22 @@ def _draw_spread(axis: Any, results: Results, metrics: list[str], best: int | No
     for place, metric in enumerate(metrics):
         values = np.where(np.isfinite(results.metric(metric)), results.metric(metric), np.nan)
         measured = ~np.isnan(values).all(axis=0)
-        low, middle, high = np.nanpercentile(values[:, measured], (10, 50, 90), axis=0)
-        epochs, colour = results.epochs[measured], f"C{place}"
+        spread = np.nanpercentile(values[:, measured], (10, 25, 50, 75, 90), axis=0)
+        epochs, colour = results.epochs[measured], _SPREAD_COLOURS[place % len(_SPREAD_COLOURS)]
         if metric in banded:
-            axis.fill_between(epochs, low, high, color=colour, alpha=0.2, linewidth=0)
-        axis.plot(epochs, middle, color=colour, label=_variant(metric))
+            for low, high, alpha in ((0, 4, 0.15), (1, 3, 0.25)):
+                axis.fill_between(
+                    epochs, spread[low], spread[high], color=colour, alpha=alpha, linewidth=0
+                )
+        axis.plot(epochs, spread[2], color=colour, label=f"{_variant(metric)}, median")
         if best is not None:
-            curve = _curve(results, results.curve(metric, best))
-            axis.plot(*curve, color=colour, linestyle="--", linewidth=1)
+            axis.plot(
+                *_curve(results, results.curve(metric, best)),
+                color=BEST,
+                linestyle=_STYLES[place % len(_STYLES)],
+                linewidth=1.3,
+                label=f"{_variant(metric)}, trial {best}",
+            )
 
 
 def _variant(metric: str) -> str:
@@ -168,10 +182,7 @@ def _finish(axis: Any, name: str, results: Results, metrics: list[str]) -> None:
     # Costs that fall over several orders of magnitude, or trials far apart, are flat otherwise.
     if finite.size and finite.min() > 0 and finite.max() / finite.min() > 1000:
         axis.set_yscale("log")
-    axis.set_ylabel(name.replace("_", " "), fontsize=9)
-    axis.set_xlabel("epoch", fontsize=9)
+    finish_axis(axis, "epoch", words(name))
     axis.xaxis.get_major_locator().set_params(integer=True)
-    axis.grid(color="#e5e5e5", linewidth=0.6)
-    axis.spines[["top", "right"]].set_visible(False)
     if axis.get_legend_handles_labels()[1]:
         axis.legend(fontsize=8, frameon=False)

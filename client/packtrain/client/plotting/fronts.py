@@ -1,0 +1,87 @@
+"""Trials by two metrics, and the front of those that no other beats by both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from packtrain.client.plotting.scales import is_far_apart
+from packtrain.client.plotting.style import BEST, PLAIN, finish_axis, new_figure, words
+from packtrain.client.results import Goal, default_goal
+from packtrain.client.trial_columns import TrialColumns
+
+# Of more, labels would cover each other.
+_LABELLED = 12
+
+
+def draw_front(
+    trials: TrialColumns,
+    metrics: tuple[str, str],
+    front: Sequence[int],
+    path: Path,
+    *,
+    title: str = "",
+    goals: tuple[Goal | None, Goal | None] = (None, None),
+) -> None:
+    """Draw the final values of two metrics, and a line through ``front``, the indices of the
+    Pareto front. Raises MissingExtra, ValueError where no trial has a finite value of both."""
+    x, y = (trials.metric(name).astype(np.float64) for name in metrics)
+    finite = np.isfinite(x) & np.isfinite(y)
+    if not finite.any():
+        raise ValueError(f"no trial has a finite {metrics[0]} and {metrics[1]} yet")
+    words_of = [
+        f"{words(m)} ({'highest' if (g or default_goal(m)) == 'max' else 'lowest'} is best)"
+        for m, g in zip(metrics, goals, strict=True)
+    ]
+    figure = new_figure(6.6, 4.8, f"{title}: Pareto front of {finite.sum()} trials")
+    axis = figure.subplots()
+    axis.scatter(
+        x[finite],
+        y[finite],
+        s=12,
+        color=PLAIN,
+        alpha=0.35,
+        linewidths=0,
+        label="trial",
+        rasterized=len(x) > 5000,
+    )
+    rows = {index: row for row, index in enumerate(trials.index)}
+    chosen = sorted((rows[i] for i in front if i in rows), key=lambda row: (x[row], y[row]))
+    high_y = (goals[1] or default_goal(metrics[1])) == "max"
+    high_x = (goals[0] or default_goal(metrics[0])) == "max"
+    # What a front dominates is a staircase: its steps go the way in which the second gets worse.
+    step = "post" if (high_x != high_y) == high_y else "pre"
+    axis.plot(x[chosen], y[chosen], drawstyle=f"steps-{step}", color=BEST, linewidth=1.2, zorder=3)
+    axis.scatter(
+        x[chosen],
+        y[chosen],
+        s=34,
+        color=BEST,
+        edgecolors="white",
+        linewidths=0.7,
+        zorder=4,
+        label=f"Pareto front ({len(chosen)})",
+    )
+    if len(chosen) <= _LABELLED:
+        # Beyond the front there is nothing that a label could cover.
+        side = (6 if high_x else -6, 6 if high_y else -6)
+        for row in chosen:
+            axis.annotate(
+                f"{trials.index[row]}",
+                (x[row], y[row]),
+                textcoords="offset points",
+                xytext=side,
+                ha="left" if side[0] > 0 else "right",
+                va="bottom" if side[1] > 0 else "top",
+                fontsize=8,
+                color="#444444",
+            )
+    for values, scale in ((x, axis.set_xscale), (y, axis.set_yscale)):
+        if is_far_apart(values):
+            scale("log")
+    axis.margins(0.08)
+    finish_axis(axis, words_of[0], words_of[1])
+    axis.legend(fontsize=8, frameon=False)
+    figure.savefig(path)

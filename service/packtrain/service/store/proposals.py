@@ -1,0 +1,124 @@
+"""Transactions of algorithms that learn: what they propose, and what they began with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, func, insert, select, update
+
+from packtrain.service.errors import IllegalTransitionError
+from packtrain.service.records import (
+    EndedTrials,
+    EventBody,
+    Failure,
+    JobRecord,
+    Lessons,
+    NewPack,
+    PackRecord,
+    Proposal,
+    TrialRecord,
+)
+from packtrain.service.states import JobState, TrialState
+from packtrain.service.store import schema
+from packtrain.service.store.jobs import add_packs
+from packtrain.service.store.log import append_events
+from packtrain.service.store.training import NO_PACK, end_trials, list_packs, list_trials
+
+# The packs of a paused job wait for it to go on.
+_TRAINING = (JobState.QUEUED.value, JobState.RUNNING.value, JobState.PAUSED.value)
+
+_J, _Q, _L = schema.jobs.c, schema.proposals.c, schema.lessons.c
+
+
+def add_proposal(
+    connection: Connection,
+    uid: str,
+    proposal: Proposal,
+    packs: Sequence[NewPack],
+    trial_epochs: int,
+    failures: Mapping[Failure, Sequence[int]],
+) -> list[PackRecord]:
+    """See Store.add_proposal."""
+    row = connection.execute(select(_J.state, _J.trials).where(_J.uid == uid)).one_or_none()
+    if row is None or row.state not in _TRAINING:
+        raise IllegalTransitionError("JOB_ENDED", "the job no longer trains")
+    known = count_proposed(connection, uid)
+    if known != proposal.first:
+        raise IllegalTransitionError("PROPOSED", f"{known} assignments have been proposed before")
+    connection.execute(
+        insert(schema.proposals).values(
+            job_uid=uid,
+            first_assignment=proposal.first,
+            assignments=len(proposal.points),
+            points=proposal.points.astype("<f8").tobytes(),
+            trials=sum(len(pack.trials) for pack in packs),
+            trial_epochs=trial_epochs,
+        )
+    )
+    _estimate_epochs(connection, uid, row.trials)
+    events: list[EventBody] = []
+    for failure, trials in failures.items():
+        count = len(trials)
+        nothing = np.empty((count, 0), np.float32)
+        ended = EndedTrials(
+            TrialState.FAILED,
+            np.array(trials, np.int32),
+            np.zeros(count, np.int32),
+            nothing,
+            failure,
+        )
+        events += end_trials(connection, uid, NO_PACK, ended)
+    append_events(connection, uid, events)
+    if not packs:
+        return []
+    first = add_packs(connection, uid, packs)
+    return [pack for pack in list_packs(connection, uid) if pack.index >= first]
+
+
+def _estimate_epochs(connection: Connection, uid: str, trials: int) -> None:
+    """The epochs of all trials, if those to come train as long as those that are known."""
+    known, epochs = connection.execute(
+        select(func.sum(_Q.trials), func.sum(_Q.trial_epochs)).where(_Q.job_uid == uid)
+    ).one()
+    if known:
+        total = round(epochs * trials / known)
+        connection.execute(
+            update(schema.jobs).where(_J.uid == uid).values(trial_epochs_total=total)
+        )
+
+
+def count_proposed(connection: Connection, uid: str) -> int:
+    """See Store.count_proposed."""
+    count = select(func.coalesce(func.sum(_Q.assignments), 0)).where(_Q.job_uid == uid)
+    return int(connection.execute(count).scalar_one())
+
+
+def list_proposals(connection: Connection, uid: str) -> list[Proposal]:
+    """See Store.list_proposals."""
+    rows = connection.execute(
+        select(schema.proposals).where(_Q.job_uid == uid).order_by(_Q.first_assignment)
+    )
+    return [Proposal(r.first_assignment, _to_array(r.points, r.assignments)) for r in rows]
+
+
+def find_lessons(connection: Connection, uid: str) -> Lessons | None:
+    """See Store.find_lessons."""
+    row = connection.execute(select(schema.lessons).where(_L.job_uid == uid)).one_or_none()
+    if row is None:
+        return None
+    count = row.assignments
+    return Lessons(_to_array(row.points, count), _to_array(row.scores, count))
+
+
+def read_results(
+    connection: Connection, job: JobRecord, states: tuple[TrialState, ...]
+) -> tuple[list[TrialRecord], list[Proposal]]:
+    """See Store.read_results_blocking."""
+    trials = list_trials(connection, job, 0, job.trials, states)
+    return trials, list_proposals(connection, job.uid)
+
+
+def _to_array(content: bytes, rows: int) -> NDArray[np.float64]:
+    return np.frombuffer(content, "<f8").astype(np.float64).reshape(rows, -1)
