@@ -1,4 +1,4 @@
-"""What a search is for, which of its trials are stopped early, and how they learn from each other."""
+"""What a search is for, which of its trials are stopped early, and how they copy each other."""
 
 from __future__ import annotations
 

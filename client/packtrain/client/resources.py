@@ -131,9 +131,9 @@ class Trial:
 
     ``parameters`` are this trial's values by path, those that it began with where ``adaptations``
     tell of others; ``final_metrics`` those of the last epoch that was measured, which may not be
-    the last one of a trial that has not ended. ``arithmetics`` are what the workers that trained it computed with: trials of
-    one specification are the same bit for bit where both name the same one, and may differ in their
-    last bits elsewhere.
+    the last one of a trial that has not ended. ``arithmetics`` are what the workers that trained it
+    computed with: trials of one specification are the same bit for bit where both name the same
+    one, and may differ in their last bits elsewhere.
     """
 
     name: str
