@@ -185,6 +185,8 @@ def test_a_trial_is_read(fake: FakeServer, client: Client) -> None:
     )
     trial.parameters["optimizer.sgd.learning_rate"].number_value = 0.5
     trial.parameters["network.hidden"].list_value.extend([30, 20])
+    adaptation = trial.adaptations.add(epoch=5, copied_trial=2)
+    adaptation.parameters["optimizer.sgd.learning_rate"].number_value = 0.6
     fake.script("ListTrials", training_service_pb2.ListTrialsResponse(trials=[trial]))
     (read,) = client.list_trials("j", states=[api.TrialState.DIVERGED])
     assert (read.index, read.state, read.epochs) == (4, "diverged", 7)
@@ -193,6 +195,9 @@ def test_a_trial_is_read(fake: FakeServer, client: Client) -> None:
     assert np.isnan(read.final_metrics["training_cost"])
     assert read.failure == api.Failure(reason="R", message="M")
     assert read.arithmetics == ARITHMETICS
+    assert read.adaptations == (
+        api.Adaptation(epoch=5, copied_trial=2, parameters={"optimizer.sgd.learning_rate": 0.6}),
+    )
     assert fake.requests["ListTrials"][0].parent == "jobs/j"
 
 

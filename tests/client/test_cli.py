@@ -86,6 +86,8 @@ def trial(index: int, rate: float, **metrics: float) -> job_pb2.Trial:
         arithmetics=["NumPy 2.4.6 X86_V3, OpenBLAS 0.3.31 Zen"],
     )
     made.parameters["optimizer.sgd.learning_rate"].number_value = rate
+    adaptation = made.adaptations.add(epoch=2, copied_trial=7)
+    adaptation.parameters["optimizer.sgd.learning_rate"].number_value = 1.5
     return made
 
 
@@ -206,6 +208,9 @@ def test_trials_are_asked_for_in_the_contracts_words(
     told = packtrain.lines("trials", "j", "--json")
     assert [t["index"] for t in told] == [0, 1, 2]
     assert told[0]["arithmetics"] == ["NumPy 2.4.6 X86_V3, OpenBLAS 0.3.31 Zen"]
+    assert told[0]["adaptations"] == [
+        {"epoch": 2, "copied_trial": 7, "parameters": {"optimizer.sgd.learning_rate": 1.5}}
+    ]
     assert len(packtrain.lines("trials", "j", "--json", "--top", "1")) == 1
     rows = packtrain("trials", "j", "--sort", "validation_accuracy").stdout.splitlines()
     assert rows[0].split()[4] == "validation_accuracy"

@@ -39,6 +39,7 @@ from packtrain.client import (
     Plateau,
     Poisson,
     PolynomialDecay,
+    PopulationBasedTraining,
     Quadratic,
     RandomSearch,
     Regularization,
@@ -446,9 +447,24 @@ def test_every_alternative_of_the_contract_has_a_typed_object(
         assert own | shared <= set(kind.__dataclass_fields__), member
 
 
+def test_a_population_is_written_into_the_search() -> None:
+    spec = form(
+        dataset="d",
+        optimizer=SGD(learning_rate=log_uniform(0.01, 1)),
+        search=RandomSearch(trials=16),
+        objectives="validation_cost",
+        population=PopulationBasedTraining(every_epochs=3, exploit_share=0.5),
+    )
+    assert spec["search"]["population"] == {"everyEpochs": 3, "exploitShare": 0.5}
+    assert spec["search"]["objectives"] == [{"metric": "validation_cost"}]
+    with pytest.raises(SpecError, match="population: expected PopulationBasedTraining"):
+        form(dataset="d", population=5)
+
+
 def test_typed_objects_cover_the_whole_contract() -> None:
     """No field of the proto lacks a place in the objects."""
     kinds = [JobSpec, Network, Regularization, Augmentation, Stopping, Patience, Target, RowRange]
+    kinds += [PopulationBasedTraining]
     names = {kind.__name__: kind for kind in kinds} | {"SyntheticDataset": Synthetic}
     for message, kind in names.items():
         fields = {f.name for f in getattr(spec_pb2, message).DESCRIPTOR.fields}

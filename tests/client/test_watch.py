@@ -23,6 +23,7 @@ from tests.client.conftest import (
 )
 
 from packtrain.client import (
+    Adaptation,
     AsyncClient,
     Client,
     FailedPrecondition,
@@ -34,6 +35,7 @@ from packtrain.client import (
     ProtocolError,
     Results,
     RetrySettings,
+    TrialsAdapted,
     TrialsChanged,
     WatchLost,
     WatchSettings,
@@ -101,10 +103,15 @@ def test_events_are_typed(fake: FakeServer, client: Client) -> None:
                 epochs=[4],
             )
         },
+        {
+            "adaptation": training_service_pb2.TrialAdaptation(
+                trials=[3], adaptations=[job_pb2.Adaptation(epoch=5, copied_trial=2)]
+            )
+        },
         {"heartbeat": training_service_pb2.Heartbeat()},
         changed("FAILED", failure=job_pb2.Failure(reason="NO_DATA", message="No data.")),
     ).replay
-    created, metrics, trials, beat, failed = client.watch_job("j", heartbeats=True)
+    created, metrics, trials, adapted, beat, failed = client.watch_job("j", heartbeats=True)
     assert isinstance(created, JobChanged)
     assert created.state is JobState.QUEUED
     assert created.failure is None
@@ -115,6 +122,9 @@ def test_events_are_typed(fake: FakeServer, client: Client) -> None:
     assert metrics.values[1, 1, 2] == np.float32(7004.2)
     assert isinstance(trials, TrialsChanged)
     assert (trials.trials, trials.state, trials.epochs) == ((4,), "diverged", (4,))
+    assert isinstance(adapted, TrialsAdapted)
+    assert adapted.trials == (3,)
+    assert adapted.adaptations == (Adaptation(epoch=5, copied_trial=2, parameters={}),)
     assert isinstance(beat, Heartbeat)
     assert isinstance(failed, JobChanged)
     assert failed.failure is not None

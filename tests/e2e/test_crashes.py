@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,10 @@ from packtrain.client import (
     JobState,
     MetricsReceived,
     Network,
+    PopulationBasedTraining,
     RandomSearch,
     RowRange,
+    TrialsAdapted,
     log_uniform,
 )
 
@@ -85,6 +88,32 @@ def test_a_killed_engine_comes_back(make_server: Callable[..., object], client: 
         assert job.wait().latest.state is JobState.SUCCEEDED
         assert second.wait().latest.state is JobState.SUCCEEDED
         np.testing.assert_array_equal(job.results().values, undisturbed.values)
+
+
+def test_a_population_is_trained_again_through_its_decisions(
+    make_server: Callable[..., object], client: Client
+) -> None:
+    spec = replace(
+        SPEC,
+        objectives="validation_cost",
+        population=PopulationBasedTraining(every_epochs=20),
+    )
+    reference = client.run(spec)
+    server = make_server("population")
+    adapted = 0
+    with Client(server.address) as watcher:
+        job = watcher.train(spec)
+        for event in job.watch():
+            if not isinstance(event, TrialsAdapted):
+                continue
+            adapted += 1
+            if adapted == 2:
+                os.kill(_engine_of(server.pid), signal.SIGKILL)
+        assert adapted == 9
+        assert job.wait().latest.state is JobState.SUCCEEDED
+        np.testing.assert_array_equal(job.results().values, reference.results().values)
+        found, expected = ([t.adaptations for t in j.trials()] for j in (job, reference))
+        assert found == expected
 
 
 def test_sigterm_ends_it_and_the_job_goes_on_later(make_server: Callable[..., object]) -> None:

@@ -385,6 +385,8 @@ class TestBesides:
         assert (top.needs_validation, top.higher_is_better, top.least_outputs) == (True, True, 6)
         assert list(top.target_kinds) == [server_service_pb2.TARGET_KIND_CLASSES]
         numbers = {n.path: n for n in info.numbers}
+        share = numbers["search.population.exploit_share"]
+        assert (share.above, share.at_most, share.default_value) == (0, 0.5, 0.25)
         beta = numbers["optimizer.nadam.beta1"]
         assert (beta.at_least, beta.below, beta.default_value, beta.per_trial) == (0, 1, 0.9, True)
         assert numbers["epochs"].whole

@@ -136,6 +136,12 @@ def stopping_early(spec: spec_pb2.JobSpec) -> spec_pb2.JobSpec:
     return spec
 
 
+def in_a_population(spec: spec_pb2.JobSpec) -> spec_pb2.JobSpec:
+    spec.search.population.SetInParent()
+    spec.search.objectives.add(metric="validation_cost", goal=spec_pb2.GOAL_MINIMIZE)
+    return spec
+
+
 def searching_outputs(spec: spec_pb2.JobSpec) -> spec_pb2.JobSpec:
     """Of an activation from which defaults follow; one trial has one alone."""
     spec.cost.quadratic.SetInParent()
@@ -160,6 +166,7 @@ def searching_data(spec: spec_pb2.JobSpec) -> spec_pb2.JobSpec:
         ("epochs", lambda m: m(**scheduled("cosine")), "the cosine schedule spans"),
         ("epochs", lambda m: searching_epochs(m()), "it is searched"),
         ("epochs", lambda m: stopping_early(m()), "beside median"),
+        ("epochs", lambda m: in_a_population(m()), "beside population"),
         (
             "epochs",
             lambda m: m(measurement=spec_pb2.Measurement(every_epochs=5)),
@@ -175,6 +182,7 @@ def searching_data(spec: spec_pb2.JobSpec) -> spec_pb2.JobSpec:
         ("trials", lambda m: random_search(m(()), 4, "sobol"), "use spec.search.sobol.trials"),
         ("trials", lambda m: searching_outputs(random_search(m(()), 1)), "are the first that"),
         ("trials", lambda m: stopping_early(random_search(m(()), 4)), "beside median"),
+        ("trials", lambda m: in_a_population(random_search(m(()), 4)), "beside population"),
         ("trials", lambda m: searching_data(random_search(m(()), 4)), "other data are not kept"),
     ],
 )
@@ -225,9 +233,12 @@ async def test_a_job_that_was_cancelled_trains_no_more(start_api: Any, moons: Ma
         assert dict((await update(api, job.name, "labels", labels={"a": "b"})).labels) == {"a": "b"}
 
 
-async def test_trials_that_are_compared_are_not_retried(api: Any, moons: MakeSpec) -> None:
+@pytest.mark.parametrize("compared", [stopping_early, in_a_population])
+async def test_trials_that_are_compared_are_not_retried(
+    api: Any, moons: MakeSpec, compared: Callable[[spec_pb2.JobSpec], spec_pb2.JobSpec]
+) -> None:
     api.engine.fail_next(SegmentFailedError("OUT_OF_MEMORY", "no room"))
-    job = await api.train(stopping_early(moons()))
+    job = await api.train(compared(moons()))
     assert state_of(job) == "FAILED"
     found = await refused(retry(api, job.name))
     assert (found.reason, found.state) == ("TRIALS_COMPARED", "FAILED")

@@ -352,3 +352,30 @@ def test_changed_rows_are_the_same_in_any_pack(sizes, batch):
     quiet, _ = train(Pack(pack.signature, silent), data)
     differs = (state.weights[0] != quiet.weights[0]).any(axis=(1, 2))
     np.testing.assert_array_equal(differs, noise > 0)
+
+
+def test_a_moment_that_is_kept_no_more_is_zero_in_any_pack():
+    signature = Signature(
+        sizes=(4, 3, 2),
+        hidden_activation=Activation.SIGMOID,
+        output_activation=Activation.SIGMOID,
+        batch_size=5,
+        epochs=6,
+        data_type="float32",
+        metrics=("training_cost",),
+    )
+    data = data_of(signature, 20, 0)
+
+    def pack_of(*momentum: float) -> Pack:
+        count = len(momentum)
+        seeds = np.arange(count, dtype=np.uint64)
+        trials = make_trials(count, seeds=seeds, momentum=np.array(momentum))
+        return Pack(signature, trials)
+
+    # Trial 0 loses its momentum and has it again, beside one that keeps it and alone.
+    beside, alone = None, None
+    for momentum in (0.9, 0.0, 0.9):
+        beside, _ = train_segment(pack_of(momentum, 0.9), data, beside, 2)
+        alone, _ = train_segment(pack_of(momentum), data, alone, 2)
+    np.testing.assert_array_equal(beside.weights[0][:1], alone.weights[0])
+    np.testing.assert_array_equal(beside.weight_moments[0][0][:1], alone.weight_moments[0][0])

@@ -42,7 +42,14 @@ from packtrain.client.errors import (
     WaitTimeout,
     WatchLost,
 )
-from packtrain.client.events import Event, Heartbeat, JobChanged, MetricsReceived, TrialsChanged
+from packtrain.client.events import (
+    Event,
+    Heartbeat,
+    JobChanged,
+    MetricsReceived,
+    TrialsAdapted,
+    TrialsChanged,
+)
 from packtrain.client.handles import JobHandle
 from packtrain.client.initializations import (
     Constant,
@@ -64,6 +71,7 @@ from packtrain.client.objectives import (
     Hyperband,
     MedianRule,
     Objective,
+    PopulationBasedTraining,
     SuccessiveHalving,
 )
 from packtrain.client.optimizers import SGD, AdaGrad, Adam, AdamW, Lion, NAdam, RMSProp
@@ -71,6 +79,7 @@ from packtrain.client.origins import FromModel
 from packtrain.client.regularization import Augmentation, Regularization
 from packtrain.client.repeats import Repeats, group_repeats
 from packtrain.client.resources import (
+    Adaptation,
     BestTrial,
     Dataset,
     Failure,
@@ -132,6 +141,7 @@ __all__ = [
     "AdaGrad",
     "Adam",
     "AdamW",
+    "Adaptation",
     "AlreadyExists",
     "ApiError",
     "AsyncClient",
@@ -204,6 +214,7 @@ __all__ = [
     "Points",
     "Poisson",
     "PolynomialDecay",
+    "PopulationBasedTraining",
     "ProtocolError",
     "Quadratic",
     "RMSProp",
@@ -227,6 +238,7 @@ __all__ = [
     "Trial",
     "TrialColumns",
     "TrialState",
+    "TrialsAdapted",
     "TrialsChanged",
     "Unauthenticated",
     "Unavailable",

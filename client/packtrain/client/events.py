@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from packtrain.client.resources import Failure, JobState, TrialState
+from packtrain.client.resources import Adaptation, Failure, JobState, TrialState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +53,16 @@ class MetricsReceived(_Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrialsAdapted(_Event):
+    """These trials of a population copied others: one adaptation for each."""
+
+    trials: tuple[int, ...]
+    adaptations: tuple[Adaptation, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Heartbeat(_Event):
     """Nothing happened for a while; the connection lives."""
 
 
-Event: TypeAlias = JobChanged | TrialsChanged | MetricsReceived | Heartbeat
+Event: TypeAlias = JobChanged | TrialsChanged | MetricsReceived | TrialsAdapted | Heartbeat

@@ -1,4 +1,4 @@
-"""What a search is for, and which of its trials are stopped early."""
+"""What a search is for, which of its trials are stopped early, and how they copy each other."""
 
 from __future__ import annotations
 
@@ -53,6 +53,24 @@ class MedianRule:
 
     least_epochs: int | None = None
     every_epochs: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PopulationBasedTraining:
+    """Every ``every_epochs`` (None: 5) the worst trials copy the weights, the optimizer's state and
+    the numbers of one of the best (Jaderberg et al., 2017).
+
+    ``exploit_share`` (above 0, at most 0.5; None: 0.25) of the trials that are left copy one that
+    is drawn from the best as many. A copied number is multiplied or divided by ``perturb_factor``
+    (above 1, at most 100; None: 1.2), or, with ``resample_probability`` (None: 0.25), drawn anew.
+    Searched are numbers of the optimizer and the regularization alone; ``Trial.adaptations`` tells
+    what became of them.
+    """
+
+    every_epochs: int | None = None
+    exploit_share: float | None = None
+    perturb_factor: float | None = None
+    resample_probability: float | None = None
 
 
 EarlyStopping = SuccessiveHalving | Hyperband | MedianRule

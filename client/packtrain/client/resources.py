@@ -116,13 +116,24 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Adaptation:
+    """After ``epoch`` a trial of a population took over the weights, the optimizer's state and the
+    numbers of ``copied_trial``, and went on with ``parameters``, by path."""
+
+    epoch: int
+    copied_trial: int
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Trial:
     """One assignment of values to the search space, and what came of it.
 
-    ``parameters`` are this trial's values by path; ``final_metrics`` those of the last epoch that
-    was measured, which may not be the last one of a trial that has not ended. ``arithmetics`` are what the workers that trained it computed with: trials of
-    one specification are the same bit for bit where both name the same one, and may differ in their
-    last bits elsewhere.
+    ``parameters`` are this trial's values by path, those that it began with where ``adaptations``
+    tell of others; ``final_metrics`` those of the last epoch that was measured, which may not be
+    the last one of a trial that has not ended. ``arithmetics`` are what the workers that trained it
+    computed with: trials of one specification are the same bit for bit where both name the same
+    one, and may differ in their last bits elsewhere.
     """
 
     name: str
@@ -133,6 +144,7 @@ class Trial:
     final_metrics: Mapping[str, float]
     failure: Failure | None
     arithmetics: tuple[str, ...] = ()
+    adaptations: tuple[Adaptation, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

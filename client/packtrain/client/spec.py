@@ -18,7 +18,7 @@ from packtrain.client.domains import Domain
 from packtrain.client.errors import SpecError
 from packtrain.client.initializations import Initialization
 from packtrain.client.learning_rates import LearningRateRange
-from packtrain.client.objectives import EarlyStopping, Objectives
+from packtrain.client.objectives import EarlyStopping, Objectives, PopulationBasedTraining
 from packtrain.client.optimizers import Optimizer
 from packtrain.client.origins import FromModel
 from packtrain.client.regularization import Regularization
@@ -30,7 +30,7 @@ HiddenActivation = Literal[
     "sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "identity"
 ]
 OutputActivation = Literal[HiddenActivation, "exponential", "softmax"]
-_OF_THE_SEARCH = ("search", "objectives", "early_stopping")
+_OF_THE_SEARCH = ("search", "objectives", "early_stopping", "population")
 DataType = Literal["float32", "float64"]
 
 
@@ -59,7 +59,7 @@ class JobSpec:
     before its last epoch. A specification with
     domains but no ``search`` is searched by a grid where all domains can be listed. ``objectives``
     are what the search is for, most important first: metrics' names, or :class:`Objective`;
-    ``early_stopping`` goes by them.
+    ``early_stopping`` and ``population`` go by them, one of the two.
     """
 
     dataset: str | DatasetSelection | Synthetic | InlineDataset | tuple[ArrayLike, ArrayLike]
@@ -78,6 +78,7 @@ class JobSpec:
     search: Search | LearningRateRange | None = None
     objectives: Objectives = ()
     early_stopping: EarlyStopping | None = None
+    population: PopulationBasedTraining | None = None
 
     def __post_init__(self) -> None:
         check_word("data_type", self.data_type, DataType)

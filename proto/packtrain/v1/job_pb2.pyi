@@ -151,7 +151,7 @@ class Failure(_message.Message):
     def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class Trial(_message.Message):
-    __slots__ = ("name", "index", "state", "parameters", "epochs", "final_metrics", "failure", "arithmetics")
+    __slots__ = ("name", "index", "state", "parameters", "epochs", "final_metrics", "failure", "arithmetics", "adaptations")
     class ParametersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -174,6 +174,7 @@ class Trial(_message.Message):
     FINAL_METRICS_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     ARITHMETICS_FIELD_NUMBER: _ClassVar[int]
+    ADAPTATIONS_FIELD_NUMBER: _ClassVar[int]
     name: str
     index: int
     state: TrialState
@@ -182,7 +183,25 @@ class Trial(_message.Message):
     final_metrics: _containers.ScalarMap[str, float]
     failure: Failure
     arithmetics: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., index: _Optional[int] = ..., state: _Optional[_Union[TrialState, str]] = ..., parameters: _Optional[_Mapping[str, _struct_pb2.Value]] = ..., epochs: _Optional[int] = ..., final_metrics: _Optional[_Mapping[str, float]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., arithmetics: _Optional[_Iterable[str]] = ...) -> None: ...
+    adaptations: _containers.RepeatedCompositeFieldContainer[Adaptation]
+    def __init__(self, name: _Optional[str] = ..., index: _Optional[int] = ..., state: _Optional[_Union[TrialState, str]] = ..., parameters: _Optional[_Mapping[str, _struct_pb2.Value]] = ..., epochs: _Optional[int] = ..., final_metrics: _Optional[_Mapping[str, float]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., arithmetics: _Optional[_Iterable[str]] = ..., adaptations: _Optional[_Iterable[_Union[Adaptation, _Mapping]]] = ...) -> None: ...
+
+class Adaptation(_message.Message):
+    __slots__ = ("epoch", "copied_trial", "parameters")
+    class ParametersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _struct_pb2.Value
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ...) -> None: ...
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    COPIED_TRIAL_FIELD_NUMBER: _ClassVar[int]
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    copied_trial: int
+    parameters: _containers.MessageMap[str, _struct_pb2.Value]
+    def __init__(self, epoch: _Optional[int] = ..., copied_trial: _Optional[int] = ..., parameters: _Optional[_Mapping[str, _struct_pb2.Value]] = ...) -> None: ...
 
 class JobPlan(_message.Message):
     __slots__ = ("trials", "packs", "memory_bytes", "operations", "worker_seconds", "seconds")

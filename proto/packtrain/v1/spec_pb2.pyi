@@ -575,7 +575,7 @@ class Measurement(_message.Message):
     def __init__(self, metrics: _Optional[_Iterable[str]] = ..., every_epochs: _Optional[int] = ...) -> None: ...
 
 class Search(_message.Message):
-    __slots__ = ("parameters", "grid", "random", "learning_rate_range", "sobol", "latin_hypercube", "points", "tpe", "gaussian_process", "cma_es", "nsga2", "objectives", "successive_halving", "hyperband", "median", "continues", "repeats")
+    __slots__ = ("parameters", "grid", "random", "learning_rate_range", "sobol", "latin_hypercube", "points", "tpe", "gaussian_process", "cma_es", "nsga2", "objectives", "successive_halving", "hyperband", "median", "population", "continues", "repeats")
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
     GRID_FIELD_NUMBER: _ClassVar[int]
     RANDOM_FIELD_NUMBER: _ClassVar[int]
@@ -591,6 +591,7 @@ class Search(_message.Message):
     SUCCESSIVE_HALVING_FIELD_NUMBER: _ClassVar[int]
     HYPERBAND_FIELD_NUMBER: _ClassVar[int]
     MEDIAN_FIELD_NUMBER: _ClassVar[int]
+    POPULATION_FIELD_NUMBER: _ClassVar[int]
     CONTINUES_FIELD_NUMBER: _ClassVar[int]
     REPEATS_FIELD_NUMBER: _ClassVar[int]
     parameters: _containers.RepeatedCompositeFieldContainer[Parameter]
@@ -608,9 +609,10 @@ class Search(_message.Message):
     successive_halving: SuccessiveHalving
     hyperband: Hyperband
     median: MedianRule
+    population: PopulationBasedTraining
     continues: str
     repeats: int
-    def __init__(self, parameters: _Optional[_Iterable[_Union[Parameter, _Mapping]]] = ..., grid: _Optional[_Union[GridSearch, _Mapping]] = ..., random: _Optional[_Union[RandomSearch, _Mapping]] = ..., learning_rate_range: _Optional[_Union[LearningRateRange, _Mapping]] = ..., sobol: _Optional[_Union[SobolSearch, _Mapping]] = ..., latin_hypercube: _Optional[_Union[LatinHypercubeSearch, _Mapping]] = ..., points: _Optional[_Union[PointsSearch, _Mapping]] = ..., tpe: _Optional[_Union[TpeSearch, _Mapping]] = ..., gaussian_process: _Optional[_Union[GaussianProcessSearch, _Mapping]] = ..., cma_es: _Optional[_Union[CmaEsSearch, _Mapping]] = ..., nsga2: _Optional[_Union[Nsga2Search, _Mapping]] = ..., objectives: _Optional[_Iterable[_Union[Objective, _Mapping]]] = ..., successive_halving: _Optional[_Union[SuccessiveHalving, _Mapping]] = ..., hyperband: _Optional[_Union[Hyperband, _Mapping]] = ..., median: _Optional[_Union[MedianRule, _Mapping]] = ..., continues: _Optional[str] = ..., repeats: _Optional[int] = ...) -> None: ...
+    def __init__(self, parameters: _Optional[_Iterable[_Union[Parameter, _Mapping]]] = ..., grid: _Optional[_Union[GridSearch, _Mapping]] = ..., random: _Optional[_Union[RandomSearch, _Mapping]] = ..., learning_rate_range: _Optional[_Union[LearningRateRange, _Mapping]] = ..., sobol: _Optional[_Union[SobolSearch, _Mapping]] = ..., latin_hypercube: _Optional[_Union[LatinHypercubeSearch, _Mapping]] = ..., points: _Optional[_Union[PointsSearch, _Mapping]] = ..., tpe: _Optional[_Union[TpeSearch, _Mapping]] = ..., gaussian_process: _Optional[_Union[GaussianProcessSearch, _Mapping]] = ..., cma_es: _Optional[_Union[CmaEsSearch, _Mapping]] = ..., nsga2: _Optional[_Union[Nsga2Search, _Mapping]] = ..., objectives: _Optional[_Iterable[_Union[Objective, _Mapping]]] = ..., successive_halving: _Optional[_Union[SuccessiveHalving, _Mapping]] = ..., hyperband: _Optional[_Union[Hyperband, _Mapping]] = ..., median: _Optional[_Union[MedianRule, _Mapping]] = ..., population: _Optional[_Union[PopulationBasedTraining, _Mapping]] = ..., continues: _Optional[str] = ..., repeats: _Optional[int] = ...) -> None: ...
 
 class Objective(_message.Message):
     __slots__ = ("metric", "goal")
@@ -643,6 +645,18 @@ class MedianRule(_message.Message):
     least_epochs: int
     every_epochs: int
     def __init__(self, least_epochs: _Optional[int] = ..., every_epochs: _Optional[int] = ...) -> None: ...
+
+class PopulationBasedTraining(_message.Message):
+    __slots__ = ("every_epochs", "exploit_share", "perturb_factor", "resample_probability")
+    EVERY_EPOCHS_FIELD_NUMBER: _ClassVar[int]
+    EXPLOIT_SHARE_FIELD_NUMBER: _ClassVar[int]
+    PERTURB_FACTOR_FIELD_NUMBER: _ClassVar[int]
+    RESAMPLE_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    every_epochs: int
+    exploit_share: float
+    perturb_factor: float
+    resample_probability: float
+    def __init__(self, every_epochs: _Optional[int] = ..., exploit_share: _Optional[float] = ..., perturb_factor: _Optional[float] = ..., resample_probability: _Optional[float] = ...) -> None: ...
 
 class Parameter(_message.Message):
     __slots__ = ("path", "choice", "uniform", "log_uniform", "integer", "normal", "condition")

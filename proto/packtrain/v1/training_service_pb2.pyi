@@ -202,20 +202,22 @@ class WatchJobRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., resume_token: _Optional[str] = ..., trials: _Optional[_Iterable[int]] = ..., metrics: _Optional[_Iterable[str]] = ..., heartbeat_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., replay_only: bool = ...) -> None: ...
 
 class WatchJobResponse(_message.Message):
-    __slots__ = ("resume_token", "event_time", "job", "trials", "metrics", "heartbeat")
+    __slots__ = ("resume_token", "event_time", "job", "trials", "metrics", "heartbeat", "adaptation")
     RESUME_TOKEN_FIELD_NUMBER: _ClassVar[int]
     EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
     JOB_FIELD_NUMBER: _ClassVar[int]
     TRIALS_FIELD_NUMBER: _ClassVar[int]
     METRICS_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    ADAPTATION_FIELD_NUMBER: _ClassVar[int]
     resume_token: str
     event_time: _timestamp_pb2.Timestamp
     job: JobStateChange
     trials: TrialStateChange
     metrics: _job_pb2.MetricBlock
     heartbeat: Heartbeat
-    def __init__(self, resume_token: _Optional[str] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., job: _Optional[_Union[JobStateChange, _Mapping]] = ..., trials: _Optional[_Union[TrialStateChange, _Mapping]] = ..., metrics: _Optional[_Union[_job_pb2.MetricBlock, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ...) -> None: ...
+    adaptation: TrialAdaptation
+    def __init__(self, resume_token: _Optional[str] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., job: _Optional[_Union[JobStateChange, _Mapping]] = ..., trials: _Optional[_Union[TrialStateChange, _Mapping]] = ..., metrics: _Optional[_Union[_job_pb2.MetricBlock, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., adaptation: _Optional[_Union[TrialAdaptation, _Mapping]] = ...) -> None: ...
 
 class JobStateChange(_message.Message):
     __slots__ = ("state", "failure")
@@ -236,6 +238,14 @@ class TrialStateChange(_message.Message):
     epochs: _containers.RepeatedScalarFieldContainer[int]
     failure: _job_pb2.Failure
     def __init__(self, trials: _Optional[_Iterable[int]] = ..., state: _Optional[_Union[_job_pb2.TrialState, str]] = ..., epochs: _Optional[_Iterable[int]] = ..., failure: _Optional[_Union[_job_pb2.Failure, _Mapping]] = ...) -> None: ...
+
+class TrialAdaptation(_message.Message):
+    __slots__ = ("trials", "adaptations")
+    TRIALS_FIELD_NUMBER: _ClassVar[int]
+    ADAPTATIONS_FIELD_NUMBER: _ClassVar[int]
+    trials: _containers.RepeatedScalarFieldContainer[int]
+    adaptations: _containers.RepeatedCompositeFieldContainer[_job_pb2.Adaptation]
+    def __init__(self, trials: _Optional[_Iterable[int]] = ..., adaptations: _Optional[_Iterable[_Union[_job_pb2.Adaptation, _Mapping]]] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
     __slots__ = ()

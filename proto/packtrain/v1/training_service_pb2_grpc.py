@@ -202,7 +202,7 @@ class TrainingServiceServicer(object):
     def RetryJob(self, request, context):
         """Trains the trials of a job anew that have FAILED; where the job had ended it
         is RUNNING again. A job without such trials, one that was cancelled, and one
-        whose trials are stopped early are FAILED_PRECONDITION.
+        whose trials are stopped early or a population are FAILED_PRECONDITION.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,21 @@ from packtrain.service.states import TrialState
 from packtrain.service.store import Store
 from packtrain.workers import Engine
 
-BeginPack = Callable[[PackRecord, TrialGroup, Mapping[int, TrialState], Sequence[Heirs]], PackRun]
 PlanPacks = Callable[[Sequence[Part]], list[PlannedPack]]
+
+
+class BeginPack(Protocol):
+    """Makes a pack's run: see PackRun."""
+
+    def __call__(
+        self,
+        record: PackRecord,
+        group: TrialGroup,
+        ended: Mapping[int, TrialState],
+        heirs: Sequence[Heirs],
+        *,
+        is_rebuildable: bool = True,
+    ) -> PackRun: ...
 
 
 class BracketTraining:
@@ -72,7 +86,7 @@ class BracketTraining:
                     for run, event in zip(runs, begun, strict=True):
                         tasks.create_task(self._trainer.train(run, event))
                     # What the packs began from is held no longer than it takes them to begin.
-                    await _wait_all(begun)
+                    await wait_all(begun)
                     await self._drop(held)
                 held = {run.state_key for run in runs}
                 if bracket is None or self._trainer.is_stopped:
@@ -120,6 +134,6 @@ class BracketTraining:
             await self._engine.drop_state(pack_key)
 
 
-async def _wait_all(events: Sequence[asyncio.Event]) -> None:
+async def wait_all(events: Sequence[asyncio.Event]) -> None:
     for event in events:
         await event.wait()

@@ -74,7 +74,7 @@ class Uniform:
         k = np.clip(np.rint((values - self.low) / self.step), 0, self.count - 1)
         return self.at(k.astype(np.int64))
 
-    def at(self, k: Positions) -> Values:
+    def at(self, k: Positions | NDArray[np.float64]) -> Values:
         """The k-th values, from 0; there must be a step."""
         assert self.step is not None
         values = _round_as_written(self.low + k.astype(np.float64) * self.step, self.low, self.step)
@@ -111,7 +111,7 @@ class Integer:
         k = np.floor((drawn - self.low) / self.step)
         return self.at(np.clip(k, 0, self.count - 1).astype(np.int64))
 
-    def at(self, k: Positions) -> Values:
+    def at(self, k: Positions | NDArray[np.float64]) -> Values:
         """The k-th values, from 0."""
         return self.low + self.step * k
 
@@ -140,9 +140,13 @@ class Normal:
         standard = ndtri(np.minimum(below + share * np.maximum(unit, 2.0**-54), _LAST_UNIT))
         values = self.mean + self.standard_deviation * (-standard if mirrored else standard)
         if self.step is not None:
-            k = np.clip(np.rint((values - self.mean) / self.step), *self.steps)
-            values = _round_as_written(self.mean + k * self.step, self.mean, self.step)
+            values = self.at(np.clip(np.rint((values - self.mean) / self.step), *self.steps))
         return np.asarray(np.clip(values, self.low, self.high), np.float64)
+
+    def at(self, k: NDArray[np.float64]) -> NDArray[np.float64]:
+        """mean + k step; there must be a step."""
+        assert self.step is not None
+        return _round_as_written(self.mean + k * self.step, self.mean, self.step)
 
     @property
     def steps(self) -> tuple[float, float]:

@@ -143,7 +143,7 @@ class MedianRule:
     ) -> Sequence[Bracket]:
         """One of all trials."""
         rungs = range(self.least_epochs, epochs, self.every_epochs)
-        return [Bracket(trials, _measured(rungs, epochs, measure_every))]
+        return [Bracket(trials, move_to_measured(rungs, epochs, measure_every))]
 
     def find_survivors(
         self, bracket: Bracket, rung: int, standings: Standings
@@ -179,10 +179,10 @@ def _spread_rungs(first: int, factor: int, epochs: int, measure_every: int) -> t
             yield rung
             rung *= factor
 
-    return _measured(powers(), epochs, measure_every)
+    return move_to_measured(powers(), epochs, measure_every)
 
 
-def _measured(rungs: Iterator[int] | range, epochs: int, every: int) -> tuple[int, ...]:
+def move_to_measured(rungs: Iterator[int] | range, epochs: int, every: int) -> tuple[int, ...]:
     """Each moved up to the next epoch that is measured, if that is below ``epochs``."""
     moved = (-(-rung // every) * every for rung in rungs)
     return tuple(dict.fromkeys(rung for rung in moved if rung < epochs))

@@ -31,13 +31,14 @@ def estimate_packs(packs: Sequence[PlannedPack], workers: int, speed: Speed) -> 
 
 
 def estimate_brackets(
-    rule: EarlyStopping,
+    rule: EarlyStopping | None,
     brackets: Iterable[Bracket],
     groups: Sequence[TrialGroup],
     workers: int,
     speed: Speed,
 ) -> Estimate:
-    """That of brackets side by side, each of which waits for all its trials at every rung."""
+    """That of brackets side by side, each of which waits for all its trials at every rung; without
+    a rule they all go on."""
     total = longest = 0.0
     for bracket in brackets:
         stages = [
@@ -51,7 +52,7 @@ def estimate_brackets(
 
 
 def _find_stages(
-    rule: EarlyStopping, bracket: Bracket, groups: Sequence[TrialGroup]
+    rule: EarlyStopping | None, bracket: Bracket, groups: Sequence[TrialGroup]
 ) -> Iterator[list[Part]]:
     """What is trained from one rung to the next, as if each group kept its share."""
     epochs = groups[0].pack.signature.epochs
@@ -64,7 +65,7 @@ def _find_stages(
             for part in (replace(p, begin=begin, until=rung) for p in whole)
         ]
         begin = rung
-        if rung < epochs:
+        if rule is not None and rung < epochs:
             left = min(left, rule.find_most(bracket, rung))
 
 

@@ -15,6 +15,7 @@ from packtrain.service.learning_rates import RateFinding
 from packtrain.service.pack_run import Heirs, PackRun
 from packtrain.service.pack_training import PackTrainer
 from packtrain.service.planner import TrialGroup
+from packtrain.service.population_training import PopulationTraining
 from packtrain.service.records import ActiveJob, Failure, JobRecord, PackRecord
 from packtrain.service.slots import FairSlots
 from packtrain.service.standings import StandingsReader
@@ -96,18 +97,14 @@ class JobTraining:
     async def _train_packs(
         self, packs: Sequence[PackRecord], ended: Mapping[int, TrialState], expansion: Expansion
     ) -> None:
-        training = BracketTraining(
-            self.job.uid,
-            self._store,
-            self._engine,
-            self._trainer,
-            expansion,
-            self._standings,
-            self._begin_pack,
-            self._planner.plan_packs,
-        )
+        parts = (self.job.uid, self._store, self._engine, self._trainer, expansion, self._standings)
+        begin, plan = self._begin_pack, self._planner.plan_packs
         try:
-            await training.train([pack for pack in packs if not pack.is_closed], ended)
+            if expansion.population is not None:
+                await PopulationTraining(*parts, expansion.population, begin, plan).train()
+            else:
+                training = BracketTraining(*parts, begin, plan)
+                await training.train([pack for pack in packs if not pack.is_closed], ended)
         except* ServiceError as errors:
             raise _first_of(errors) from None
 
@@ -117,9 +114,20 @@ class JobTraining:
         group: TrialGroup,
         ended: Mapping[int, TrialState],
         heirs: Sequence[Heirs],
+        *,
+        is_rebuildable: bool = True,
     ) -> PackRun:
         path = self._models_dir / f"{record.index}.safetensors"
-        return PackRun(self.job.uid, record, group, ended, path, self._engine.speed, heirs)
+        return PackRun(
+            self.job.uid,
+            record,
+            group,
+            ended,
+            path,
+            self._engine.speed,
+            heirs,
+            is_rebuildable=is_rebuildable,
+        )
 
     async def _finish(self, expansion: Expansion | None) -> None:
         now = await self._store.get_job(self.job.job_id)

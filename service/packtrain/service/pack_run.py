@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from packtrain.service.planner import TrialGroup, pack_of, segment_epochs_limit
-from packtrain.service.records import EndedTrials, MetricsRecorded, PackRecord
+from packtrain.service.records import EndedTrials, Failure, MetricsRecorded, PackRecord
 from packtrain.service.states import TrialState
 from packtrain.training import Plateau, Speed, initial_seconds
 from packtrain.workers import Segment, SegmentResult, Source
@@ -23,15 +23,21 @@ _FIRST_SEGMENT_SECONDS = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Heirs:
-    """Trials of a pack, and where their rows are; None: no state is held."""
+    """Trials of a pack, the epoch that they go on from, and where the rows are that they go on
+    from; None: no state is held."""
 
     trials: NDArray[np.int32]
+    epoch: int
     source: Source | None
 
 
 class PackRun:
     """Not durable: made anew from the pack's record, and then again from epoch 0, unless it goes
-    on from what other packs hold."""
+    on from what other packs hold.
+
+    ``is_rebuildable``: its trials' histories are their own, so that a lost state is had again by
+    training the pack from epoch 0, and what is recorded need not be trained again to be compared.
+    """
 
     def __init__(
         self,
@@ -42,7 +48,11 @@ class PackRun:
         model_path: Path,
         speed: Speed,
         heirs: Sequence[Heirs] = (),
+        *,
+        is_rebuildable: bool = True,
     ) -> None:
+        self.is_rebuildable = is_rebuildable
+        self.failure: Failure | None = None
         self.index = record.index
         self.recorded = record.epochs
         self.started = record.started
@@ -53,7 +63,7 @@ class PackRun:
         self._key = f"{uid}/{record.index}/{record.generation}"
         self._group = group
         self._model_path = model_path
-        self._trials = _trials_left(record.trials, ended)
+        self._trials = trials_left(record.trials, ended)
         self._can_end_early = _can_end_early(group)
         self._epoch = 0
         self._attempt = 0
@@ -62,7 +72,7 @@ class PackRun:
         sources = [part.source for part in heirs if part.source is not None]
         if heirs and len(sources) == len(heirs):
             self._trials = np.concatenate([part.trials for part in heirs])
-            self._sources, self._epoch = tuple(sources), record.epochs
+            self._sources, self._epoch = tuple(sources), heirs[0].epoch
         # Those that have ended stay, at no cost: the model at the end holds them too.
         self._has_ended = np.array([t in ended for t in self._trials.tolist()], np.bool_)
         # As the store has it, which the training may have to find out anew.
@@ -74,9 +84,10 @@ class PackRun:
 
     @property
     def is_over(self) -> bool:
-        """No trial is left, or all epochs are trained up to where trials are compared. What was
-        recorded up to there is enough for that."""
-        at = max(self._epoch, self.recorded) if self.until < self.total else self._epoch
+        """No trial is left, or all epochs are trained up to where trials are compared; recorded
+        is enough for that where the pack can be rebuilt."""
+        compares = self.is_rebuildable and self.until < self.total
+        at = max(self._epoch, self.recorded) if compares else self._epoch
         return bool(self._has_ended.all()) or at >= self.until
 
     @property
@@ -89,19 +100,26 @@ class PackRun:
         """The trials that have not ended."""
         return self._trials[~self._has_ended]
 
-    def find_heirs(self, trials: NDArray[np.int32]) -> Heirs | None:
-        """Those of ``trials`` that are here; None where none is."""
-        rows = np.flatnonzero(np.isin(self._trials, trials))
-        if not len(rows):
+    def find_heirs(
+        self, trials: NDArray[np.int32], origins: NDArray[np.int32] | None = None
+    ) -> Heirs | None:
+        """Those of ``trials`` whose ``origins`` (K,), the trials that they go on from, are here;
+        None where none is. ``origins`` None: each goes on from itself."""
+        origins = trials if origins is None else origins
+        here = np.isin(origins, self._trials)
+        if not here.any():
             return None
         if self._epoch < self.until:
-            return Heirs(self._trials[rows], None)
+            return Heirs(trials[here], self.until, None)
+        order = np.argsort(self._trials)
+        rows = order[np.searchsorted(self._trials, origins[here], sorter=order)]
         (held,) = self._sources
         places = rows if held.rows is None else held.rows[rows]
-        return Heirs(self._trials[rows], Source(held.pack_key, places))
+        return Heirs(trials[here], self.until, Source(held.pack_key, places))
 
-    def abandon(self) -> None:
+    def abandon(self, failure: Failure) -> None:
         """Its trials have failed."""
+        self.failure = failure
         self._has_ended[:] = True
 
     def next_segment(self) -> Segment:
@@ -109,7 +127,9 @@ class PackRun:
         epochs = self._next_epochs()
         last = self._epoch + epochs >= self.until
         # A pack that is closed at a rung leaves the networks of those that ended before.
+        # What is recorded to its end has left them before.
         writes = self._can_end_early or (last and self.until == self.total)
+        writes = writes and self.recorded < self.until
         return Segment(
             pack_key=self.state_key,
             pack=pack_of(self._group, self._trials, begins=self._epoch == 0),
@@ -239,7 +259,7 @@ class Recording:
         return EndedTrials(state, self.block.trials[rows], epochs, final)
 
 
-def _trials_left(trials: NDArray[np.int32], ended: Mapping[int, TrialState]) -> NDArray[np.int32]:
+def trials_left(trials: NDArray[np.int32], ended: Mapping[int, TrialState]) -> NDArray[np.int32]:
     """The trials that train: all that a rule has stopped too, until all have ended, because the
     pack's model, which is written then, holds their weights."""
     if all(trial in ended for trial in trials.tolist()):

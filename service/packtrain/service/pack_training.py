@@ -53,7 +53,8 @@ class PackTrainer:
 
     async def train(self, run: PackRun, begun: asyncio.Event | None = None) -> None:
         """Train until the pack is over: its end, or where its trials are compared with others.
-        ``begun`` is set as soon as it no longer needs what it began from."""
+        ``begun`` is set as soon as it no longer needs what it began from. Raises StateLostError
+        where the state is lost of a pack that can't be rebuilt by itself."""
         recording: asyncio.Task[None] | None = None
         try:
             while not run.is_over and not self.is_stopped:
@@ -69,8 +70,8 @@ class PackTrainer:
             log.warning("pack_failed", pack=run.state_key, reason=error.reason, why=str(error))
             if recording is not None:
                 await recording
-            run.abandon()
             failure = Failure(error.reason, str(error))
+            run.abandon(failure)
             await self._store.fail_pack(self._uid, run.index, run.generation, failure)
         finally:
             if begun is not None:
@@ -87,6 +88,8 @@ class PackTrainer:
             result = await self._engine.run_segment(segment)
         except StateLostError as error:
             log.warning("state_lost", pack=run.state_key, why=str(error))
+            if not run.is_rebuildable:
+                raise
             run.begin_again()
             return None
         return run.advance(segment, result)

@@ -206,10 +206,22 @@ class PackRecord:
     generation: int
 
 
+@dataclass(frozen=True)
+class Adaptation:
+    """After ``epoch``, ``trial`` took over the state of ``copied_trial``, and went on with these
+    numbers, by path."""
+
+    epoch: int
+    trial: int
+    copied_trial: int
+    parameters: Mapping[str, float]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrialRecord:
     """A trial as it stands. ``final_metrics`` once it has ended; ``arithmetics`` are its pack's;
-    ``pack_index`` is None where it has none: it was not proposed yet, or could not be planned."""
+    ``pack_index`` is None where it has none: it was not proposed yet, or could not be planned.
+    ``adaptations``, by epoch, are what a population changed in it, where they were asked for."""
 
     index: int
     state: TrialState
@@ -218,6 +230,7 @@ class TrialRecord:
     arithmetics: tuple[str, ...]
     failure: Failure | None = None
     final_metrics: dict[str, float] = field(default_factory=dict)
+    adaptations: tuple[Adaptation, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,7 +261,14 @@ class MetricsRecorded:
     values: NDArray[np.float32]
 
 
-EventBody = JobChanged | TrialsChanged | MetricsRecorded
+@dataclass(frozen=True)
+class TrialsAdapted:
+    """Trials of a population copied others, all after one epoch."""
+
+    adaptations: tuple[Adaptation, ...]
+
+
+EventBody = JobChanged | TrialsChanged | MetricsRecorded | TrialsAdapted
 
 
 @dataclass(frozen=True, eq=False)

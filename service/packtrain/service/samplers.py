@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ class Random:
         """The points of the trials first <= k < stop."""
         cube = np.empty((stop - first, len(paths)))
         for i, path in enumerate(paths):
-            cube[:, i] = _draw(path, seed, first, stop)
+            cube[:, i] = draw_units(f"search:{seed}:{path}", first, stop, 1)[:, 0]
         return cube
 
 
@@ -76,11 +77,15 @@ class LatinHypercube:
 Sampler = Random | Sobol | LatinHypercube
 
 
-def _draw(path: str, seed: int, first: int, stop: int) -> NDArray[np.float64]:
-    philox = np.random.Philox(key=_key(f"search:{seed}:{path}"), counter=[first, 0, 0, 0])
-    words = philox.random_raw(_WORDS * (stop - first)).reshape(-1, _WORDS)
+def draw_units(
+    label: str, first: int, stop: int, count: Literal[1, 2, 3, 4]
+) -> NDArray[np.float64]:
+    """``count`` uniform draws from [0, 1) for the trials first <= k < stop, (K, count): trial k's
+    depend on the label and k alone."""
+    philox = np.random.Philox(key=_key(label), counter=[first, 0, 0, 0])
+    words = philox.random_raw(_WORDS * (stop - first)).reshape(-1, _WORDS)[:, :count]
     # 53 bits make every double of [0, 1) that is a multiple of 2^-53.
-    return np.asarray((words[:, 0] >> np.uint64(11)).astype(np.float64) * 2.0**-53)
+    return np.asarray((words >> np.uint64(11)).astype(np.float64) * 2.0**-53)
 
 
 def _generator(algorithm: str, seed: int) -> np.random.Generator:

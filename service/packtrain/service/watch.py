@@ -17,7 +17,14 @@ from packtrain.service.errors import (
     ServerStoppingError,
     Violation,
 )
-from packtrain.service.records import Event, JobRecord, LogPart, MetricsRecorded, TrialsChanged
+from packtrain.service.records import (
+    Event,
+    JobRecord,
+    LogPart,
+    MetricsRecorded,
+    TrialsAdapted,
+    TrialsChanged,
+)
 from packtrain.service.states import ENDED_JOB_STATES
 from packtrain.service.store import Store
 
@@ -81,6 +88,9 @@ class Filter:
                 return None
             kept = replace(body, trials=body.trials[rows], epochs=body.epochs[rows])
             return replace(event, body=kept)
+        if isinstance(body, TrialsAdapted) and self.trials:
+            told = tuple(a for a in body.adaptations if a.trial in self.trials)
+            return replace(event, body=TrialsAdapted(told)) if told else None
         return event
 
     def select(self, block: MetricsRecorded) -> MetricsRecorded | None:

@@ -141,13 +141,20 @@ def moment_count(rule: Rule, has_momentum: bool) -> int:
             return 2
 
 
+def count_moments(trials: Trials) -> NDArray[np.intp]:
+    """How many arrays each trial's rule keeps, (K,)."""
+    moving = trials.momentum > 0
+    counts = np.empty(len(trials.rule), np.intp)
+    for index in np.unique(trials.rule):
+        still, moved = (moment_count(trials.rules[index], each) for each in (False, True))
+        mine = trials.rule == index
+        counts[mine] = np.where(moving[mine], moved, still)
+    return counts
+
+
 def most_moments(trials: Trials) -> int:
     """The most arrays that a trial's rule keeps."""
-    most = 0
-    for index in np.unique(trials.rule):
-        moving = bool((trials.momentum[trials.rule == index] > 0).any())
-        most = max(most, moment_count(trials.rules[index], moving))
-    return most
+    return int(count_moments(trials).max(initial=0))
 
 
 def divide_trials(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from packtrain.training.blocks import Block, divide_trials, most_moments
+from packtrain.training.blocks import Block, count_moments, divide_trials
 from packtrain.training.checks import check_pack
 from packtrain.training.choice import block_trials, make_kernel
 from packtrain.training.data import TrainingData
@@ -117,11 +117,17 @@ def _copy(pack: Pack, state: PackState) -> PackState:
 
 
 def _with_moments(pack: Pack, state: PackState) -> PackState:
-    """``state`` with as many moments as the pack's rules keep: those that are missing are 0."""
-    most = most_moments(pack.trials)
+    """``state`` with as many moments as the pack's rules keep: those that are missing are 0, and
+    so are those that a trial kept under other numbers and keeps no more, whoever it is packed
+    with. Writes into the state's moments."""
+    counts = count_moments(pack.trials)
+    most = int(counts.max(initial=0))
 
     def fit(kept: tuple[Layers, ...], like: Layers) -> tuple[Layers, ...]:
         missing = range(most - len(kept))
+        for i, layers in enumerate(kept[:most]):
+            for layer in layers if (counts <= i).any() else ():
+                layer[counts <= i] = 0
         return (*kept[:most], *(tuple(map(np.zeros_like, like)) for _ in missing))
 
     return replace(

@@ -16,7 +16,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from packtrain.client.events import Event, Heartbeat, JobChanged, MetricsReceived, TrialsChanged
+from packtrain.client.events import (
+    Event,
+    Heartbeat,
+    JobChanged,
+    MetricsReceived,
+    TrialsAdapted,
+    TrialsChanged,
+)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
@@ -24,6 +31,7 @@ _EVENTS: dict[type[Any], str] = {
     JobChanged: "job",
     TrialsChanged: "trials",
     MetricsReceived: "metrics",
+    TrialsAdapted: "adaptation",
     Heartbeat: "heartbeat",
 }
 

@@ -123,7 +123,7 @@ def _read_spec(value: Any) -> Fields | None:
         return None
     found = _own(value)
     # Written when all domains are known.
-    for name in ("search", "objectives", "early_stopping"):
+    for name in ("search", "objectives", "early_stopping", "population"):
         del found[name]
     measured = {"metrics": list(found.pop("metrics")) or None}
     measured["every_epochs"] = found.pop("measure_every")

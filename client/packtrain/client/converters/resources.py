@@ -68,15 +68,28 @@ def read_trial(message: job_pb2.Trial) -> resources.Trial:
         name=message.name,
         index=message.index,
         state=resources.TrialState(_word(job_pb2.TrialState, message.state)),
-        parameters={
-            path: _plain(json_format.MessageToDict(value))
-            for path, value in sorted(message.parameters.items())
-        },
+        parameters=_parameters(message),
         epochs=message.epochs,
         final_metrics=dict(sorted(message.final_metrics.items())),
         failure=_failure(message),
         arithmetics=tuple(message.arithmetics),
+        adaptations=tuple(_adaptation(adaptation) for adaptation in message.adaptations),
     )
+
+
+def _adaptation(message: job_pb2.Adaptation) -> resources.Adaptation:
+    return resources.Adaptation(
+        epoch=message.epoch,
+        copied_trial=message.copied_trial,
+        parameters=_parameters(message),
+    )
+
+
+def _parameters(message: job_pb2.Trial | job_pb2.Adaptation) -> dict[str, Any]:
+    return {
+        path: _plain(json_format.MessageToDict(value))
+        for path, value in sorted(message.parameters.items())
+    }
 
 
 def read_best(message: training_service_pb2.GetJobResponse) -> resources.BestTrial | None:
@@ -178,6 +191,12 @@ def read_event(message: training_service_pb2.WatchJobResponse) -> events.Event:
         case "metrics":
             block = read_block(message.metrics)
             return events.MetricsReceived(**block._asdict(), **borne)
+        case "adaptation":
+            return events.TrialsAdapted(
+                trials=tuple(message.adaptation.trials),
+                adaptations=tuple(_adaptation(a) for a in message.adaptation.adaptations),
+                **borne,
+            )
         case "heartbeat":
             return events.Heartbeat(**borne)
     raise ProtocolError("the server sent an event of a kind that this client does not know")

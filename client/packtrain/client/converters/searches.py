@@ -108,9 +108,11 @@ def _write_points(message: spec_pb2.PointsSearch, search: searches.Points) -> No
 
 
 def write_objectives(message: spec_pb2.Search, given: spec.JobSpec) -> None:
-    """Write what the search is for, and what stops its trials early. Raises SpecError."""
+    """Write what the search is for, and what becomes of its trials by that. Raises SpecError."""
     for objective in list_objectives(given.objectives):
         write(message.objectives.add(), objective, "objectives", None)
+    if given.population is not None:
+        write(message.population, given.population, "population", None)
     rule = given.early_stopping
     if rule is None:
         return

@@ -116,7 +116,7 @@ class TrialResults:
             return known
         news = await self._store.read_news(job.uid, known.columns.sequence)
         columns = await asyncio.to_thread(known.columns.advanced, news)
-        # Early stopping moves trials from pack to pack, without an event of its own.
+        # Comparing moves trials from pack to pack, without an event of its own.
         packs = await self._store.find_packs_of_trials(job)
         return replace(known, columns=replace(columns, packs=packs))
 

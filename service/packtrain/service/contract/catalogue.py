@@ -10,6 +10,7 @@ from packtrain.service.contract import (
     measurement,
     networks,
     optimizers,
+    population,
     regularization,
     schedules,
     selections,
@@ -32,6 +33,7 @@ NUMBERS: NumberFields = {
         stopping,
         measurement,
         early_stopping,
+        population,
         learners,
     )
     for path, field in family.NUMBERS.items()

@@ -25,7 +25,7 @@ from packtrain.service.contract import (
     regularization,
     schedules,
 )
-from packtrain.service.contract.catalogue import COLUMNS
+from packtrain.service.contract.catalogue import COLUMNS, NUMBERS
 from packtrain.service.contract.columns import Columns, Indices, Searched
 from packtrain.service.contract.defaults import with_defaults
 from packtrain.service.contract.early_stopping import read_early_stopping
@@ -38,6 +38,7 @@ from packtrain.service.contract.models import (
     read_model_initialization,
 )
 from packtrain.service.contract.paths import is_within
+from packtrain.service.contract.population import check_rungs, read_population
 from packtrain.service.contract.search import ParameterSpace, read_search
 from packtrain.service.contract.selections import Sources
 from packtrain.service.contract.structures import Structure, read_structure
@@ -47,6 +48,7 @@ from packtrain.service.learners import Learner
 from packtrain.service.networks import Network, Origin
 from packtrain.service.objectives import Objective
 from packtrain.service.planner import Part, TrialGroup, cut
+from packtrain.service.population import PopulationBasedTraining
 from packtrain.service.records import Failure, Proposal
 from packtrain.service.samplers import Random
 from packtrain.service.search import SearchSpace
@@ -63,8 +65,8 @@ class Expansion:
     """A job, or of one whose algorithm learns a batch: ``spec`` has its defaults filled in;
     ``trials`` is how many the job has; ``groups`` hold each of ``members`` once, and ``shapes``
     are groups of all kinds that may yet come; ``networks`` are those of other jobs that trials
-    begin from; ``early_stopping``, if any, goes by the ``objectives``; ``failures`` tell of trials
-    that can't be trained, and are no members."""
+    begin from; ``early_stopping`` or ``population``, if any, goes by the ``objectives``;
+    ``failures`` tell of trials that can't be trained, and are no members."""
 
     spec: spec_pb2.JobSpec
     space: SearchSpace | None
@@ -76,18 +78,22 @@ class Expansion:
     networks: Mapping[Origin, Network]
     objectives: tuple[Objective, ...]
     early_stopping: EarlyStopping | None
+    population: PopulationBasedTraining | None
     failures: Mapping[Failure, Sequence[int]] = field(default_factory=dict)
 
     @property
     def brackets(self) -> Sequence[Bracket] | None:
-        """The trials that are compared with each other; None where none is stopped early."""
+        """The trials that are compared with each other; None where none are."""
+        signature = self.groups[0].pack.signature
+        epochs, measure_every = signature.epochs, signature.measure_every
+        if self.population is not None:
+            return [self.population.population(self.members, epochs, measure_every)]
         if self.early_stopping is None:
             return None
-        signature = self.groups[0].pack.signature
         # Those that can't be trained have their place among those that can.
         everyone = np.arange(self.trials, dtype=np.int32)
         compared = everyone if self.learner is None else self.members
-        return self.early_stopping.brackets(compared, signature.epochs, signature.measure_every)
+        return self.early_stopping.brackets(compared, epochs, measure_every)
 
     @property
     def learner(self) -> Learner | None:
@@ -109,12 +115,13 @@ class Expansion:
     @property
     def parts(self) -> list[Part]:
         """What the trials train from the beginning on, up to where they are first compared."""
-        if self.early_stopping is None:
+        brackets = self.brackets
+        if brackets is None:
             return [Part(g, g.indices, 0, g.pack.signature.epochs) for g in self.groups]
         total = self.groups[0].pack.signature.epochs
         return [
             part
-            for bracket in self.brackets or ()
+            for bracket in brackets
             for part in cut(self.groups, bracket.trials, 0, bracket.next_rung(0) or total)
         ]
 
@@ -176,6 +183,7 @@ def expand(
     rows = _place_rows(space, spec.seed, proposal, without)
     sources = Sources(datasets, stored)
     early_stopping = read_early_stopping(spec, list(rows[-1][1]), violations)
+    population = read_population(spec, parameters, rows[-1][1], NUMBERS, violations)
     _set_parents(spec, rows[0][1])
     found: list[list[TrialGroup]] = []
     objectives: set[tuple[Objective, ...]] = set()
@@ -196,6 +204,8 @@ def expand(
         objectives |= expander.objectives
     if len(objectives) > 1:
         violations.add("search.objectives", "must name their metrics: trials differ in the default")
+    if population is not None and found[-1]:
+        check_rungs(population, found[-1][0].pack.signature, violations)
     violations.raise_if_any()
     (same,) = objectives
     groups, shapes = found[-1], [g for part in found[:-1] for g in part]
@@ -210,6 +220,7 @@ def expand(
         networks=origins.networks,
         objectives=same,
         early_stopping=early_stopping,
+        population=population,
         failures=failures,
     )
 

@@ -86,10 +86,10 @@ def _find_wrong_trials(job: Expansion, asked: str, trials: int) -> Iterator[str]
         yield f"must be at least {now}, which the job has: none are taken away"
     if trials == now:
         return
-    if job.early_stopping is not None:
+    if (rule := _find_comparing(job)) is not None:
         yield (
-            f"can't be raised beside {search.WhichOneof('early_stopping')}: the trials that there "
-            "are were compared without the further ones"
+            f"can't be raised beside {rule}: the trials that there are were compared without the "
+            "further ones"
         )
     for path in searched_paths(job.spec):
         if path == "dataset" or path.startswith(_SOURCES):
@@ -108,9 +108,8 @@ def _find_wrong_epochs(job: Expansion, epochs: int) -> Iterator[str]:
     if job.learner is not None:
         kind = job.spec.search.WhichOneof("algorithm")
         yield f"can't be raised beside {kind}, which has learned from trials of {now} epochs"
-    if job.early_stopping is not None:
-        kind = job.spec.search.WhichOneof("early_stopping")
-        yield f"can't be raised beside {kind}: when it compares the trials depends on the epochs"
+    if (rule := _find_comparing(job)) is not None:
+        yield f"can't be raised beside {rule}: when it compares the trials depends on the epochs"
     if now % every:
         yield (
             f"can't be raised: epoch {now} was measured for being the last, between those that "
@@ -119,6 +118,14 @@ def _find_wrong_epochs(job: Expansion, epochs: int) -> Iterator[str]:
     schedules = {s.shape for g in job.groups for s in g.pack.trials.schedules}
     for name in sorted({name for shape in schedules if (name := _spans(shape, now))}):
         yield f"can't be raised: the {name} schedule spans all epochs, and would have been another"
+
+
+def _find_comparing(job: Expansion) -> str | None:
+    """The field of the search by which trials are compared with each other on their way."""
+    if job.population is not None:
+        return "population"
+    kind: str | None = job.spec.search.WhichOneof("early_stopping")
+    return kind
 
 
 def _spans(shape: RateShape, epochs: int) -> str | None:

@@ -15,6 +15,7 @@ from packtrain.service.datasets import Origin, StoredDataset
 from packtrain.service.errors import InvalidSpecError, Violation
 from packtrain.service.learning_rates import RateFinding
 from packtrain.service.records import (
+    Adaptation,
     Event,
     Failure,
     JobChanged,
@@ -22,6 +23,7 @@ from packtrain.service.records import (
     MetricsRecorded,
     NewJob,
     TrialRecord,
+    TrialsAdapted,
     TrialsChanged,
 )
 from packtrain.service.resources import dataset_name, job_name, trial_name
@@ -144,6 +146,16 @@ def to_trial(job: JobRecord, trial: TrialRecord, parameters: dict[str, Value]) -
         final_metrics=trial.final_metrics,
         failure=to_failure(trial.failure),
         arithmetics=trial.arithmetics,
+        adaptations=[to_adaptation(adaptation) for adaptation in trial.adaptations],
+    )
+
+
+def to_adaptation(adaptation: Adaptation) -> job_pb2.Adaptation:
+    """What a population changed in a trial."""
+    return job_pb2.Adaptation(
+        epoch=adaptation.epoch,
+        copied_trial=adaptation.copied_trial,
+        parameters={p: Value(number_value=v) for p, v in adaptation.parameters.items()},
     )
 
 
@@ -173,6 +185,13 @@ def to_watch_response(event: Event, token: str) -> training_service_pb2.WatchJob
                 state=to_trial_state(body.state),
                 epochs=body.epochs.tolist(),
                 failure=to_failure(body.failure),
+            )
+        )
+    elif isinstance(body, TrialsAdapted):
+        response.adaptation.CopyFrom(
+            training_service_pb2.TrialAdaptation(
+                trials=[adaptation.trial for adaptation in body.adaptations],
+                adaptations=[to_adaptation(adaptation) for adaptation in body.adaptations],
             )
         )
     else:

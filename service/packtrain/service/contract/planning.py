@@ -225,8 +225,13 @@ class Planner:
         expansion = self._expand_ended(job)
         if expansion.learner is not None:
             raise job.refuse("TRIALS_LEARNED", "its algorithm has learned that they failed")
-        if expansion.early_stopping is not None:
-            rule = "its trials are stopped early: those that were compared are not compared anew"
+        if expansion.brackets is not None:
+            compared = (
+                "its trials are stopped early"
+                if expansion.population is None
+                else "its trials are a population"
+            )
+            rule = f"{compared}: those that were compared are not compared anew"
             raise job.refuse("TRIALS_COMPARED", rule)
         members: dict[int, list[int]] = {}
         for trial in failed:
@@ -290,9 +295,9 @@ class Planner:
 
     def _estimate(self, expansion: Expansion, packs: Sequence[PlannedPack]) -> Estimate:
         workers, speed = self._workers, self._speed()
-        if expansion.early_stopping is None:
+        brackets = expansion.brackets
+        if brackets is None:
             return estimate_packs(packs, workers, speed)
-        brackets = expansion.brackets or ()
         return estimate_brackets(
             expansion.early_stopping, brackets, expansion.groups, workers, speed
         )

@@ -43,7 +43,14 @@ from packtrain.service.store.log import (
 )
 
 _J, _P = schema.jobs.c, schema.packs.c
-_OWN_TABLES = (schema.events, schema.trials, schema.packs, schema.proposals, schema.lessons)
+_OWN_TABLES = (
+    schema.events,
+    schema.trials,
+    schema.packs,
+    schema.proposals,
+    schema.lessons,
+    schema.adaptations,
+)
 _ACTIVE = tuple(s.value for s in ACTIVE_JOB_STATES)
 # A client that repeats a request does so within minutes.
 _REQUESTS_KEPT_MICROSECONDS = 24 * 3600 * 1_000_000

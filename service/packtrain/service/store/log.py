@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -11,11 +12,13 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, insert, select, update
 
 from packtrain.service.records import (
+    Adaptation,
     Event,
     EventBody,
     Failure,
     JobChanged,
     MetricsRecorded,
+    TrialsAdapted,
     TrialsChanged,
 )
 from packtrain.service.results.columns import last_measured
@@ -24,6 +27,8 @@ from packtrain.service.store import schema
 
 # A message of the watch carries one event, and clients read 4 MiB at most by default.
 MAX_EVENT_BYTES = 1 << 20
+# Each has a few paths and numbers.
+_ADAPTATIONS_AT_A_TIME = 2_000
 
 
 def now_microseconds() -> int:
@@ -134,6 +139,9 @@ def _split(body: EventBody) -> Iterator[EventBody]:
                 yield MetricsRecorded(
                     body.trials[rows], body.first_epoch + epoch, body.names, values
                 )
+    elif isinstance(body, TrialsAdapted):
+        for start in range(0, len(body.adaptations), _ADAPTATIONS_AT_A_TIME):
+            yield TrialsAdapted(body.adaptations[start : start + _ADAPTATIONS_AT_A_TIME])
     else:
         yield body
 
@@ -152,6 +160,9 @@ def _encode(body: EventBody) -> dict[str, Any]:
             "metrics": ",".join(body.names),
             "values": np.ascontiguousarray(body.values, "<f4").tobytes(),
         }
+    if isinstance(body, TrialsAdapted):
+        told = [[a.epoch, a.trial, a.copied_trial, a.parameters] for a in body.adaptations]
+        return {"kind": "adapted", "values": json.dumps(told).encode()}
     failure = body.failure
     row: dict[str, Any] = {
         "kind": "job",
@@ -176,6 +187,8 @@ def _decode(row: Row[Any]) -> EventBody:
         values = np.frombuffer(row._mapping["values"], "<f4")
         shaped = values.reshape(len(trials), -1, len(names))
         return MetricsRecorded(trials, row.first_epoch, names, shaped)
+    if row.kind == "adapted":
+        return TrialsAdapted(tuple(Adaptation(*a) for a in json.loads(row._mapping["values"])))
     failure = to_failure(row.failure_reason, row.failure_message)
     if row.kind == "trials":
         trials, epochs = (np.frombuffer(b, "<i4") for b in (row.trials, row.epochs))

@@ -117,6 +117,17 @@ trials = Table(
     Column("failure_message", Text),
 )
 
+# What populations changed in their trials; parameters are JSON, numbers by path.
+adaptations = Table(
+    "adaptations",
+    metadata,
+    _job_key(),
+    Column("trial_index", Integer, primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    Column("copied_trial", Integer, nullable=False),
+    Column("parameters", Text, nullable=False),
+)
+
 events = Table(
     "events",
     metadata,

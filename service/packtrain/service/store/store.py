@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from packtrain.service.learning_rates import RateFinding
 from packtrain.service.records import (
     ActiveJob,
+    Adaptation,
     EndedTrials,
     Event,
     Failure,
@@ -38,6 +39,7 @@ from packtrain.service.records import (
 from packtrain.service.results.columns import TrialColumns
 from packtrain.service.states import JobState, TrialState
 from packtrain.service.store import changes, jobs, log, proposals, training, trial_columns
+from packtrain.service.store.adaptations import list_adaptations
 from packtrain.service.store.database import Database
 
 
@@ -273,9 +275,11 @@ class Store:
         closed: Sequence[int],
         stopped: NDArray[np.int32],
         packs: Sequence[NewPack],
+        adaptations: Sequence[Adaptation] = (),
     ) -> list[PackRecord]:
         """Trials have been compared at epoch ``rung``: their packs are closed, some trials are
-        stopped, the others go on in new packs, which are returned.
+        stopped, the others go on in new packs, which are returned; some of a population's copied
+        others.
 
         Raises IllegalTransitionError where the job no longer trains, or this was done before.
         """
@@ -287,10 +291,15 @@ class Store:
                 closed=tuple(closed),
                 stopped=stopped,
                 packs=tuple(packs),
+                adaptations=tuple(adaptations),
             )
         )
         self._tell(uid)
         return made
+
+    async def list_adaptations(self, uid: str) -> list[Adaptation]:
+        """What trials of a population copied, by epoch and trial."""
+        return await self._database.read(partial(list_adaptations, uid=uid))
 
     async def add_proposal(
         self,

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 from packtrain.service.errors import IllegalTransitionError
 from packtrain.service.learning_rates import RateFinding
 from packtrain.service.records import (
+    Adaptation,
     EndedTrials,
     EventBody,
     Failure,
@@ -34,6 +35,7 @@ from packtrain.service.states import (
     leading_to,
 )
 from packtrain.service.store import jobs, schema
+from packtrain.service.store.adaptations import add_adaptations
 from packtrain.service.store.jobs import add_packs, get_job, remember_request, repeated_uid
 from packtrain.service.store.log import append_events, last_values, now_microseconds, to_failure
 
@@ -293,6 +295,7 @@ def pass_rung(
     closed: tuple[int, ...],
     stopped: NDArray[np.int32],
     packs: tuple[NewPack, ...],
+    adaptations: tuple[Adaptation, ...] = (),
 ) -> list[PackRecord]:
     """See Store.pass_rung."""
     _require_training(connection, uid)
@@ -313,6 +316,7 @@ def pass_rung(
             epochs = np.full(len(trials), rung, np.int32)
             ended = EndedTrials(TrialState.STOPPED, trials, epochs, final)
             events += end_trials(connection, uid, pack.index, ended)
+    events += add_adaptations(connection, uid, adaptations)
     append_events(connection, uid, events)
     if not packs:
         return []

@@ -19,6 +19,7 @@ from packtrain.service.results.columns import (
 )
 from packtrain.service.states import TrialState
 from packtrain.service.store import schema
+from packtrain.service.store.adaptations import adaptations_by_trial
 from packtrain.service.store.log import read_blocks_backwards, read_events, to_failure
 from packtrain.service.store.training import NO_PACK, list_packs
 
@@ -114,6 +115,7 @@ def read_records(
         _T.job_uid == uid, _T.trial_index.in_(shown), _T.failure_reason.is_not(None)
     )
     failures = {row[0]: to_failure(row[1], row[2]) for row in connection.execute(query)}
+    adapted = adaptations_by_trial(connection, uid, shown)
     records: list[TrialRecord] = []
     for row in shown:
         pack = int(columns.packs[row])
@@ -129,6 +131,7 @@ def read_records(
                 arithmetics=arithmetics,
                 failure=failures.get(row),
                 final_metrics={name: measured[name] for name in names} if is_measured else {},
+                adaptations=adapted[row],
             )
         )
     return records
