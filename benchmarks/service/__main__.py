@@ -13,7 +13,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -44,35 +44,41 @@ ROWS: dict[str, Callable[[Bench], list[Line]]] = {
 
 
 def main() -> None:
-    """Measure, print the table, write the figures."""
+    """Measure, print the table, write the figures: what is measured by then, after each row."""
     options = _parse()
-    with tempfile.TemporaryDirectory(prefix="packtrain-bench-", dir=options.scratch) as folder:
-        lines = _measure(options, Path(folder))
     processor = describe_processor()
+    about = {"processor": processor, "date": f"{datetime.now(UTC):%Y-%m-%d}"}
+    lines: list[Line] = []
+    with tempfile.TemporaryDirectory(prefix="packtrain-bench-", dir=options.scratch) as folder:
+        for measured in _measure(options, Path(folder)):
+            lines += measured
+            if options.json:
+                options.json.write_text(json.dumps(about | as_json(lines), indent=2) + "\n")
     print(f"{len(os.sched_getaffinity(0))} cores of {processor}, {WORKERS} workers, warm service\n")
     print(as_text(lines))
-    if options.json:
-        about = {"processor": processor, "date": f"{datetime.now(UTC):%Y-%m-%d}"}
-        options.json.write_text(json.dumps(about | as_json(lines), indent=2) + "\n")
     scaling = [line for line in lines if line.row == "scaling"]
     if options.plot and scaling:
         plot(scaling, options.plot)
 
 
-def _measure(options: argparse.Namespace, scratch: Path) -> list[Line]:
-    def report(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
-
+def _measure(options: argparse.Namespace, scratch: Path) -> Iterator[list[Line]]:
     directories = [options.datasets] if options.datasets else []
-    report("starting a server")
+    _report("starting a server")
     with (
         running_server(scratch / "server", WORKERS, directories) as server,
         Client(server.address) as client,
     ):
-        bench = Bench(server, client, options.datasets, scratch, options.quick, report)
-        follow(client, neurons(10, 10))
-        follow(client, neurons(10_000, 10))
-        return [line for name in options.only or ROWS for line in ROWS[name](bench)]
+        bench = Bench(server, client, options.datasets, scratch, options.quick, _report)
+        for trials in (10, 10_000):
+            follow(client, neurons(trials, 10))
+        for name in options.only or ROWS:
+            lines = ROWS[name](bench)
+            _report(as_text(lines))
+            yield lines
+
+
+def _report(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _parse() -> argparse.Namespace:
