@@ -15,7 +15,14 @@ from tests.client.conftest import FAST, FakeServer, Refusal, dataset, get_job, j
 
 from packtrain import client as api
 from packtrain.client import AsyncClient, Client, JobState, Model, RetrySettings, Violation
-from packtrain.v1 import dataset_service_pb2, job_pb2, server_service_pb2, training_service_pb2
+from packtrain.client.results import leading_objective, objectives_of
+from packtrain.v1 import (
+    dataset_service_pb2,
+    job_pb2,
+    server_service_pb2,
+    spec_pb2,
+    training_service_pb2,
+)
 
 SPEC = {"dataset": {"name": "datasets/digits"}}
 DOWN = Refusal(grpc.StatusCode.UNAVAILABLE, "try again", reason="")
@@ -441,6 +448,31 @@ def test_a_handle_asks_for_the_leading_metric(client: Client, fake: FakeServer) 
     assert fake.requests["GetTrial"][0].name == "jobs/j/trials/4"
     fake.script("GetJob", training_service_pb2.GetJobResponse())
     assert client.best_trial("j", "training_cost") is None
+
+
+def test_a_handle_asks_for_the_first_objective(client: Client, fake: FakeServer) -> None:
+    search = spec_pb2.Search(
+        objectives=[
+            spec_pb2.Objective(metric="validation_cost", goal=spec_pb2.GOAL_MINIMIZE),
+            spec_pb2.Objective(metric="validation_accuracy", goal=spec_pb2.GOAL_MAXIMIZE),
+        ]
+    )
+    job = job_pb2.Job(
+        name="jobs/j",
+        metrics=["validation_accuracy", "validation_cost"],
+        spec=spec_pb2.JobSpec(search=search),
+    )
+    fake.script("GetJob", training_service_pb2.GetJobResponse(job=job))
+    handle = client.job("j")
+    handle.best()
+    handle.best("validation_accuracy")
+    asked = [request.best_by for request in fake.requests["GetJob"]]
+    assert asked == ["", "validation_cost asc", "validation_accuracy"]
+    assert leading_objective(handle.latest) == ("validation_cost", "min")
+    assert [metric for metric, _ in objectives_of(handle.latest)] == [
+        "validation_cost",
+        "validation_accuracy",
+    ]
 
 
 async def test_the_async_handle_does_the_same(fake: FakeServer) -> None:

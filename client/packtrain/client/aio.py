@@ -445,7 +445,7 @@ class AsyncJobHandle:
     async def best(self, metric: str | None = None, goal: Goal | None = None) -> BestTrial | None:
         """The best trial so far; see :meth:`JobHandle.best`."""
         return await self._client.best_trial(
-            self.name, handles.chosen_metric(self.latest, metric), goal
+            self.name, *handles.chosen_metric(self.latest, metric, goal)
         )
 
     async def pareto(self, *metrics: str) -> list[Trial]:
@@ -455,7 +455,7 @@ class AsyncJobHandle:
     async def importance(self, metric: str | None = None, goal: Goal | None = None) -> Importance:
         """How much each parameter matters; see :meth:`JobHandle.importance`."""
         return await self._client.importance(
-            self.name, handles.chosen_metric(self.latest, metric), goal
+            self.name, *handles.chosen_metric(self.latest, metric, goal)
         )
 
     async def repeats(self) -> list[Repeats]:

@@ -13,7 +13,7 @@ from packtrain.client.export import open_export
 from packtrain.client.models import Model
 from packtrain.client.repeats import Repeats, group_repeats
 from packtrain.client.resources import BestTrial, Importance, Job, JobState, Trial
-from packtrain.client.results import Goal, Results, leading_metric
+from packtrain.client.results import Goal, Results, leading_metric, objectives_of
 from packtrain.client.settings import WatchSettings
 from packtrain.client.trial_columns import TrialColumns
 
@@ -106,10 +106,11 @@ class JobHandle:
     def best(self, metric: str | None = None, goal: Goal | None = None) -> BestTrial | None:
         """The best trial so far, also while it trains; None where there is no value yet.
 
-        ``metric`` None takes the one that tells most of those measured, ``goal`` None the highest
-        of accuracies and their like and the lowest of all else.
+        ``metric`` None takes the search's first objective, or else the one that tells most of
+        those measured; ``goal`` None the highest of accuracies and their like and the lowest of all
+        else.
         """
-        return self._client.best_trial(self.name, chosen_metric(self.latest, metric), goal)
+        return self._client.best_trial(self.name, *chosen_metric(self.latest, metric, goal))
 
     def pareto(self, *metrics: str) -> list[Trial]:
         """The Pareto front of two or more metrics, the best by the first of them first.
@@ -121,7 +122,7 @@ class JobHandle:
 
     def importance(self, metric: str | None = None, goal: Goal | None = None) -> Importance:
         """How much each searched parameter matters; the defaults are those of :meth:`best`."""
-        return self._client.importance(self.name, chosen_metric(self.latest, metric), goal)
+        return self._client.importance(self.name, *chosen_metric(self.latest, metric, goal))
 
     def repeats(self) -> list[Repeats]:
         """Trials that differ in their seed alone, grouped: the mean and the standard deviation of
@@ -153,9 +154,13 @@ class JobHandle:
         return self._client.download_model(self.name, trial)
 
 
-def chosen_metric(job: Job, metric: str | None) -> str:
-    """The metric, or the one that tells most of those that the job measures."""
-    return metric or leading_metric(job.metrics) or ""
+def chosen_metric(job: Job, metric: str | None, goal: Goal | None) -> tuple[str, Goal | None]:
+    """The metric and the goal, or else the first objective of the job."""
+    if metric is not None:
+        return metric, goal
+    for objective, its_goal in objectives_of(job)[:1]:
+        return objective, goal or its_goal
+    return leading_metric(job.metrics) or "", goal
 
 
 def wait_settings(timeout_seconds: float | None) -> WatchSettings:

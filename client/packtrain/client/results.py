@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from packtrain.client.errors import MissingExtra
+from packtrain.client.resources import Job
 
 # Whether the lowest or the highest value is the best.
 Goal: TypeAlias = Literal["min", "max"]
@@ -130,6 +131,23 @@ def default_goal(metric: str) -> Goal:
     It is what the server's MetricInfo.higher_is_better says.
     """
     return "max" if metric.endswith(("accuracy", "_f1", "_r2")) else "min"
+
+
+def leading_objective(job: Job) -> tuple[str | None, Goal]:
+    """What the job's search is for first, or the metric that tells most of those measured; and
+    which of its values are the best."""
+    return next(iter(objectives_of(job)), _by_default(leading_metric(job.metrics)))
+
+
+def objectives_of(job: Job) -> list[tuple[str, Goal]]:
+    """The objectives of the job's search, most important first: metrics, and which of their values
+    are the best."""
+    given = job.spec.get("search", {}).get("objectives", [])
+    return [(o["metric"], "max" if o["goal"] == "GOAL_MAXIMIZE" else "min") for o in given]
+
+
+def _by_default(metric: str | None) -> tuple[str | None, Goal]:
+    return metric, default_goal(metric or "")
 
 
 def leading_metric(metrics: Sequence[str]) -> str | None:

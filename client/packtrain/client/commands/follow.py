@@ -23,14 +23,15 @@ from rich.progress import (
 )
 from rich.table import Column
 
+from packtrain.client.calls import directed
 from packtrain.client.client import Client
 from packtrain.client.commands.failures import EXIT_INTERRUPTED, OUTCOMES
 from packtrain.client.commands.output import event_form, print_json, print_table
-from packtrain.client.commands.trials import best_first, trial_table
+from packtrain.client.commands.trials import trial_table
 from packtrain.client.errors import ApiError
 from packtrain.client.events import Event, JobChanged, MetricsReceived, TrialsChanged
 from packtrain.client.resources import Job, JobState
-from packtrain.client.results import default_goal, leading_metric
+from packtrain.client.results import default_goal, leading_metric, leading_objective
 
 # Lines of progress in a pipe are this far apart.
 _LINE_SECONDS = 5.0
@@ -49,7 +50,7 @@ class Tally:
     def __init__(self, job: Job) -> None:
         self.total = job.progress.trial_epochs_total
         self.done = 0
-        self._metric: str | None = None
+        self._metric, self._goal = leading_objective(job)
         self._latest: NDArray[np.float32] = np.full(job.progress.trials, np.nan, np.float32)
 
     def add(self, event: Event) -> None:
@@ -64,14 +65,16 @@ class Tally:
         """The leading metric and its best latest value, in words; "" before there is one."""
         if self._metric is None or not np.isfinite(self._latest).any():
             return ""
-        is_high = default_goal(self._metric) == "max"
+        is_high = self._goal == "max"
         losses = np.where(np.isfinite(self._latest), self._latest * (-1 if is_high else 1), np.inf)
         trial = int(losses.argmin())
         who = f" (trial {trial})" if len(self._latest) > 1 else ""
         return f"best {self._metric} {self._latest[trial]:.4g}{who}"
 
     def _note_latest(self, event: MetricsReceived) -> None:
-        self._metric = leading_metric(event.metrics)
+        if self._metric not in event.metrics:  # the watch leaves it out
+            self._metric = leading_metric(event.metrics)
+            self._goal = default_goal(self._metric or "")
         measured = np.asarray(np.any(~np.isnan(event.values), axis=2))
         rows = np.flatnonzero(np.any(measured, axis=1))
         if self._metric is None or not rows.size:
@@ -171,12 +174,13 @@ def follow(
 def _tell_trials(client: Client, job: Job) -> None:
     """All trials where they are few, else those that the leading metric finds best."""
     count = job.progress.trials
-    metric = leading_metric(job.metrics) if count > _TOP else None
-    order = best_first(metric) if metric else ""
+    metric, goal = leading_objective(job) if count > _TOP else (None, None)
+    order = directed(metric, goal) if metric else ""
     listed = client.list_trials(job.name, order_by=order, page_size=_TOP)
     print_table(*trial_table(list(itertools.islice(listed, _TOP)), first=metric))
     if count > _TOP:
-        typer.echo(f"The best {_TOP} of {count}: packtrain trials {job.id}", err=True)
+        all_of_them = f"packtrain trials {job.id} --order-by {order!r}"
+        typer.echo(f"The best {_TOP} of {count}: {all_of_them}", err=True)
 
 
 def tell_interruption(error: ApiError) -> None:

@@ -49,4 +49,4 @@ def _some(present: int, trials: int) -> str:
 
 def metric_or_leading(client: Client, job: str, metric: str | None) -> str:
     """The metric, or the one that tells most of those that the job measures."""
-    return metric or chosen_metric(client.get_job(job), None)
+    return metric or chosen_metric(client.get_job(job), None, None)[0]

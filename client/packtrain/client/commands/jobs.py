@@ -23,7 +23,7 @@ from packtrain.client.commands.output import (
 from packtrain.client.names import job_name
 from packtrain.client.paths import short_path
 from packtrain.client.resources import BestTrial, Job, JobState
-from packtrain.client.results import leading_metric
+from packtrain.client.results import leading_objective
 
 
 def jobs(
@@ -64,8 +64,8 @@ def show(ctx: typer.Context, job: JobArgument, as_json: JsonOption = False) -> N
     """
     with connect(ctx) as client:
         found = client.get_job(job)
-        metric = leading_metric(found.metrics)
-        best = client.best_trial(job, metric) if metric else None
+        metric, goal = leading_objective(found)
+        best = client.best_trial(job, metric, goal) if metric else None
     if as_json:
         print_json(plain(found) | {"best": best})
         return

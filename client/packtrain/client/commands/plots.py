@@ -14,7 +14,7 @@ from packtrain.client.commands.connection import connect, parse_indices
 from packtrain.client.commands.output import JsonOption, print_json
 from packtrain.client.handles import LARGEST_PAGE
 from packtrain.client.resources import Job
-from packtrain.client.results import leading_metric
+from packtrain.client.results import leading_objective, objectives_of
 from packtrain.client.trial_columns import TrialColumns
 
 
@@ -131,6 +131,7 @@ def _chosen_metrics(job: Job, kind: Kind, metrics: list[str]) -> list[str]:
         sentence = f"there is no {unknown[0]!r}; there are {known}"
         raise typer.BadParameter(sentence, param_hint="--metric")
     if kind is Kind.PARETO:
+        metrics = metrics or [metric for metric, _ in objectives_of(job)[:2]]
         if len(set(metrics)) != 2:
             raise typer.BadParameter(
                 f"a Pareto front needs two different metrics, as in --metric training_cost "
@@ -140,7 +141,7 @@ def _chosen_metrics(job: Job, kind: Kind, metrics: list[str]) -> list[str]:
         return metrics
     if len(metrics) > 1:
         raise typer.BadParameter(f"{kind} shows one metric", param_hint="--metric")
-    return metrics or [leading_metric(job.metrics) or ""]
+    return metrics or [leading_objective(job)[0] or ""]
 
 
 def _stop(sentence: str) -> NoReturn:

@@ -66,7 +66,9 @@ def draw_parallel(
 def _drawn_rows(values: NDArray[np.float64], is_high: bool) -> NDArray[np.intp]:
     """The trials that are drawn, the worst first."""
     finite = np.flatnonzero(np.isfinite(values))
-    ordered = finite[np.argsort(values[finite] if is_high else -values[finite], kind="stable")]
+    # Best first, the first of equals before the others, as everywhere; then turned round.
+    ordered = finite[np.argsort(-values[finite] if is_high else values[finite], kind="stable")]
+    ordered = ordered[::-1]
     if len(ordered) <= _MOST_LINES:
         return ordered
     others = len(ordered) - _BEST_LINES
