@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import grpc
@@ -158,6 +159,12 @@ def searching_data(spec: spec_pb2.JobSpec) -> spec_pb2.JobSpec:
     return spec
 
 
+def learning(kind: str, moons: MakeSpec) -> spec_pb2.JobSpec:
+    spec = random_search(moons(()), 4, kind)
+    spec.search.objectives.add(metric="training_cost")
+    return spec
+
+
 @pytest.mark.parametrize(
     ("change", "make", "words"),
     [
@@ -178,6 +185,10 @@ def searching_data(spec: spec_pb2.JobSpec) -> spec_pb2.JobSpec:
             "trials",
             lambda m: random_search(m(()), 4, "latin_hypercube"),
             "the points of a latin_hypercube depend on how many there are",
+        ),
+        *(
+            ("trials", partial(learning, kind), "what it proposes ends with its trials")
+            for kind in ("tpe", "cma_es", "nsga2")
         ),
         ("trials", lambda m: random_search(m(()), 4, "sobol"), "use spec.search.sobol.trials"),
         ("trials", lambda m: searching_outputs(random_search(m(()), 1)), "are the first that"),

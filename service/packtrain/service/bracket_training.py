@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from packtrain.service.contract import Expansion
-from packtrain.service.early_stopping import Bracket
+from packtrain.service.early_stopping import Bracket, Standings
 from packtrain.service.pack_run import Heirs, PackRun
 from packtrain.service.pack_training import PackTrainer
 from packtrain.service.planner import Part, PlannedPack, TrialGroup, cut
@@ -102,11 +102,9 @@ class BracketTraining:
         if rung == runs[0].total or not len(going):
             return []
         standings = await self._standings.read(bracket.trials, np.isin(bracket.trials, going))
-        rule = self._expansion.early_stopping
-        assert rule is not None
-        survivors = bracket.trials[rule.find_survivors(bracket, rung, standings)]
         until = bracket.next_rung(rung) or runs[0].total
-        planned = self._plan(cut(self._expansion.groups, survivors, rung, until))
+        # Many trials with several objectives take a second to be ranked.
+        survivors, planned = await asyncio.to_thread(self._select, bracket, rung, until, standings)
         arithmetics = tuple(dict.fromkeys(name for run in runs for name in run.arithmetics))
         records = await self._store.pass_rung(
             self._uid,
@@ -116,6 +114,15 @@ class BracketTraining:
             packs=[pack.to_new(arithmetics) for pack in planned],
         )
         return [self._begin_heir(record, runs) for record in records]
+
+    def _select(
+        self, bracket: Bracket, rung: int, until: int, standings: Standings
+    ) -> tuple[NDArray[np.int32], list[PlannedPack]]:
+        """Who goes on, and in which packs."""
+        rule = self._expansion.early_stopping
+        assert rule is not None
+        survivors = bracket.trials[rule.find_survivors(bracket, rung, standings)]
+        return survivors, self._plan(cut(self._expansion.groups, survivors, rung, until))
 
     def _begin_heir(self, record: PackRecord, runs: Sequence[PackRun]) -> PackRun:
         heirs = [found for run in runs if (found := run.find_heirs(record.trials)) is not None]

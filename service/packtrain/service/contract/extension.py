@@ -19,12 +19,16 @@ TRIALS = {kind: f"spec.search.{kind}.trials" for kind in ("random", "sobol")}
 EPOCHS = "spec.epochs"
 
 _SOURCES = ("dataset.name", "dataset.inline", "dataset.synthetic")
-_FIXED = {
+_FIXED: dict[str | None, str] = {
     None: "it has no search",
     "grid": "the trials of a grid follow from its domains",
     "latin_hypercube": "the points of a latin_hypercube depend on how many there are",
     "learning_rate_range": "the trials of a learning_rate_range are compared with each other",
     "points": "its points are listed",
+    **dict.fromkeys(
+        ("tpe", "gaussian_process", "cma_es", "nsga2"),
+        "what it proposes ends with its trials (a new job may continue it: search.continues)",
+    ),
 }
 
 

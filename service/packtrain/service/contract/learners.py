@@ -17,12 +17,14 @@ _KINDS: dict[str, type[Learner]] = {
     "cma_es": CmaEs,
     "nsga2": Nsga2,
 }
-# A batch trains as one: more of it is a random search.
+# A batch trains as one, and is proposed at one go: of more, jobs side by side would wait for each
+# other, and it would be little better than a random search.
+MOST_BATCH = 256
 _MOST = 100_000
 
 
 def _batch(kind: type[Tpe | GaussianProcess]) -> NumberField:
-    return whole(1, _MOST, default=kind.batch_size)
+    return whole(1, MOST_BATCH, default=kind.batch_size)
 
 
 def _startup(kind: type[Tpe | GaussianProcess]) -> NumberField:
@@ -34,8 +36,8 @@ NUMBERS: NumberFields = {
     "search.tpe.startup_trials": _startup(Tpe),
     "search.gaussian_process.batch_size": _batch(GaussianProcess),
     "search.gaussian_process.startup_trials": _startup(GaussianProcess),
-    "search.cma_es.population_size": whole(2, _MOST, default=CmaEs.batch_size),
-    "search.nsga2.population_size": whole(2, _MOST, default=Nsga2.batch_size),
+    "search.cma_es.population_size": whole(2, MOST_BATCH, default=CmaEs.batch_size),
+    "search.nsga2.population_size": whole(2, MOST_BATCH, default=Nsga2.batch_size),
 }
 
 

@@ -132,7 +132,7 @@ class Planner:
         try:
             groups = self.expand_stored(job, one).groups
         except InvalidSpecError as error:
-            return Failure(error.reason, error.message)
+            return Failure("INVALID_COMBINATION", error.message)
         needed = max(memory_bytes(group, 1) for group in groups)
         if needed <= self._most_memory:
             return None
