@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from benchmarks.service.bench import Bench, PeerAbsentError, run_ray_tune
 from benchmarks.service.jobs import NETWORK_EPOCHS, follow, mnist_networks, neurons
-from benchmarks.service.without_service import expand_job, warm_library, write_rows
 from benchmarks.service.server import running_server
 from benchmarks.service.table import Line, absent
+from benchmarks.service.without_service import expand_job, warm_library, write_rows
 
 from packtrain.client import Client
 

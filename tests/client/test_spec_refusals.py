@@ -22,6 +22,7 @@ from packtrain.client import (
     Network,
     Points,
     Quadratic,
+    RandomSearch,
     SpecError,
     Synthetic,
     Xavier,
@@ -240,3 +241,15 @@ def test_a_number_that_no_field_holds_is_told_the_fields_range(
         assert field is None or violation.field.removesuffix("[0]") == field
         told = f"expected a whole number of {expected}, not 10000000000"
         assert violation.description == told
+
+
+@pytest.mark.parametrize("trials", ["9", 2.5, True, 2**40])
+def test_the_number_of_trials_is_whole(trials):
+    spec = JobSpec(
+        dataset=DatasetSelection(name="digits"),
+        network=[30],
+        optimizer=SGD(learning_rate=uniform(0.1, 1)),
+        search=RandomSearch(trials=trials),
+    )
+    with pytest.raises(SpecError, match=r"search\.random\.trials"):
+        spec_message(spec)

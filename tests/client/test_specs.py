@@ -487,15 +487,3 @@ def test_what_is_no_number_is_refused_by_name(make, field):
     with pytest.raises(SpecError) as caught:
         make()
     assert str(caught.value).startswith(field)
-
-
-@pytest.mark.parametrize("trials", ["9", 2.5, True, 2**40])
-def test_the_number_of_trials_is_whole(trials):
-    spec = JobSpec(
-        dataset=DatasetSelection(name="digits"),
-        network=[30],
-        optimizer=SGD(learning_rate=uniform(0.1, 1)),
-        search=RandomSearch(trials=trials),
-    )
-    with pytest.raises(SpecError, match=r"search\.random\.trials"):
-        spec_message(spec)
