@@ -20,11 +20,12 @@ from packtrain.service.errors import (
     StoreUnavailableError,
 )
 from packtrain.service.job_training import JobTraining
+from packtrain.service.pack_run import LEAST_SAVE_SECONDS
 from packtrain.service.records import ActiveJob, Failure
 from packtrain.service.slots import FairSlots
 from packtrain.service.states import JobState
 from packtrain.service.store import Store
-from packtrain.workers import Engine
+from packtrain.workers import ArtifactStore, Engine
 
 log = structlog.get_logger()
 
@@ -38,13 +39,25 @@ _STORE_RETRY_SECONDS = 1.0
 class Coordinator:
     """Owns the training of all jobs of one store, from :meth:`run` until that is cancelled."""
 
-    def __init__(self, store: Store, engine: Engine, planner: Planner, models_dir: Path) -> None:
+    def __init__(
+        self,
+        store: Store,
+        engine: Engine,
+        planner: Planner,
+        models_dir: Path,
+        artifacts: ArtifactStore,
+        least_save_seconds: float = LEAST_SAVE_SECONDS,
+    ) -> None:
         self._store = store
         self._engine = engine
         self._planner = planner
         self._models_dir = models_dir
+        self._artifacts = artifacts
+        self._least_save_seconds = least_save_seconds
         self._slots = FairSlots(lambda: engine.workers)
         self._jobs: dict[str, JobTraining] = {}
+        self._training: set[asyncio.Task[None]] = set()
+        self._is_stopping = False
         self._trials = 0
         # Held from reading the store until that is done: what is done last is what it said last.
         self._reading = asyncio.Lock()
@@ -84,7 +97,9 @@ class Coordinator:
                     async with self._reading:
                         found = await self._store.active_jobs(2 * _MAX_ACTIVE_JOBS)
                         for run in self._begin_jobs(found):
-                            tasks.create_task(self._run_job(run))
+                            task = tasks.create_task(self._run_job(run))
+                            self._training.add(task)
+                            task.add_done_callback(self._training.discard)
                 except StoreUnavailableError as error:
                     log.warning("store_unavailable", error=error.message)
                     await asyncio.sleep(_STORE_RETRY_SECONDS)
@@ -92,9 +107,22 @@ class Coordinator:
                     continue
                 await self._wake.wait()
 
+    async def stop(self, patience_seconds: float) -> None:
+        """Before :meth:`run` is cancelled: hand out no further segment, let those end that are
+        under way, and save the states, as far as ``patience_seconds`` allow."""
+        self._is_stopping = True
+        for run in self._jobs.values():
+            run.stop(saves=True)
+        if self._training:
+            _, late = await asyncio.wait(self._training, timeout=patience_seconds)
+            if late:
+                log.warning("jobs_not_saved", jobs=len(late), seconds=patience_seconds)
+
     def _begin_jobs(self, found: Sequence[ActiveJob]) -> Iterator[JobTraining]:
         """Those of the jobs that are not begun yet, as far as there is room."""
         is_crowded = False
+        if self._is_stopping:
+            return
         for job in found:
             if job.uid in self._jobs:
                 continue
@@ -123,7 +151,14 @@ class Coordinator:
 
     def _begin(self, job: ActiveJob) -> JobTraining:
         return JobTraining(
-            job, self._store, self._engine, self._slots, self._planner, self._models_dir / job.uid
+            job,
+            self._store,
+            self._engine,
+            self._slots,
+            self._planner,
+            self._models_dir / job.uid,
+            self._artifacts,
+            self._least_save_seconds,
         )
 
     async def _run_job(self, run: JobTraining) -> None:

@@ -23,6 +23,7 @@ from packtrain.service.api import (
     ServerServicer,
     TrainingServicer,
 )
+from packtrain.service.checkpoint_sweep import sweep_checkpoints_hourly
 from packtrain.service.contract import Planner
 from packtrain.service.coordinator import Coordinator
 from packtrain.service.datasets import Catalog
@@ -48,6 +49,8 @@ log = structlog.get_logger()
 MakeEngine = Callable[[Settings, Callable[[], None]], Engine]
 
 _GRACE_SECONDS = 5.0
+# For the segments that are under way, and for saving their states.
+_SAVE_SECONDS = 10.0
 _SWEEP_SECONDS = 3600.0
 _SERVICES = [
     training_service_pb2.DESCRIPTOR.services_by_name["TrainingService"].full_name,
@@ -115,6 +118,7 @@ class Server:
         health: HealthServicer,
         engine: Engine,
         store: Store,
+        coordinator: Coordinator,
         tasks: Sequence[asyncio.Task[None]],
     ) -> None:
         self.address = address
@@ -122,6 +126,7 @@ class Server:
         self._grpc_server = grpc_server
         self._health = health
         self._store = store
+        self._coordinator = coordinator
         self._tasks = tasks
 
     async def wait_crash(self) -> None:
@@ -129,8 +134,9 @@ class Server:
         await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
 
     async def stop(self) -> None:
-        """NOT_SERVING, no new segments, no more calls, no engine."""
+        """NOT_SERVING, no new segments, what trains is saved, no more calls, no engine."""
         await self._health.enter_graceful_shutdown()
+        await self._coordinator.stop(_SAVE_SECONDS)
         for task in self._tasks:
             task.cancel()
         # Whatever they ended with is logged; the rest must be stopped all the same.
@@ -165,7 +171,10 @@ async def _start(
         lambda: engine.speed,
         PastTrials(store),
     )
-    coordinator = Coordinator(store, engine, planner, models_dir)
+    artifacts = settings.open_checkpoints()
+    coordinator = Coordinator(
+        store, engine, planner, models_dir, artifacts, settings.least_save_seconds
+    )
     health = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, grpc_server)
     training_service_pb2_grpc.add_TrainingServiceServicer_to_server(
@@ -191,10 +200,11 @@ async def _start(
     tasks = [
         asyncio.create_task(coordinator.run(), name="coordinator"),
         asyncio.create_task(_sweep_hourly(store, catalog, networks, models_dir), name="sweeper"),
+        asyncio.create_task(sweep_checkpoints_hourly(store, artifacts), name="checkpoint-sweeper"),
     ]
     for task in tasks:
         task.add_done_callback(_tell_crash)
-    return Server(address, grpc_server, health, engine, store, tasks)
+    return Server(address, grpc_server, health, engine, store, coordinator, tasks)
 
 
 def _bind(server: grpc.aio.Server, settings: Settings) -> int:

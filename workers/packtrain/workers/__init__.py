@@ -1,13 +1,19 @@
 """Runs segments of packs: on Ray through a supervised process, or here in tests."""
 
+from packtrain.workers.artifacts import ArtifactStore
 from packtrain.workers.engine import (
+    CheckpointError,
+    CheckpointFile,
     DataSource,
     Engine,
     EngineError,
     EngineStartError,
+    LoadedState,
+    SavedState,
     Segment,
     SegmentFailedError,
     SegmentResult,
+    Snapshot,
     Source,
     StateLostError,
 )
@@ -17,14 +23,20 @@ from packtrain.workers.segment_runner import open_splits
 from packtrain.workers.supervisor import SupervisedEngine
 
 __all__ = [
+    "ArtifactStore",
+    "CheckpointError",
+    "CheckpointFile",
     "DataSource",
     "Engine",
     "EngineError",
     "EngineStartError",
+    "LoadedState",
     "LocalEngine",
+    "SavedState",
     "Segment",
     "SegmentFailedError",
     "SegmentResult",
+    "Snapshot",
     "Source",
     "StateLostError",
     "SupervisedEngine",

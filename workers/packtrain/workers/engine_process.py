@@ -16,21 +16,25 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
 from packtrain.workers.channel import Channel
-from packtrain.workers.engine import EngineError, EngineStartError
+from packtrain.workers.engine import EngineError, EngineStartError, SegmentFailedError
 from packtrain.workers.messages import (
+    Answer,
     Answered,
-    CancelSegment,
+    CancelRequest,
     DescribeEngine,
     DropState,
     EngineOptions,
+    LoadState,
     Refused,
     RunSegment,
+    SaveState,
     StartFailed,
     WorkersChanged,
 )
@@ -89,11 +93,13 @@ class EngineProcess:
 
     def _take(self, engine: RayEngine, request: object) -> None:
         match request:
-            case RunSegment(request_id):
-                task = asyncio.create_task(self._run(engine, request))
-                self._running[request_id] = task
-                task.add_done_callback(lambda _: self._running.pop(request_id))
-            case CancelSegment(request_id):
+            case RunSegment(request_id, segment):
+                self._answer(request_id, engine.run_segment(segment))
+            case SaveState(request_id, snapshot, uri):
+                self._answer(request_id, engine.save_state(snapshot, uri))
+            case LoadState(request_id, pack_key, file, signature):
+                self._answer(request_id, engine.load_state(pack_key, file, signature))
+            case CancelRequest(request_id):
                 if request_id in self._running:
                     self._running[request_id].cancel()
             case DropState(pack_key):
@@ -101,18 +107,22 @@ class EngineProcess:
             case DescribeEngine(request_id):
                 self._channel.post(Answered(request_id, engine.describe()))
 
-    async def _run(self, engine: RayEngine, request: RunSegment) -> None:
+    def _answer(self, request_id: int, work: Awaitable[Answer]) -> None:
+        task = asyncio.create_task(self._run(request_id, work))
+        self._running[request_id] = task
+        task.add_done_callback(lambda _: self._running.pop(request_id))
+
+    async def _run(self, request_id: int, work: Awaitable[Answer]) -> None:
         try:
-            result = await engine.run_segment(request.segment)
+            answer = await work
         except EngineError as error:
-            self._channel.post(Refused.by(request.request_id, error))
+            self._channel.post(Refused.by(request_id, error))
         except Exception as error:
-            log.exception("segment.unexpected_error")
-            self._channel.post(
-                Refused(request.request_id, "ENGINE_ERROR", f"{type(error).__name__}: {error}")
-            )
+            log.exception("request.unexpected_error")
+            sentence = f"{type(error).__name__}: {error}"
+            self._channel.post(Refused.by(request_id, SegmentFailedError("ENGINE_ERROR", sentence)))
         else:
-            self._channel.post(Answered(request.request_id, result))
+            self._channel.post(Answered(request_id, answer))
 
 
 def _connect(options: EngineOptions, channel: Channel) -> RayEngine:

@@ -20,6 +20,7 @@ from packtrain.service.learning_rates import RateFinding
 from packtrain.service.records import (
     ActiveJob,
     Adaptation,
+    CheckpointRecord,
     EndedTrials,
     Event,
     Failure,
@@ -38,7 +39,15 @@ from packtrain.service.records import (
 )
 from packtrain.service.results.columns import TrialColumns
 from packtrain.service.states import JobState, TrialState
-from packtrain.service.store import changes, jobs, log, proposals, training, trial_columns
+from packtrain.service.store import (
+    changes,
+    checkpoints,
+    jobs,
+    log,
+    proposals,
+    training,
+    trial_columns,
+)
 from packtrain.service.store.adaptations import list_adaptations
 from packtrain.service.store.database import Database
 
@@ -300,6 +309,35 @@ class Store:
     async def list_adaptations(self, uid: str) -> list[Adaptation]:
         """What trials of a population copied, by epoch and trial."""
         return await self._database.read(partial(list_adaptations, uid=uid))
+
+    async def add_checkpoint(
+        self, uid: str, generation: int, checkpoint: CheckpointRecord
+    ) -> list[str]:
+        """From now on the pack can go on from this file; returned are the names of those that
+        are no longer needed.
+
+        Raises IllegalTransitionError where the checkpoint's epoch is not recorded, or the pack is
+        closed or of another ``generation``, or the job has ended.
+        """
+        return await self._database.write(
+            partial(
+                checkpoints.add_checkpoint, uid=uid, generation=generation, checkpoint=checkpoint
+            )
+        )
+
+    async def list_checkpoints(self, uid: str) -> list[CheckpointRecord]:
+        """Those of all the job's packs, the latest epoch first."""
+        return await self._database.read(partial(checkpoints.list_checkpoints, uid=uid))
+
+    async def remove_checkpoints(self, uid: str, removed: Sequence[CheckpointRecord]) -> None:
+        """Nothing goes on from these any more. Those that are not there are no error."""
+        await self._database.write(
+            partial(checkpoints.remove_checkpoints, uid=uid, checkpoints=tuple(removed))
+        )
+
+    async def checkpoints_in_use(self) -> dict[str, set[str]]:
+        """The names of all checkpoints, by the uid of each job that has not ended."""
+        return await self._database.read(checkpoints.checkpoints_in_use)
 
     async def add_proposal(
         self,

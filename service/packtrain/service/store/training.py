@@ -34,7 +34,7 @@ from packtrain.service.states import (
     TrialState,
     leading_to,
 )
-from packtrain.service.store import jobs, schema
+from packtrain.service.store import checkpoints, jobs, schema
 from packtrain.service.store.adaptations import add_adaptations
 from packtrain.service.store.jobs import add_packs, get_job, remember_request, repeated_uid
 from packtrain.service.store.log import append_events, last_values, now_microseconds, to_failure
@@ -76,6 +76,8 @@ def move_job(
     )
     if changed.rowcount == 0:
         return False
+    if state in ENDED_JOB_STATES:
+        checkpoints.remove_all(connection, uid)
     append_events(connection, uid, [JobChanged(state, failure)])
     return True
 
