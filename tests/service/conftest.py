@@ -128,11 +128,9 @@ async def start_server(
     *,
     before_segment: Hook | None = None,
     limits: Limits | None = None,
-    datasets: tuple[Path, ...] = (),
+    **fields: object,
 ) -> AsyncIterator[Api]:
-    settings = Settings(
-        port=0, data_dir=data_dir, datasets=datasets, workers=2, limits=limits or Limits()
-    )
+    settings = Settings(port=0, data_dir=data_dir, workers=2, limits=limits or Limits(), **fields)
     engine = LocalEngine(workers=2, before_segment=before_segment)
     async with (
         running_server(settings, lambda _settings, _on_change: engine) as server,
