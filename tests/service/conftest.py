@@ -203,6 +203,12 @@ def moons() -> Callable[..., spec_pb2.JobSpec]:
     return make
 
 
+@pytest.fixture(autouse=True)
+def _short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that stops doesn't wait long for the segments that a test holds."""
+    monkeypatch.setattr("packtrain.service.server._SAVE_SECONDS", 0.2)
+
+
 @pytest.fixture
 def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each segment is one epoch, so that there is something to happen between segments."""
