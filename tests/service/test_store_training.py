@@ -11,7 +11,7 @@ import pytest
 from tests.service.stored_jobs import ALL, CORES, NAMES, block, create, ended, ints, record
 
 from packtrain.service.errors import IllegalTransitionError
-from packtrain.service.records import Failure, MetricsRecorded, TrialsChanged
+from packtrain.service.records import CheckpointRecord, Failure, MetricsRecorded, TrialsChanged
 from packtrain.service.states import JobState, TrialState
 from packtrain.service.store import Store, jobs
 
@@ -229,3 +229,46 @@ async def test_a_read_is_not_joined_after_the_log_has_grown(
     go_on.set()
     parts = [await early, await late]
     assert [part.last for part in parts if part is not None] == [1, 3]
+
+
+def checkpoint(epoch: int, name: str = "") -> CheckpointRecord:
+    return CheckpointRecord(0, epoch, name or f"uid-a/0-{epoch}", 100, "d1")
+
+
+async def test_a_checkpoint_counts_when_its_epoch_is_recorded(store: Store) -> None:
+    job = await create(store, "a")
+    await store.start_pack(job.uid, 0)
+    await record(store, job.uid, 0, ints(0, 1, 2), 0, 3)
+    for generation, epoch in ((0, 4), (1, 3)):
+        with pytest.raises(IllegalTransitionError):
+            await store.add_checkpoint(job.uid, generation, checkpoint(epoch))
+    assert await store.add_checkpoint(job.uid, 0, checkpoint(3)) == []
+    assert await store.list_checkpoints(job.uid) == [checkpoint(3)]
+
+
+async def test_the_last_two_checkpoints_of_a_pack_are_kept(store: Store) -> None:
+    job = await create(store, "a")
+    await store.start_pack(job.uid, 0)
+    await record(store, job.uid, 0, ints(0, 1, 2), 0, 9)
+    assert await store.add_checkpoint(job.uid, 0, checkpoint(3)) == []
+    assert await store.add_checkpoint(job.uid, 0, checkpoint(5)) == []
+    assert await store.add_checkpoint(job.uid, 0, checkpoint(7)) == [checkpoint(3).name]
+    # The same epoch again, after a restart: the new file takes the place of the old.
+    again = checkpoint(7, "another")
+    assert await store.add_checkpoint(job.uid, 0, again) == [checkpoint(7).name]
+    assert await store.list_checkpoints(job.uid) == [again, checkpoint(5)]
+    in_use = await store.checkpoints_in_use()
+    assert in_use == {job.uid: {"another", checkpoint(5).name}}
+
+
+async def test_a_job_that_has_ended_has_no_checkpoints(store: Store) -> None:
+    job = await create(store, "a")
+    await store.start_pack(job.uid, 0)
+    await record(store, job.uid, 0, ints(0, 1, 2), 0, 9)
+    await store.add_checkpoint(job.uid, 0, checkpoint(3))
+    await store.cancel_job("a", None)
+    await store.finish_cancelling(job.uid)
+    assert await store.list_checkpoints(job.uid) == []
+    assert await store.checkpoints_in_use() == {}
+    with pytest.raises(IllegalTransitionError):
+        await store.add_checkpoint(job.uid, 0, checkpoint(5))
