@@ -105,11 +105,11 @@ def test_what_may_be_0_may_become_0(plan: Callable[..., NewJob]) -> None:
 @pytest.mark.parametrize(
     ("domain", "said"),
     [
-        (choice(RATE, 0.5, 1e39), f"{TOO_LARGE} (a value of its domain)"),
-        (choice(RATE, 1e-60, 0.5), f"{TOO_SMALL} (a value of its domain)"),
+        (choice(RATE, 0.5, 1e39), f"{TOO_LARGE[:-10]}: 1 trial draws 1e39, trial 1 first"),
+        (choice(RATE, 1e-60, 0.5), f"{TOO_SMALL[:-11]}: 1 trial draws 1e-60, trial 0 first"),
         (
             (RATE, {"logUniform": {"low": 1e39, "high": 2e39}}),
-            f"{TOO_LARGE} (a value of its domain)",
+            f"{TOO_LARGE[:-10]}: 2 trials draw 1e39 to 2e39, trial 0 first",
         ),
         (choice("optimizer", {"sgd": {"learningRate": 1e39}}), TOO_LARGE),
         (choice("initialization.constant.weight", 0, 1e39), TOO_LARGE),

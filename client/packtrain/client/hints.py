@@ -38,10 +38,17 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def _likeness(word: str, name: str) -> float:
     """From 0 to 1."""
-    starts = [0, *(match.end() for match in re.finditer(r"[._]", name))]
-    given = _plain(word)
-    if len(given) > 3 and _plain(name).startswith(given):
+    if word.startswith(f"{name}."):
+        return 0.0  # what is wrong is within it
+    # Where two paths lead through the same, only the rest tells them apart.
+    while "." in word and "." in name and word.split(".")[0] == name.split(".")[0]:
+        word, name = word.partition(".")[2], name.partition(".")[2]
+    given, whole = _plain(word), _plain(name)
+    if given == whole:
+        return 1.0
+    if len(given) > 3 and whole.startswith(given):
         return 0.95
+    starts = [0, *(match.end() for match in re.finditer(r"[._]", name))]
     return max(
         difflib.SequenceMatcher(None, given, _plain(name[start:])).ratio() - _LETTER * start
         for start in starts

@@ -44,5 +44,5 @@ class OptionNames:
 def _shown(parameter: Any) -> str:
     """ "--metric" of an option, "JOB" of an argument."""
     if parameter.param_type_name == "argument":
-        return str(parameter.human_readable_name)
+        return str(parameter.metavar or parameter.name).upper()
     return str(max(parameter.opts, key=len))

@@ -219,7 +219,8 @@ def _meant_mapping(value: Any, descriptor: Descriptor) -> str:
     """The mapping that a value may have been meant for that stands in its place: the name of an
     alternative, or what its one field holds."""
     for field in descriptor.fields:
-        if isinstance(value, list | tuple) and field.is_repeated and field.message_type is None:
+        of_values = field.message_type is None or field.message_type.name == "Value"
+        if isinstance(value, list | tuple) and field.is_repeated and of_values:
             return f"; did you mean {{{field.name}: {_shown(list(value))}}}?"
         if isinstance(value, int | float) and field.name in ("trials", "points"):
             return f"; did you mean {{{field.name}: {_shown(value)}}}?"

@@ -21,7 +21,12 @@ from packtrain.client.converters.readers import (
 from packtrain.client.errors import Violation
 from packtrain.v1 import spec_pb2
 
-_ALGORITHMS = [f.name for f in spec_pb2.Search.DESCRIPTOR.oneofs_by_name["algorithm"].fields]
+# Points are an attribute of theirs, which bears the same name.
+_ALGORITHMS = [
+    field.name
+    for field in spec_pb2.Search.DESCRIPTOR.oneofs_by_name["algorithm"].fields
+    if field.name != "points"
+]
 
 
 def _member(field: str, kinds: Iterable[str]) -> tuple[str, str]:

@@ -91,7 +91,7 @@ def read_fields(message_name: str, value: Any, path: str) -> Fields:
 def _hint(value: Any, expected: str) -> str:
     """What a text may have been meant for, a class of its own, or several objects, a choice."""
     if isinstance(value, str):
-        return did_you_mean(value, re.findall(r"\w+\(\)", expected))
+        return did_you_mean(value, {w: f"{w}()" for w in re.findall(r"(\w+)\(\)", expected)})
     if isinstance(value, type):
         return f"; did you mean {value.__name__}()?"
     if isinstance(value, list | tuple) and any(is_dataclass(each) for each in value):
