@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -150,3 +151,24 @@ def test_a_network_begins_from_numbers_that_it_can_hold() -> None:
         origins = Origins(kept={origin: wide})
         read_model_initialization(message, (2, 1), data_type, origins, violations)
         assert list(violations) == expected
+
+
+def test_draws_out_of_range_are_told_once_a_field(plan: Callable[..., NewJob]) -> None:
+    document = search(
+        ("regularization.dropout", {"normal": {"mean": 0, "standardDeviation": 0.3}}),
+        ("batch_size", {"integer": {"low": 1, "high": 5000}}),
+        trials=50,
+    )
+    found = refusals(plan, document)
+    assert set(found) == {"regularization.dropout", "batch_size"}
+    for field, expected in (
+        (
+            "regularization.dropout",
+            r"must be at least 0 and below 1: \d+ trials draw -0\.\d+ to -0",
+        ),
+        (
+            "batch_size",
+            r"must be at least 1 and at most 60: \d+ trials draw \d+ to 4,\d+, trial \d",
+        ),
+    ):
+        assert re.match(expected, found[field]), found[field]

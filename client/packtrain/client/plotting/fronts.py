@@ -75,14 +75,15 @@ def draw_front(
     axis.legend(fontsize=8, frameon=False)
     if len(chosen) <= _LABELLED:
         points = [(str(trials.index[row]), (x[row], y[row])) for row in chosen]
-        _label(figure, axis, points, high_x, high_y)
+        label_front(figure, axis, points, high_x=high_x, high_y=high_y)
     figure.savefig(path)
 
 
-def _label(
+def label_front(
     figure: Any,
     axis: Any,
     points: Sequence[tuple[str, tuple[float, float]]],
+    *,
     high_x: bool,
     high_y: bool,
 ) -> None:
