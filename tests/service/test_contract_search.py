@@ -319,3 +319,14 @@ def test_what_json_takes_is_taken(plan: Callable[..., NewJob]) -> None:
         ("seed", "12"),
     ):
         assert plan(read(PLAIN | search(choice(path, value)))).trials == 1
+
+
+def test_a_misspelt_metric_gets_a_hint(plan: Callable[..., object]) -> None:
+    told = "'accurracy' is no metric; did you mean training_accuracy or validation_accuracy"
+    with pytest.raises(InvalidSpecError, match=told):
+        plan(read(PLAIN | {"measurement": {"metrics": ["accurracy"]}}))
+
+
+def test_a_misspelt_dataset_gets_a_hint(plan: Callable[..., object]) -> None:
+    with pytest.raises(InvalidSpecError, match="no dataset 'digit'; did you mean digits"):
+        plan(read({"dataset": {"name": "datasets/digit"}}))

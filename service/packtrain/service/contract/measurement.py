@@ -78,7 +78,7 @@ class Measured:
     def _wrong(self, name: str) -> str | None:
         metric = METRICS.get(name)
         if metric is None:
-            hint = did_you_mean(name, METRICS) or f": expected one of {', '.join(METRICS)}"
+            hint = did_you_mean(name, list(METRICS)) or f": expected one of {', '.join(METRICS)}"
             return f"{name!r} is no metric{hint}"
         if metric.needs_validation and not self._validation:
             return f"{name} needs validation rows (dataset.validation_share)"
