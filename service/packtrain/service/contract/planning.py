@@ -15,9 +15,11 @@ from packtrain.service.contract.fields import Violations
 from packtrain.service.contract.models import Origins
 from packtrain.service.datasets import Catalog
 from packtrain.service.errors import InvalidSpecError, ServiceError, Violation
-from packtrain.service.estimate import Estimate, estimate_brackets, estimate_packs
+from packtrain.service.estimate import Estimate, Stage, estimate_brackets, find_stages
 from packtrain.service.labels import find_wrong_labels, find_wrong_priority
+from packtrain.service.learners import proposal_seconds
 from packtrain.service.networks import NetworkStore
+from packtrain.service.overheads import Overheads, find_slowness
 from packtrain.service.past_trials import PastTrials
 from packtrain.service.planner import Part, PlannedPack, cut, memory_bytes, plan_packs
 from packtrain.service.records import (
@@ -35,9 +37,6 @@ from packtrain.service.settings import Limits
 from packtrain.service.trained_networks import TrainedNetworks
 from packtrain.training import Speed
 from packtrain.v1 import job_pb2, spec_pb2
-
-# To plan a batch, and to store and tell it.
-_BATCH_SECONDS = 0.03
 
 
 class Planner:
@@ -169,7 +168,7 @@ class Planner:
             job_id=job_id,
             uid=uid,
             spec=expansion.spec.SerializeToString(),
-            plan=self._describe(expansion, packs),
+            plan=self._describe(expansion, packs, lessons),
             trials=expansion.trials,
             trial_epochs_total=round(expansion.times * expansion.trial_epochs),
             metrics=expansion.metrics,
@@ -280,27 +279,36 @@ class Planner:
                 metadata={"memory_bytes": str(needed), "limit_bytes": str(limit)},
             )
 
-    def _describe(self, expansion: Expansion, packs: Sequence[PlannedPack]) -> bytes:
+    def _describe(
+        self, expansion: Expansion, packs: Sequence[PlannedPack], lessons: Lessons | None = None
+    ) -> bytes:
         """The job's plan, serialized."""
-        estimate, times = self._estimate(expansion, packs), expansion.times
+        known = 0 if lessons is None else len(lessons.points)
+        estimate, times = self._estimate(expansion, known), expansion.times
         plan = job_pb2.JobPlan(
             trials=expansion.trials,
             packs=len(packs) * expansion.batches,
             memory_bytes=sum(pack.memory_bytes for pack in packs),
             operations=times * sum(group.operations for group in expansion.groups),
-            worker_seconds=times * estimate.worker_seconds,
-            seconds=times * estimate.seconds + _proposal_seconds(expansion),
+            worker_seconds=estimate.worker_seconds,
+            seconds=estimate.seconds,
         )
         return plan.SerializeToString()
 
-    def _estimate(self, expansion: Expansion, packs: Sequence[PlannedPack]) -> Estimate:
-        workers, speed = self._workers, self._speed()
-        brackets = expansion.brackets
-        if brackets is None:
-            return estimate_packs(packs, workers, speed)
-        return estimate_brackets(
-            expansion.early_stopping, brackets, expansion.groups, workers, speed
-        )
+    def _estimate(self, expansion: Expansion, known: int) -> Estimate:
+        speed, groups = self._speed(), expansion.groups
+        if expansion.brackets is None:
+            brackets: list[list[Stage]] = [[expansion.parts]]
+        else:
+            rule = expansion.early_stopping
+            brackets = [list(find_stages(rule, each, groups)) for each in expansion.brackets]
+        found = estimate_brackets(brackets, self._workers, speed).times(expansion.times)
+        found = found.plus(Overheads.at(speed).job)
+        if expansion.learner is None or expansion.space is None:
+            return found
+        space = expansion.space
+        asked = proposal_seconds(expansion.learner, space.assignments, known, len(space.parameters))
+        return found.plus(find_slowness(speed) * asked)
 
     def _expand_new(self, spec: spec_pb2.JobSpec) -> tuple[Expansion, Lessons | None]:
         violations = Violations()
@@ -324,14 +332,6 @@ class Planner:
         if self._kept is None or not expansion.networks:
             return None
         return self._kept.put(expansion.networks)
-
-
-def _proposal_seconds(expansion: Expansion) -> float:
-    """About how long the workers wait for an algorithm that learns."""
-    if expansion.learner is None or expansion.space is None:
-        return 0.0
-    each = expansion.learner.seconds_each * expansion.space.assignments
-    return each + _BATCH_SECONDS * expansion.batches
 
 
 def _of_trials_from(
