@@ -146,16 +146,16 @@ def test_a_slower_machine_is_slower_in_all() -> None:
 @pytest.mark.parametrize("kind", [Tpe, CmaEs, Nsga2])
 def test_proposals_take_longer_the_more_is_known(kind: Any) -> None:
     learner = kind(4_096)
-    few, many = (proposal_seconds(learner, n, 0, 4) for n in (512, 4_096))
+    few, many = (proposal_seconds(learner, n, 0, 4, 1) for n in (512, 4_096))
     assert many > 8 * few
-    assert proposal_seconds(learner, 512, 2_000, 4) > few
-    assert proposal_seconds(learner, 512, 0, 8) > few
+    assert proposal_seconds(learner, 512, 2_000, 4, 1) > few
+    assert proposal_seconds(learner, 512, 0, 8, 1) > few
 
 
 def test_what_is_drawn_takes_no_proposals() -> None:
-    assert proposal_seconds(Tpe(32), 32, 0, 4) == 0
-    assert proposal_seconds(Tpe(32, batch_size=8), 16, 0, 4) == 0
-    assert proposal_seconds(Tpe(32), 32, 100, 4) > 0
+    assert proposal_seconds(Tpe(32), 32, 0, 4, 1) == 0
+    assert proposal_seconds(Tpe(32, batch_size=8), 16, 0, 4, 1) == 0
+    assert proposal_seconds(Tpe(32), 32, 100, 4, 1) > 0
 
 
 def test_a_plan_tells_both(plan: Callable[..., Any]) -> None:

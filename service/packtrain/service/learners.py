@@ -11,13 +11,15 @@ from typing import ClassVar
 @dataclass(frozen=True)
 class Asking:
     """What a proposal takes of Optuna, to ask for it and to tell what came of it: seconds, and
-    such for each parameter, for each result that is known, and for each of both together. Measured
-    by `benchmarks/asking.py` and told for a core on which a Speed has its defaults."""
+    such for each parameter, for each result that is known, and for each of both together: about
+    what `benchmarks/asking.py` shows, on a core on which a Speed has its defaults.
+    ``fronts``: how many times longer with several objectives."""
 
     once: float
     parameter: float
     result: float
     both: float
+    fronts: float = 1.0
 
     def seconds(self, proposals: int, known: int, parameters: int) -> float:
         """Of so many proposals, where each becomes a result and ``known`` are from the beginning."""
@@ -30,7 +32,7 @@ class Asking:
 class Tpe:
     """A tree-structured Parzen estimator (Bergstra et al., 2011)."""
 
-    asking: ClassVar[Asking] = Asking(1e-3, 1e-4, 1e-6, 1e-6)
+    asking: ClassVar[Asking] = Asking(1e-3, 1e-4, 1e-6, 1e-6, fronts=2.1)
     trials: int
     batch_size: int = 32
     startup_trials: int = 10
@@ -70,10 +72,13 @@ class Nsga2:
 Learner = Tpe | GaussianProcess | CmaEs | Nsga2
 
 
-def proposal_seconds(learner: Learner, assignments: int, known: int, parameters: int) -> float:
+def proposal_seconds(
+    learner: Learner, assignments: int, known: int, parameters: int, objectives: int
+) -> float:
     """About how long it takes on such a core to propose so many assignments, where ``known``
     results are those of another job. Draws at random, before it learns, take nothing."""
     size = learner.batch_size
     drawn = math.ceil(max(0, learner.startup_trials - known) / size) * size
     asked = max(0, assignments - drawn)
-    return learner.asking.seconds(asked, known + drawn, parameters)
+    times = learner.asking.fronts if objectives > 1 else 1.0
+    return times * learner.asking.seconds(asked, known + drawn, parameters)

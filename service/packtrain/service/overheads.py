@@ -11,8 +11,8 @@ from packtrain.training import Speed
 
 @dataclass(frozen=True)
 class Overheads:
-    """Seconds, measured by `python -m benchmarks.plans` and, for the defaults, told for a core on
-    which a Speed has its defaults.
+    """Seconds; the defaults, which are guesses that `python -m benchmarks.plans` bears out, are of
+    a core on which a Speed has its defaults.
 
     ``job``: to create it, begin and end it, and tell so. ``stage``: to plan, propose or compare
     the trials that begin together, and to store that. ``segment``: to hand one out, and to

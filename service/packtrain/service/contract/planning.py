@@ -307,7 +307,13 @@ class Planner:
         if expansion.learner is None or expansion.space is None:
             return found
         space = expansion.space
-        asked = proposal_seconds(expansion.learner, space.assignments, known, len(space.parameters))
+        asked = proposal_seconds(
+            expansion.learner,
+            space.assignments,
+            known,
+            len(space.parameters),
+            len(expansion.objectives),
+        )
         return found.plus(find_slowness(speed) * asked)
 
     def _expand_new(self, spec: spec_pb2.JobSpec) -> tuple[Expansion, Lessons | None]:
