@@ -167,10 +167,15 @@ def update_job(
     return Call("Training", "UpdateJob", request, _read_job)
 
 
+# The searches that take more trials, as specifications name them.
+_EXTENDABLE = ("sobol", "tpe", "gaussian_process", "cma_es", "nsga2")
+
+
 def search_of(job: Job) -> str:
     """The kind of its search that a number of trials is asked for of. Any other is for the server
     to refuse."""
-    return "sobol" if "sobol" in job.spec.get("search", {}) else "random"
+    search = job.spec.get("search", {})
+    return next((kind for kind in _EXTENDABLE if kind in search), "random")
 
 
 def cancel_job(job: str, request_id: str | None) -> Call[Job]:
