@@ -163,7 +163,8 @@ class Client:
         request_id: str | None = None,
     ) -> Job:
         """Change a job's labels (those that are named; None removes one) and its priority, or
-        give it more trials (of a random or Sobol search) or epochs: a job that has ended goes on then.
+        give it more trials (of a search that is random, Sobol or learns) or epochs: a job that has
+        ended goes on then.
 
         Raises InvalidArgument where the numbers would not be those of a job that had so many from
         the beginning, FailedPrecondition where it was cancelled, Aborted where it no longer has
@@ -340,7 +341,7 @@ class Client:
                 response = method(call.arguments(), timeout=timeout)
                 return call.parse(list(response) if call.is_stream else response)
             except grpc.RpcError as error:
-                pause = attempts.pause_seconds(self._read_error(error))
+                pause = attempts.pause_seconds(call.refusal(self._read_error(error)))
             time.sleep(pause)
 
     def _pages(self, page: Callable[[str], Call[Page[T]]]) -> Iterator[T]:

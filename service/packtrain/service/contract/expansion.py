@@ -28,6 +28,7 @@ from packtrain.service.contract import (
 from packtrain.service.contract.catalogue import COLUMNS, NUMBERS
 from packtrain.service.contract.columns import Columns, Indices, Searched
 from packtrain.service.contract.defaults import with_defaults
+from packtrain.service.contract.draws import gather_draws
 from packtrain.service.contract.early_stopping import read_early_stopping
 from packtrain.service.contract.fields import Violations, set_parents
 from packtrain.service.contract.learning_rates import fill_range, is_range
@@ -187,6 +188,7 @@ def expand(
         )
         parameters, trials = None, 1
     space = parameters.space if parameters else None
+    learns = space is not None and isinstance(space.algorithm, Learner)
     rows = place_rows(space, spec.seed, proposal, without)
     sources = Sources(datasets, stored)
     early_stopping = read_early_stopping(spec, list(rows[-1][1]), violations)
@@ -199,7 +201,7 @@ def expand(
         return _Expander(spec, parameters, part, sources, origins, violations)
 
     def has_right_values() -> bool:
-        if space is None or not isinstance(space.algorithm, Learner):
+        if space is None or not learns:
             return found[0].has_right_values
         if stored is not None:  # so it was when the job was created
             return True
@@ -220,6 +222,8 @@ def expand(
             failures, violations = wrong[-1], Violations()
             rows = [part for part in left if len(part[0])]
             found = [read(part, violations) for part in rows]
+    mismatches = [m for expander in found for m in expander.mismatches]
+    violations = gather_draws(violations, mismatches, None if learns else rows[0][0])
     objectives = {same for expander in found for same in expander.objectives}
     if len(objectives) > 1:
         violations.add("search.objectives", "must name their metrics: trials differ in the default")
@@ -284,6 +288,8 @@ class _Expander:
         self.groups = [group for group in self._read_groups() if group is not None]
 
     def _read_groups(self) -> Iterator[TrialGroup | None]:
+        data_type = networks.read_data_type(self._spec, self._violations)
+        self._searched.check_numbers(data_type, self._violations)
         everything = np.arange(len(self._trials), dtype=np.int64)
         for indices, spec in self._searched.combinations(self._structural, everything, self._spec):
             with self._blame(indices, []):
@@ -427,5 +433,5 @@ class _Expander:
             numbers[name] = np.array([row[i] for row in rows], np.float64)[which]
         for path in self._searched.paths():
             if path in COLUMNS:
-                self._searched.fill_numbers(path, indices, numbers[COLUMNS[path]], data_type)
+                self._searched.fill_numbers(path, indices, numbers[COLUMNS[path]])
         return rule, rules, numbers
