@@ -160,7 +160,8 @@ class AsyncClient:
         request_id: str | None = None,
     ) -> Job:
         """Change a job's labels (those that are named; None removes one) and its priority, or
-        give it more trials (of a random or Sobol search) or epochs: a job that has ended goes on then.
+        give it more trials (of a search that is random, Sobol or learns) or epochs: a job that has
+        ended goes on then.
 
         Raises InvalidArgument where the numbers would not be those of a job that had so many from
         the beginning, FailedPrecondition where it was cancelled, Aborted where it no longer has

@@ -192,10 +192,15 @@ def _name_update(wrong: Violation) -> Violation:
     return Violation(argument, wrong.description) if is_change else wrong
 
 
+# The searches that take more trials, as specifications name them.
+_EXTENDABLE = ("sobol", "tpe", "gaussian_process", "cma_es", "nsga2")
+
+
 def search_of(job: Job) -> str:
     """The kind of its search that a number of trials is asked for of. Any other is for the server
     to refuse."""
-    return "sobol" if "sobol" in job.spec.get("search", {}) else "random"
+    search = job.spec.get("search", {})
+    return next((kind for kind in _EXTENDABLE if kind in search), "random")
 
 
 def cancel_job(job: str, request_id: str | None) -> Call[Job]:

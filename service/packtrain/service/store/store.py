@@ -304,6 +304,7 @@ class Store:
     async def add_proposal(
         self,
         uid: str,
+        generation: int,
         proposal: Proposal,
         packs: Sequence[NewPack],
         trial_epochs: int,
@@ -312,12 +313,14 @@ class Store:
         """An algorithm that learns has proposed: its trials will train in these packs, which are
         returned, for so many epochs in all, but for those that can't, which are FAILED.
 
-        Raises IllegalTransitionError where the job no longer trains, or this was done before.
+        Raises IllegalTransitionError where the job no longer trains, is of another
+        ``generation``, or this was done before.
         """
         made = await self._database.write(
             partial(
                 proposals.add_proposal,
                 uid=uid,
+                generation=generation,
                 proposal=proposal,
                 packs=tuple(packs),
                 trial_epochs=trial_epochs,

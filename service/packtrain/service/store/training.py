@@ -389,6 +389,12 @@ def end_trials(
     return [TrialsChanged(ended.state, ended.trials, ended.epochs, failure)]
 
 
+def count_off(connection: Connection, uid: str, state: TrialState, count: int) -> None:
+    """Trials of this state have not ended after all."""
+    counter = _J[state.value]
+    connection.execute(update(schema.jobs).where(_J.uid == uid).values({counter: counter - count}))
+
+
 def list_trials(
     connection: Connection, job: JobRecord, first: int, limit: int, states: tuple[TrialState, ...]
 ) -> list[TrialRecord]:
