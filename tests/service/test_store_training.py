@@ -13,7 +13,7 @@ from tests.service.stored_jobs import ALL, CORES, NAMES, block, create, ended, i
 from packtrain.service.errors import IllegalTransitionError
 from packtrain.service.records import Failure, MetricsRecorded, TrialsChanged
 from packtrain.service.states import JobState, TrialState
-from packtrain.service.store import Store, jobs
+from packtrain.service.store import Store, jobs, training
 
 
 async def test_starting_twice_does_nothing_more(store: Store) -> None:
@@ -61,7 +61,6 @@ async def test_the_log_has_no_gaps_and_gives_back_what_it_took(store: Store) -> 
         ("TrialsChanged", TrialState.DIVERGED),
         ("JobChanged", JobState.CANCELLING),
         ("TrialsChanged", TrialState.CANCELLED),
-        ("TrialsChanged", TrialState.CANCELLED),
         ("JobChanged", JobState.CANCELLED),
     ]
     metrics = bodies[3]
@@ -70,8 +69,8 @@ async def test_the_log_has_no_gaps_and_gives_back_what_it_took(store: Store) -> 
     np.testing.assert_array_equal(metrics.values, given.values)
     cancelled = bodies[6]
     assert isinstance(cancelled, TrialsChanged)
-    assert cancelled.trials.tolist() == [0, 2]
-    assert cancelled.epochs.tolist() == [2, 2]
+    assert cancelled.trials.tolist() == [0, 2, 3, 4]
+    assert cancelled.epochs.tolist() == [2, 2, 0, 0]
     for after in range(len(events) + 1):
         rest = await store.read_events(job.uid, after, ALL)
         assert [e.sequence for e in rest] == list(range(after + 1, len(events) + 1))
@@ -123,6 +122,20 @@ async def test_a_failed_pack_leaves_its_siblings(store: Store) -> None:
     trials = await store.list_trials(job, 0, 10, [])
     assert [t.state.name for t in trials] == ["DIVERGED", "FAILED", "FAILED"] + ["RUNNING"] * 2
     assert trials[1].final_metrics["training_cost"] == pytest.approx(1.02)
+
+
+async def test_what_a_pack_costs_to_fail_does_not_grow_with_the_others(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise AssertionError("read all packs, or all trials that ended")
+
+    job = await create(store, "a")
+    await store.start_pack(job.uid, 0)
+    for name in ("list_packs", "ended_trials"):
+        monkeypatch.setattr(training, name, refuse)
+    await store.fail_pack(job.uid, 1, 0, Failure("OUT_OF_MEMORY", "no room"))
+    assert (await store.get_job("a")).counts[TrialState.FAILED] == 2
 
 
 async def test_lists_trials_by_state_in_pages(store: Store) -> None:
