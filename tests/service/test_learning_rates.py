@@ -165,7 +165,7 @@ def test_what_is_said_is_true_of_the_costs_at_the_end(
         r"at no rate .* cost move": lambda: bool((np.abs(ends - starts) <= 0.0101 * starts).all()),
         r"smallest rate, 0.001, the training cost ended below": lambda: 0.001 in lower,
         r"smallest rate, 0.001, the training cost did not end": lambda: 0.001 not in lower,
-        r"although it did at (\d+(?:\.\d+)?)": lambda rate: rate in lower & least,
+        r"although it did at (\d+(?:\.\d+)?)": lambda rate: rate in lower,
     }
     made = {c: m for c in claims if (m := re.search(c, said))}
     assert made

@@ -152,7 +152,7 @@ def _explain_silence(
             f"{start}, but rose or stood still on its way: try lower rates, or more epochs."
         )
     if courses.ended_lower.any():
-        lower = rates[np.nanargmin(courses.ends)]
+        lower = rates[np.argmax(courses.ended_lower)]
         remedy = "more points" if run else "lower rates"
         return (
             f"No advice: at the smallest rate, {rates[0]:.3g}, the training cost did not end below "
