@@ -26,7 +26,8 @@ from tests.client.conftest import (
 
 from packtrain.client.commands.follow import Tally
 from packtrain.client.converters import read_job
-from packtrain.client.events import MetricsReceived
+from packtrain.client.events import MetricsReceived, TrialsChanged
+from packtrain.client.resources import TrialState
 from packtrain.v1 import dataset_service_pb2, job_pb2, server_service_pb2, training_service_pb2
 
 COMMANDS = (
@@ -315,6 +316,33 @@ def test_a_selection_of_no_trials_is_refused(
     assert "--trials" in packtrain(command, "j", "--trials", text, code=2).stderr
     assert not fake.requests["ReadMetrics"]
     assert not fake.requests["WatchJob"]
+
+
+def test_the_best_so_far_is_of_trials_that_have_not_diverged() -> None:
+    tally = Tally(read_job(job(progress=job_pb2.JobProgress(trials=2, trial_epochs_total=8))))
+    values = np.array([[[0.1]], [[0.5]]], np.float32)
+    tally.add(
+        MetricsReceived(
+            trials=(0, 1),
+            first_epoch=1,
+            metrics=("training_cost",),
+            values=values,
+            resume_token="",
+            time=None,
+        )
+    )
+    assert tally.best == "best training_cost 0.1 (trial 0)"
+    tally.add(
+        TrialsChanged(
+            trials=(0,),
+            state=TrialState.DIVERGED,
+            epochs=(1,),
+            failure=None,
+            resume_token="",
+            time=None,
+        )
+    )
+    assert tally.best == "best training_cost 0.5 (trial 1)"
 
 
 def test_the_live_best_is_the_best_of_the_latest_values() -> None:

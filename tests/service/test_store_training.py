@@ -11,7 +11,9 @@ import pytest
 from tests.service.stored_jobs import ALL, CORES, NAMES, block, create, ended, ints, record
 
 from packtrain.service.errors import IllegalTransitionError
+from packtrain.service.objectives import Objective
 from packtrain.service.records import Failure, MetricsRecorded, TrialsChanged
+from packtrain.service.standings import StandingsReader
 from packtrain.service.states import JobState, TrialState
 from packtrain.service.store import Store, jobs, training
 
@@ -187,6 +189,21 @@ async def test_lists_trials_by_state_in_pages(store: Store) -> None:
     assert [t.pack_index for t in whole] == [0, 1, 0, 1, 0, 1, 0, 2]
     assert whole[6].final_metrics["training_cost"] == pytest.approx(6.05)
     assert await store.list_trials(job, 10**15, 10, []) == []
+
+
+async def test_standings_count_nothing_of_whoever_diverged_or_failed(store: Store) -> None:
+    job = await create(store, "a")
+    for pack in (0, 1):
+        await store.start_pack(job.uid, pack)
+    first = block(ints(0, 1, 2), 1, 2)
+    over = ended(TrialState.DIVERGED, first, 1)
+    await store.record_segment(job.uid, 0, 0, 0, 2, first, [over], 6, CORES)
+    await record(store, job.uid, 1, ints(3, 4), 0, 2)
+    await store.fail_pack(job.uid, 1, 0, Failure("OUT_OF_MEMORY", "no room"))
+    reader = StandingsReader(store, job.uid, 5, [Objective("training_cost", maximize=False)])
+    found = await reader.read(np.arange(5, dtype=np.int32), np.ones(5, np.bool_))
+    for scores in (found.last, found.best, found.mean):
+        assert np.isneginf(scores[:, 0]).tolist() == [False, True, False, True, True]
 
 
 async def test_listeners_hear_of_their_job_alone(store: Store) -> None:

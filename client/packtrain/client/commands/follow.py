@@ -30,7 +30,7 @@ from packtrain.client.commands.output import event_form, print_json, print_table
 from packtrain.client.commands.trials import trial_table
 from packtrain.client.errors import ApiError
 from packtrain.client.events import Event, JobChanged, MetricsReceived, TrialsChanged
-from packtrain.client.resources import Job, JobState
+from packtrain.client.resources import UNRANKED_STATES, Job, JobState
 from packtrain.client.results import default_goal, leading_metric, leading_objective
 
 # Lines of progress in a pipe are this far apart.
@@ -44,7 +44,8 @@ _TOP = 10
 class Tally:
     """How many epochs of all trials are done, and the best of the trials' latest values.
 
-    The latest, not the best ever, is what the table at the end and Results.best compare.
+    The latest, not the best ever, is what the table at the end and Results.best compare; none of
+    these counts a trial that DIVERGED or FAILED.
     """
 
     def __init__(self, job: Job) -> None:
@@ -59,6 +60,9 @@ class Tally:
             # After a trial's end its part of a block holds NaN, and counts as done all the same.
             self.done += event.values.shape[0] * event.values.shape[1]
             self._note_latest(event)
+        elif isinstance(event, TrialsChanged) and event.state in UNRANKED_STATES:
+            trials = np.array(event.trials, np.intp)
+            self._latest[trials[trials < len(self._latest)]] = np.nan
 
     @property
     def best(self) -> str:

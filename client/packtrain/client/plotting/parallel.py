@@ -33,10 +33,10 @@ def draw_parallel(
 ) -> None:
     """Draw an axis for each parameter and one for the metric, which colours the lines.
 
-    Paths in ``log`` have a logarithmic axis; the best lines lie on top. Trials without a finite
-    value are left out. Raises MissingExtra, ValueError where nothing can be drawn.
+    Paths in ``log`` have a logarithmic axis; the best lines lie on top. Trials that
+    diverged or failed, or have no finite value, are left out. Raises MissingExtra, ValueError where nothing can be drawn.
     """
-    parameters, values = trials.parameters, trials.metric(metric).astype(np.float64)
+    parameters, values = trials.parameters, trials.ranked_metric(metric).astype(np.float64)
     if not parameters or not np.isfinite(values).any():
         raise ValueError(f"there is no parameter, or no trial has a finite {metric} yet")
     is_high = (goal or default_goal(metric)) == "max"
