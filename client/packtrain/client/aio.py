@@ -317,7 +317,7 @@ class AsyncClient:
                     return call.parse([message async for message in response])
                 return call.parse(await response)
             except grpc.RpcError as error:
-                pause = attempts.pause_seconds(self._read_error(error))
+                pause = attempts.pause_seconds(call.refusal(self._read_error(error)))
             await asyncio.sleep(pause)
 
     async def _pages(self, page: Callable[[str], Call[Page[T]]]) -> AsyncIterator[T]:

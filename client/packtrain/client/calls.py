@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from packtrain.client import converters, names
-from packtrain.client.errors import ApiError, Unavailable
+from packtrain.client.errors import ApiError, Unavailable, Violation
 from packtrain.client.models import Model
 from packtrain.client.resources import (
     BestTrial,
@@ -66,6 +66,14 @@ class Call(Generic[T]):
     parse: Callable[[Any], T]
     is_transfer: bool = False
     is_stream: bool = False
+    # How the caller would name a field that the server finds wrong.
+    reword: Callable[[Violation], Violation] | None = None
+
+    def refusal(self, error: ApiError) -> ApiError:
+        """The error that a call failed with, in the caller's words."""
+        if self.reword is not None:
+            error.reword(self.reword)
+        return error
 
     def arguments(self) -> Any:
         """The request, or an iterator over the messages of an upload."""
@@ -124,7 +132,15 @@ def create_job(
         labels or {},
         priority,
     )
-    return Call("Training", "CreateJob", request, _read_created)
+    if isinstance(spec, JobSpec):
+        reword = converters.PythonNames(spec, request.spec).violation
+    else:
+        reword = _name_in_document
+    return Call("Training", "CreateJob", request, _read_created, reword=reword)
+
+
+def _name_in_document(wrong: Violation) -> Violation:
+    return Violation(wrong.field.removeprefix("spec."), wrong.description)
 
 
 def _read_created(response: Any) -> CreatedJob:
@@ -165,7 +181,16 @@ def update_job(
         etag,
         request_id or new_request_id(),
     )
-    return Call("Training", "UpdateJob", request, _read_job)
+    return Call("Training", "UpdateJob", request, _read_job, reword=_name_update)
+
+
+def _name_update(wrong: Violation) -> Violation:
+    """A change is an argument: job.spec.search.random.trials is trials."""
+    _, _, argument = wrong.field.rpartition(".")
+    is_change = wrong.field.startswith(("job.spec.", "job.labels", "job.priority"))
+    if wrong.field.startswith("job.labels"):
+        argument = wrong.field.removeprefix("job.")
+    return Violation(argument, wrong.description) if is_change else wrong
 
 
 def search_of(job: Job) -> str:

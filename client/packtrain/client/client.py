@@ -341,7 +341,7 @@ class Client:
                 response = method(call.arguments(), timeout=timeout)
                 return call.parse(list(response) if call.is_stream else response)
             except grpc.RpcError as error:
-                pause = attempts.pause_seconds(self._read_error(error))
+                pause = attempts.pause_seconds(call.refusal(self._read_error(error)))
             time.sleep(pause)
 
     def _pages(self, page: Callable[[str], Call[Page[T]]]) -> Iterator[T]:

@@ -30,7 +30,7 @@ PacktrainError
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import grpc
@@ -39,6 +39,10 @@ from grpc_status import rpc_status
 
 if TYPE_CHECKING:
     from packtrain.client.resources import Job
+
+
+# The server cuts what is longer than 400 letters.
+_COMPARED = 300
 
 
 class PacktrainError(Exception):
@@ -50,6 +54,20 @@ class Violation(NamedTuple):
 
     field: str
     description: str
+
+
+def tells_first(message: str, violations: Sequence[Violation]) -> bool:
+    """Whether a message only says what the first violation says; both may have been cut."""
+    if not violations:
+        return False
+    told = f"{violations[0].field}: {violations[0].description}"
+    return message.startswith(told[:_COMPARED])
+
+
+def _sentence(violations: Sequence[Violation]) -> str:
+    first, *more = violations
+    rest = f" (and {len(more)} more)" if more else ""
+    return f"{first.field}: {first.description}{rest}"
 
 
 class ApiError(PacktrainError):
@@ -76,6 +94,13 @@ class ApiError(PacktrainError):
         self.metadata = dict(metadata or {})
         self.violations = tuple(violations)
         self.retry_after_seconds = retry_after_seconds
+
+    def reword(self, change: Callable[[Violation], Violation]) -> None:
+        """Name the wrong fields otherwise, in the message too where it tells the first of them."""
+        before, self.violations = self.violations, tuple(map(change, self.violations))
+        if tells_first(self.message, before):
+            self.message = _sentence(self.violations)
+            self.args = (self.message,)
 
 
 class InvalidArgument(ApiError):
@@ -147,7 +172,16 @@ class SpecError(PacktrainError, ValueError):
 
     def __init__(self, field: str, description: str, *more: Violation) -> None:
         self.violations = (Violation(field, description), *more)
-        super().__init__("; ".join(f"{v.field}: {v.description}" for v in self.violations))
+        super().__init__(_all_told(self.violations))
+
+    def reword(self, change: Callable[[Violation], Violation]) -> None:
+        """Name the wrong fields otherwise."""
+        self.violations = tuple(map(change, self.violations))
+        self.args = (_all_told(self.violations),)
+
+
+def _all_told(violations: Sequence[Violation]) -> str:
+    return "; ".join(f"{v.field}: {v.description}" for v in violations)
 
 
 class DatasetError(PacktrainError, ValueError):

@@ -75,6 +75,11 @@ def update(
     Example: packtrain update my-sweep --priority 5 --label team=vision --trials 200 --epochs 60
     """
     labels = {**parse_labels(label), **dict.fromkeys(remove_label or ())}
+    if not labels and priority is None and trials is None and epochs is None:
+        raise typer.BadParameter(
+            "nothing to change: give --trials, --epochs, --priority, --label or --remove-label",
+            param_hint="update",
+        )
     with connect(ctx) as client:
         changed = client.update_job(
             job, labels=labels, priority=priority, trials=trials, epochs=epochs

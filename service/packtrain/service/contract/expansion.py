@@ -28,6 +28,7 @@ from packtrain.service.contract import (
 from packtrain.service.contract.catalogue import COLUMNS, NUMBERS
 from packtrain.service.contract.columns import Columns, Indices, Searched
 from packtrain.service.contract.defaults import with_defaults
+from packtrain.service.contract.draws import gather_draws
 from packtrain.service.contract.early_stopping import read_early_stopping
 from packtrain.service.contract.fields import Violations, set_parents
 from packtrain.service.contract.learning_rates import fill_range, is_range
@@ -180,6 +181,7 @@ def expand(
         )
         parameters, trials = None, 1
     space = parameters.space if parameters else None
+    learns = space is not None and isinstance(space.algorithm, Learner)
     rows = _place_rows(space, spec.seed, proposal, without)
     sources = Sources(datasets, stored)
     early_stopping = read_early_stopping(spec, list(rows[-1][1]), violations)
@@ -200,6 +202,7 @@ def expand(
                 spec, parameters, rows[0][1], rows[0][0], sources, origins, violations
             )
             groups = [g for g in expander.groups() if g is not None]
+        violations = gather_draws(violations, expander.mismatches, None if learns else members)
         found.append(groups)
         objectives |= expander.objectives
     if len(objectives) > 1:
@@ -301,6 +304,8 @@ class _Expander:
         self._structural = [p for p in paths if self._place_of(p) is _STRUCTURE]
 
     def groups(self) -> Iterator[TrialGroup | None]:
+        data_type = networks.read_data_type(self._spec, self._violations)
+        self._searched.check_numbers(data_type, self._violations)
         everything = np.arange(len(self._trials), dtype=np.int64)
         for indices, spec in self._searched.combinations(self._structural, everything, self._spec):
             with self._blame(indices, []):
@@ -448,5 +453,5 @@ class _Expander:
             numbers[name] = np.array([row[i] for row in rows], np.float64)[which]
         for path in self._searched.paths():
             if path in COLUMNS:
-                self._searched.fill_numbers(path, indices, numbers[COLUMNS[path]], data_type)
+                self._searched.fill_numbers(path, indices, numbers[COLUMNS[path]])
         return rule, rules, numbers

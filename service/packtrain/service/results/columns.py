@@ -6,13 +6,13 @@ database could serve an order by any metric, nor would recording stay as cheap b
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from packtrain.service.hints import did_you_mean
 from packtrain.service.records import Event, MetricsRecorded, TrialsChanged
 from packtrain.service.states import UNRANKED_TRIAL_STATES, TrialState
 
@@ -163,7 +163,4 @@ def last_measured(
 def unknown_field(name: str, names: Iterable[str]) -> str:
     """What to say of a name that is none of these."""
     known = list(names)
-    ending = [full for full in known if name and full.endswith(name)]
-    close = ending or difflib.get_close_matches(name, known, 1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    return f"there is no {name!r}; {hint}there are {', '.join(known) or 'none'}"
+    return f"there is no {name!r}{did_you_mean(name, known) or ';'} there are {', '.join(known) or 'none'}"
