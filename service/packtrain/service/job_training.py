@@ -26,8 +26,9 @@ from packtrain.workers import ArtifactStore, Engine
 
 
 class JobTraining:
-    """One job; its models go into ``models_dir``, a folder of its own, its checkpoints into
-    ``artifacts``, one of a pack at most every ``least_save_seconds`` of its training."""
+    """One job, which takes turns at ``slots``, the workers, and at ``proposing``; its models go
+    into ``models_dir``, a folder of its own, its checkpoints into ``artifacts``, one of a pack at
+    most every ``least_save_seconds`` of its training."""
 
     def __init__(
         self,
@@ -35,6 +36,7 @@ class JobTraining:
         store: Store,
         engine: Engine,
         slots: FairSlots,
+        proposing: FairSlots,
         planner: Planner,
         models_dir: Path,
         artifacts: ArtifactStore,
@@ -43,6 +45,7 @@ class JobTraining:
         self.job = job
         self._store = store
         self._engine = engine
+        self._proposing = proposing
         self._planner = planner
         self._models_dir = models_dir
         self._least_save_seconds = least_save_seconds
@@ -104,9 +107,16 @@ class JobTraining:
             await self._train_packs(packs, ended, expansion)
             return
         batches = BatchTraining(
-            record, self._store, self._planner, self._trainer, expansion, self._train_packs
+            record,
+            self.job.generation,
+            self._store,
+            self._planner,
+            self._trainer,
+            self._proposing,
+            expansion,
+            self._train_packs,
         )
-        await batches.train()
+        await batches.train(packs, ended)
 
     async def _train_packs(
         self, packs: Sequence[PackRecord], ended: Mapping[int, TrialState], expansion: Expansion
