@@ -17,7 +17,13 @@ from packtrain.service.checkpoint_sweep import sweep_checkpoints
 from packtrain.service.checkpoints import find_choices, find_outdated, share_trials
 from packtrain.service.records import CheckpointRecord, PackRecord
 from packtrain.v1 import job_pb2, spec_pb2
-from packtrain.workers import ArtifactStore, CheckpointError, LoadedState, LocalEngine
+from packtrain.workers import (
+    ArtifactStore,
+    CheckpointError,
+    LoadedState,
+    LocalEngine,
+    StateLostError,
+)
 
 EPOCHS = 9
 pytestmark = pytest.mark.usefixtures("short_segments", "always_due")
@@ -249,6 +255,24 @@ async def test_an_artifact_store_that_fails_fails_no_job(
     failed = [e for e in logs if e["event"] == "checkpoint_not_written"]
     # One for each pack: then it is left alone for a while.
     assert len(failed) == len({e["pack"] for e in failed})
+
+
+async def test_a_state_that_was_lost_is_saved_again_soon(
+    start_api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, tries = LocalEngine.save_state, []
+
+    async def lose_first(self: Any, snapshot: Any, uri: str) -> Any:
+        tries.append(snapshot.pack_key)
+        if tries.count(snapshot.pack_key) == 1:
+            raise StateLostError("the engine was started anew")
+        return await save(self, snapshot, uri)
+
+    monkeypatch.setattr(LocalEngine, "save_state", lose_first)
+    async with start_api(before_segment=lambda _: settle(), least_save_seconds=0) as api:
+        job = await api.train(spec())
+    assert job.state == job_pb2.JOB_STATE_SUCCEEDED
+    assert all(tries.count(key) > 1 for key in tries)
 
 
 async def test_files_may_be_anywhere(start_api: Any, by_trial_and_epoch: Any) -> None:

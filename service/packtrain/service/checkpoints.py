@@ -65,14 +65,14 @@ class Checkpoints:
                     run.index, snapshot.epoch, name, file.size_bytes, file.digest
                 )
                 outdated = await self._store.add_checkpoint(self._uid, run.generation, made)
-        except (CheckpointError, StateLostError, TimeoutError, StoreUnavailableError) as error:
+        except (CheckpointError, TimeoutError, StoreUnavailableError) as error:
             run.clock.fail()
             why = str(error) or f"not within {_SAVE_SECONDS:.0f} s"
             log.warning("checkpoint_not_written", pack=run.state_key, why=why)
             await self._remove_files([name])
             return False
-        except (IllegalTransitionError, NotFoundError):
-            # The pack has gone on otherwise meanwhile.
+        except (StateLostError, IllegalTransitionError, NotFoundError):
+            # The pack has gone on otherwise meanwhile, and is as due as before.
             await self._remove_files([name])
             return False
         run.note_saved(saved.seconds)
