@@ -74,16 +74,18 @@ def make_rows(folder: Path) -> DataSource:
 
 async def train(
     engine: SupervisedEngine, pack: Pack, data: DataSource, plan: list[int], folder: Path | None
-) -> tuple[float, int]:
-    """Seconds, and checkpoints, of segments of so many epochs each."""
+) -> tuple[float, list[float]]:
+    """Seconds, and those that each checkpoint took, of segments of so many epochs each."""
     clock = CheckpointClock(state_bytes(pack), LEAST_SECONDS)
     trials = np.arange(len(pack), dtype=np.int32)
-    epoch, count = 0, 0
+    epoch = 0
+    writes: list[float] = []
     saving: asyncio.Task[None] | None = None
 
     async def save(at: int) -> None:
         snapshot = Snapshot("pack", at, trials, "any")
-        clock.save((await engine.save_state(snapshot, str(folder / f"{at}"))).seconds)
+        writes.append((await engine.save_state(snapshot, str(folder / f"{at}"))).seconds)
+        clock.save(writes[-1])
 
     began = time.perf_counter()
     for epochs in plan:
@@ -95,19 +97,20 @@ async def train(
         epoch += epochs
         if folder is not None and clock.is_due and (saving is None or saving.done()):
             saving = asyncio.create_task(save(epoch))
-            count += 1
     if saving is not None:
         await saving
     seconds = time.perf_counter() - began
     await engine.drop_state("pack")
-    return seconds, count
+    return seconds, writes
 
 
 async def measure(rounds: int, seconds: float) -> None:
     engine = SupervisedEngine(1)
     await engine.start()
-    print("| pack, Adam | state, MB | without, s | with, s | ratio | checkpoints |")
-    print("|---|---|---|---|---|---|")
+    print(
+        "| pack, Adam | state, MB | without, s | with, s | ratio | checkpoints | of these each, s |"
+    )
+    print("|---|---|---|---|---|---|---|")
     try:
         with tempfile.TemporaryDirectory() as name:
             data = make_rows(Path(name))
@@ -116,17 +119,18 @@ async def measure(rounds: int, seconds: float) -> None:
                 epoch_seconds, _ = await train(engine, pack, data, [1], None)
                 epochs = max(1, round(1 / epoch_seconds))
                 plan = [epochs] * max(1, round(seconds / (epochs * epoch_seconds)))
-                without, with_them, count = [], [], 0
+                without, with_them, writes = [], [], []
                 for turn in range(rounds):
                     folder = Path(name) / f"{trials}-{len(sizes)}-{turn}"
                     without.append((await train(engine, pack, data, plan, None))[0])
-                    took, count = await train(engine, pack, data, plan, folder)
+                    took, wrote = await train(engine, pack, data, plan, folder)
                     with_them.append(took)
+                    writes += wrote
                 megabytes = state_bytes(pack) / 1e6
                 ratio = min(with_them) / min(without)
                 print(
                     f"| {title} | {megabytes:.1f} | {min(without):.2f} | {min(with_them):.2f} "
-                    f"| {ratio:.3f} | {count} |",
+                    f"| {ratio:.3f} | {len(writes) / rounds:g} | {np.mean(writes or [0]):.3f} |",
                     flush=True,
                 )
     finally:
