@@ -129,7 +129,8 @@ async def watch_job(
     """The job's events after sequence ``after``, each once, in order, as far as they were chosen;
     a heartbeat wherever nothing was told for ``heartbeat_seconds``.
 
-    Ends when the job has ended, or, without ``follow``, where the log ends now. Raises
+    Ends when the job has ended, or, without ``follow``, where the log ends now. A server that
+    stops tells with a last heartbeat where to go on. Raises
     NotFoundError when the job is deleted meanwhile, InvalidSpecError where the log is shorter
     than ``after``, ServerStoppingError.
     """
@@ -137,6 +138,9 @@ async def watch_job(
     told = clock()
     with store.listen(job.uid) as changed:
         while True:
+            if store.is_closing:
+                yield Told(after, None)
+                raise _stopping()
             changed.clear()
             part = await _read_log(store, job, after)
             for event in part.events:
@@ -158,13 +162,15 @@ async def watch_job(
                 told = clock()
 
 
+def _stopping() -> ServerStoppingError:
+    return ServerStoppingError(
+        "SERVER_STOPPING",
+        "the server stops; the watch can be resumed with its last resume_token",
+        retry_seconds=1.0,
+    )
+
+
 async def _read_log(store: Store, job: JobRecord, after: int) -> LogPart:
-    if store.is_closing:
-        raise ServerStoppingError(
-            "SERVER_STOPPING",
-            "the server stops; the watch can be resumed with its last resume_token",
-            retry_seconds=1.0,
-        )
     part = await store.read_log(job.uid, after, _READ_BYTES)
     if part is None:
         raise NotFoundError("JOB_NOT_FOUND", f"jobs/{job.job_id} was deleted")

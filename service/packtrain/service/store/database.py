@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.exc import OperationalError
 
 from packtrain.service.errors import StoreUnavailableError
+from packtrain.workers import failpoints
 
 T = TypeVar("T")
 
@@ -59,17 +61,31 @@ class Database:
     def _transact(self, function: Callable[[Connection], T]) -> T:
         try:
             with self._engine.begin() as connection:
-                return function(connection)
+                result = function(connection)
+                _pass_failpoint(function, "before_commit")
+            _pass_failpoint(function, "after_commit")
         except OperationalError as error:
             raise StoreUnavailableError(
                 "STORE_UNAVAILABLE", f"the store can't be used: {error.orig}", retry_seconds=1.0
             ) from error
+        else:
+            return result
 
     def close(self) -> None:
         """Wait for what is under way, and close all connections."""
         self._writer.shutdown()
         self._readers.shutdown()
         self._engine.dispose()
+
+
+def _pass_failpoint(function: Callable[[Connection], object], moment: str) -> None:
+    """A point of a transaction, which a partial of its function is."""
+    if failpoints.is_armed() and isinstance(function, partial):
+        failpoints.hit(f"store.{function.func.__name__}.{moment}", _broken)
+
+
+def _broken() -> Exception:
+    return OperationalError("", None, Exception("disk I/O error"))
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -101,7 +101,7 @@ class Store:
 
     async def remember(self, request: RequestKey | None) -> None:
         """The request, of something else than a job, has been carried out."""
-        await self._database.write(lambda c: jobs.remember_request(c, request, ""))
+        await self._database.write(partial(jobs.remember_request, request=request, uid=""))
 
     async def get_job(self, job_id: str) -> JobRecord:
         """Raises NotFoundError."""
