@@ -62,10 +62,12 @@ class PackTrainer:
                     made = await self._run_segment(run)
                 if begun is not None:
                     begun.set()
-                # The next segment is handed out while this one is recorded, never two ahead.
-                if recording is not None:
-                    await recording
-                recording = asyncio.create_task(self._record(made)) if made else None
+                # The next segment is handed out while this one is recorded, never two ahead. Made
+                # before anything is waited for: what is trained is recorded, cancelled or not.
+                before = recording
+                recording = asyncio.create_task(self._record(made, before)) if made else before
+                if before is not None:
+                    await asyncio.shield(before)
         except SegmentFailedError as error:
             log.warning("pack_failed", pack=run.state_key, reason=error.reason, why=str(error))
             if recording is not None:
@@ -94,7 +96,10 @@ class PackTrainer:
             return None
         return run.advance(segment, result)
 
-    async def _record(self, recording: Recording) -> None:
+    async def _record(self, recording: Recording, before: asyncio.Task[None] | None) -> None:
+        """Record it once what came before is recorded."""
+        if before is not None:
+            await before
         while True:
             try:
                 await self._store.record_segment(

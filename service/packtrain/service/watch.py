@@ -138,10 +138,8 @@ async def watch_job(
     told = clock()
     with store.listen(job.uid) as changed:
         while True:
-            if store.is_closing:
-                yield Told(after, None)
-                raise _stopping()
             changed.clear()
+            is_closing = store.is_closing
             part = await _read_log(store, job, after)
             for event in part.events:
                 after = event.sequence
@@ -150,10 +148,15 @@ async def watch_job(
                 if shown is not None or clock() - told >= heartbeat_seconds:
                     yield Told(after, shown)
                     told = clock()
-            if after < part.last:
-                continue
-            if part.state in ENDED_JOB_STATES or not follow:
+            is_at_end = after == part.last
+            if is_at_end and (part.state in ENDED_JOB_STATES or not follow):
                 return
+            if is_closing:
+                # Where to go on, also where all of late was left out.
+                yield Told(after, None)
+                raise _stopping()
+            if not is_at_end:
+                continue
             try:
                 async with asyncio.timeout_at(told + heartbeat_seconds):
                     await changed.wait()
