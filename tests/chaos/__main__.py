@@ -27,8 +27,6 @@ SCENARIOS = (
     "service_kill",
     "worker_kill",
     "engine_kill",
-    "ray_node",
-    "ray_head",
     "disk_full",
     "watch_cuts",
     "equal_submissions",
@@ -36,8 +34,8 @@ SCENARIOS = (
     "daily_load",
     "graceful_stop",
 )
-# These need a cluster or many minutes: not in the form of a minute.
-_SHORT = ("service_kill", "worker_kill", "watch_cuts", "equal_submissions", "graceful_stop")
+# Those that take some ten seconds each, on an idle machine.
+_SHORT = ("service_kill", "watch_cuts", "equal_submissions")
 
 
 def main() -> int:

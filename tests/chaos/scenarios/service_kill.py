@@ -15,9 +15,10 @@ from tests.chaos.follower import EventLog, Follower
 from tests.chaos.harness import Chaos
 from tests.chaos.jobs import KINDS, RETRY, compare
 from tests.chaos.owner import Owner
+from tests.chaos.processes import wait_until
 from tests.chaos.server import ServerProcess
 
-from packtrain.client import Client, JobHandle
+from packtrain.client import ApiError, Client, JobHandle
 from packtrain.workers.failpoints import NAMES
 
 FAULT = "service kill -9 at {points} random points"
@@ -28,8 +29,9 @@ MUST_HOLD = (
 
 # Jobs that are under way at a time.
 _JOBS = 3
-# A server's life where no failpoint ends it: its engine is up after about 5 s.
-_LONGEST_LIFE_SECONDS = 12.0
+# A server's life where no failpoint ends it.
+_LONGEST_LIFE_SECONDS = 10.0
+_ENGINE_SECONDS = 60.0
 _END_SECONDS = 300.0
 # Of the process itself; engine and workers are killed in scenarios of their own.
 _OWN = ("store.", "call.", "file.", "dataset.", "job.", "service.")
@@ -127,9 +129,12 @@ def run(chaos: Chaos, points: int | None = None) -> dict[str, Any]:
 
 
 def _draw(chaos: Chaos) -> str:
-    """Seconds of life, or an order for a failpoint."""
-    if chaos.rng.random() < 0.4:
+    """Seconds of life, "+" those after the engine is up, or an order for a failpoint."""
+    kind = chaos.rng.random()
+    if kind < 0.15:
         return f"{chaos.rng.uniform(0, _LONGEST_LIFE_SECONDS):.2f}"
+    if kind < 0.45:
+        return f"+{chaos.rng.uniform(0, _LONGEST_LIFE_SECONDS / 2):.2f}"
     return f"{chaos.rng.choice(_POINTS)}=kill@{chaos.rng.choice((1, 1, 1, 2, 5))}"
 
 
@@ -137,11 +142,17 @@ def _live_once(
     chaos: Chaos, server: ServerProcess, how: str, starts: list[float], which: str
 ) -> str:
     """One life of the server, to its end by whatever comes first."""
-    seconds = _LONGEST_LIFE_SECONDS if "=" in how else float(how)
     try:
         starts.append(server.wait_serving())
     except RuntimeError:
-        assert "=" in how, server.log[-2000:]  # killed as it started
+        if "=" not in how:
+            raise
+    seconds = _LONGEST_LIFE_SECONDS
+    if "=" in how or how.startswith("+"):
+        # From then on that segments run: a busy machine takes its time to get there.
+        wait_until(lambda: not server.is_alive or _has_workers(server), _ENGINE_SECONDS)
+    if "=" not in how:
+        seconds = float(how)
     status = server.wait_exit(seconds)
     if status is None:
         server.kill()
@@ -150,6 +161,14 @@ def _live_once(
     chaos.check(status == -9, f"the server ended by itself with {status}: {server.log[-1000:]}")
     chaos.say(f"{which} {how}")
     return "failpoint"
+
+
+def _has_workers(server: ServerProcess) -> bool:
+    with Client(server.address) as client:
+        try:
+            return client.server_info().workers > 0
+        except ApiError:
+            return False
 
 
 def _check_jobs(chaos: Chaos, server: ServerProcess, jobs: list[Followed]) -> int:
