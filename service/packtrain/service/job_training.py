@@ -25,7 +25,8 @@ from packtrain.workers import Engine
 
 
 class JobTraining:
-    """One job; its models go into ``models_dir``, a folder of its own."""
+    """One job, which takes turns at ``slots``, the workers, and at ``proposing``; its models go
+    into ``models_dir``, a folder of its own."""
 
     def __init__(
         self,
@@ -33,12 +34,14 @@ class JobTraining:
         store: Store,
         engine: Engine,
         slots: FairSlots,
+        proposing: FairSlots,
         planner: Planner,
         models_dir: Path,
     ) -> None:
         self.job = job
         self._store = store
         self._engine = engine
+        self._proposing = proposing
         self._planner = planner
         self._models_dir = models_dir
         self._trainer = PackTrainer(job.uid, store, engine, slots)
@@ -90,9 +93,16 @@ class JobTraining:
             await self._train_packs(packs, ended, expansion)
             return
         batches = BatchTraining(
-            record, self._store, self._planner, self._trainer, expansion, self._train_packs
+            record,
+            self.job.generation,
+            self._store,
+            self._planner,
+            self._trainer,
+            self._proposing,
+            expansion,
+            self._train_packs,
         )
-        await batches.train()
+        await batches.train(packs, ended)
 
     async def _train_packs(
         self, packs: Sequence[PackRecord], ended: Mapping[int, TrialState], expansion: Expansion

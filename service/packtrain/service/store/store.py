@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
+from packtrain.service.errors import IllegalTransitionError
 from packtrain.service.learning_rates import RateFinding
 from packtrain.service.records import (
     ActiveJob,
@@ -37,10 +38,19 @@ from packtrain.service.records import (
     TrialRecord,
 )
 from packtrain.service.results.columns import TrialColumns
-from packtrain.service.states import JobState, TrialState
-from packtrain.service.store import changes, jobs, log, proposals, training, trial_columns
+from packtrain.service.states import JobState, TrialState, leading_to
+from packtrain.service.store import (
+    changes,
+    endings,
+    jobs,
+    log,
+    proposals,
+    training,
+    trial_columns,
+)
 from packtrain.service.store.adaptations import list_adaptations
 from packtrain.service.store.database import Database
+from packtrain.service.store.endings import JobEnd
 
 
 class Store:
@@ -158,7 +168,7 @@ class Store:
     async def cancel_job(self, job_id: str, request: RequestKey | None) -> JobRecord:
         """QUEUED to CANCELLED, RUNNING and PAUSED to CANCELLING. Raises
         IllegalTransitionError."""
-        return await self._change(partial(training.cancel_job, job_id=job_id, request=request))
+        return await self._change(partial(endings.cancel_job, job_id=job_id, request=request))
 
     async def pause_job(self, job_id: str, request: RequestKey | None) -> JobRecord:
         """QUEUED or RUNNING to PAUSED. Raises NotFoundError, IllegalTransitionError."""
@@ -195,8 +205,18 @@ class Store:
 
     async def finish_cancelling(self, uid: str) -> None:
         """CANCELLING to CANCELLED, with every trial that had not ended, some at a time."""
-        while not await self._database.write(partial(training.finish_cancelling, uid=uid)):
+        with contextlib.suppress(IllegalTransitionError):  # there is nothing to cancel
+            await self._end_all(uid, endings.CANCELLED)
+
+    async def _end_all(self, uid: str, end: JobEnd) -> None:
+        """The trials that have not ended end with the job, some at a time."""
+        rest = await self._database.read(partial(endings.find_rest, uid=uid, end=end))
+        for rows in rest.slices():
+            await self._database.write(
+                partial(endings.end_slice, uid=uid, rest=rest, rows=rows, end=end)
+            )
             self._tell(uid)
+        await self._database.write(partial(endings.finish_job, uid=uid, end=end))
         self._tell(uid)
 
     async def delete_job(
@@ -305,6 +325,7 @@ class Store:
     async def add_proposal(
         self,
         uid: str,
+        generation: int,
         proposal: Proposal,
         packs: Sequence[NewPack],
         trial_epochs: int,
@@ -313,12 +334,14 @@ class Store:
         """An algorithm that learns has proposed: its trials will train in these packs, which are
         returned, for so many epochs in all, but for those that can't, which are FAILED.
 
-        Raises IllegalTransitionError where the job no longer trains, or this was done before.
+        Raises IllegalTransitionError where the job no longer trains, is of another
+        ``generation``, or this was done before.
         """
         made = await self._database.write(
             partial(
                 proposals.add_proposal,
                 uid=uid,
+                generation=generation,
                 proposal=proposal,
                 packs=tuple(packs),
                 trial_epochs=trial_epochs,
@@ -356,7 +379,7 @@ class Store:
         """
         await self._database.write(
             partial(
-                training.fail_pack,
+                endings.fail_pack,
                 uid=uid,
                 pack_index=pack_index,
                 generation=generation,
@@ -373,21 +396,23 @@ class Store:
         generation: int,
         finding: RateFinding | None = None,
     ) -> None:
-        """The job has ended, with what it found; FAILED, so have all its trials that had not.
+        """The job has ended, with what it found; FAILED, so have all its trials that had not, some
+        at a time.
 
         Raises IllegalTransitionError where it may not go to ``state``, or is of another
         ``generation``: there is more to train.
         """
-        await self._database.write(
-            partial(
-                training.finish_job,
-                uid=uid,
-                state=state,
-                failure=failure,
-                generation=generation,
-                finding=finding,
-            )
+        end = JobEnd(
+            state=state,
+            leaving=leading_to(state),
+            failure=failure,
+            generation=generation,
+            finding=finding,
         )
+        if state is JobState.FAILED:
+            await self._end_all(uid, end)
+            return
+        await self._database.write(partial(endings.finish_job, uid=uid, end=end))
         self._tell(uid)
 
     async def list_trials(
