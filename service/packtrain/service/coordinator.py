@@ -88,6 +88,13 @@ class Coordinator:
         self._slots.release(uid)
         self._proposing.release(uid)
 
+    async def drain(self, timeout_seconds: float) -> None:
+        """Begin no further segment, and wait for those under way, as long as that may take. What
+        has been trained is recorded when :meth:`run` is cancelled next."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                await self._slots.drain()
+
     async def run(self) -> None:
         """Train whatever there is, until cancelled."""
         async with asyncio.TaskGroup() as tasks:

@@ -13,11 +13,18 @@ from packtrain.service.pack_run import PackRun, Recording
 from packtrain.service.records import Failure
 from packtrain.service.slots import FairSlots
 from packtrain.service.store import Store
-from packtrain.workers import Engine, SegmentFailedError, StateLostError
+from packtrain.workers import (
+    Engine,
+    Segment,
+    SegmentFailedError,
+    SegmentResult,
+    StateLostError,
+)
 
 log = structlog.get_logger()
 
 _STORE_RETRY_SECONDS = 1.0
+_DISK_RETRY_SECONDS = 5.0
 
 
 class PackTrainer:
@@ -63,10 +70,12 @@ class PackTrainer:
                     made = await self._run_segment(run)
                 if begun is not None:
                     begun.set()
-                # The next segment is handed out while this one is recorded, never two ahead.
-                if recording is not None:
-                    await recording
-                recording = asyncio.create_task(self._record(made)) if made else None
+                # The next segment is handed out while this one is recorded, never two ahead. Made
+                # before anything is waited for: what is trained is recorded, cancelled or not.
+                before = recording
+                recording = asyncio.create_task(self._record(made, before)) if made else before
+                if before is not None:
+                    await asyncio.shield(before)
         except SegmentFailedError as error:
             log.warning("pack_failed", pack=run.state_key, reason=error.reason, why=str(error))
             if recording is not None:
@@ -86,7 +95,7 @@ class PackTrainer:
             run.started = True
         segment = run.next_segment()
         try:
-            result = await self._engine.run_segment(segment)
+            result = await self._run_where_room(segment)
         except StateLostError as error:
             log.warning("state_lost", pack=run.state_key, why=str(error))
             if not run.is_rebuildable:
@@ -95,7 +104,22 @@ class PackTrainer:
             return None
         return run.advance(segment, result)
 
-    async def _record(self, recording: Recording) -> None:
+    async def _run_where_room(self, segment: Segment) -> SegmentResult:
+        """Run it, again and again while the disk has no room for its model: that is no fault of
+        the trials, and passes."""
+        while True:
+            try:
+                return await self._engine.run_segment(segment)
+            except SegmentFailedError as error:
+                if error.reason != "DISK_FULL" or self.is_stopped:
+                    raise
+                log.warning("disk_full", pack=segment.pack_key, why=str(error))
+                await asyncio.sleep(_DISK_RETRY_SECONDS)
+
+    async def _record(self, recording: Recording, before: asyncio.Task[None] | None) -> None:
+        """Record it once what came before is recorded."""
+        if before is not None:
+            await before
         while True:
             try:
                 await self._store.record_segment(

@@ -47,7 +47,11 @@ log = structlog.get_logger()
 # Settings, and what to call when the number of workers has changed.
 MakeEngine = Callable[[Settings, Callable[[], None]], Engine]
 
-_GRACE_SECONDS = 5.0
+# A stop takes these together at most, and the engine's end beside the last: see STOP_SECONDS in
+# the module that gives up on one that hangs.
+_DRAIN_SECONDS = 8.0
+_RECORD_SECONDS = 3.0
+_GRACE_SECONDS = 3.0
 _SWEEP_SECONDS = 3600.0
 _SERVICES = [
     training_service_pb2.DESCRIPTOR.services_by_name["TrainingService"].full_name,
@@ -71,8 +75,9 @@ class StartError(Exception):
 async def running_server(settings: Settings, make_engine: MakeEngine) -> AsyncIterator[Server]:
     """A server that accepts calls and trains, until the block is left. Raises StartError,
     EngineStartError."""
+    interceptor = ErrorInterceptor()
     grpc_server = grpc.aio.server(
-        interceptors=[ErrorInterceptor()],
+        interceptors=[interceptor],
         options=[
             *_OPTIONS,
             ("grpc.max_receive_message_length", settings.limits.max_message_bytes),
@@ -88,7 +93,9 @@ async def running_server(settings: Settings, make_engine: MakeEngine) -> AsyncIt
         except StoreOpenError as error:
             raise StartError(f"{settings.store_name} can't be opened: {error}") from error
         try:
-            server = await _start(settings, grpc_server, address, Store(database), make_engine)
+            server = await _start(
+                settings, grpc_server, interceptor, address, Store(database), make_engine
+            )
         except OSError as error:
             raise StartError(
                 f"the data directory {settings.data_dir} can't be used ({error}): choose another "
@@ -110,16 +117,20 @@ class Server:
         self,
         address: str,
         grpc_server: grpc.aio.Server,
+        interceptor: ErrorInterceptor,
         health: HealthServicer,
         engine: Engine,
         store: Store,
+        coordinator: Coordinator,
         tasks: Sequence[asyncio.Task[None]],
     ) -> None:
         self.address = address
         self.engine = engine
         self._grpc_server = grpc_server
+        self._interceptor = interceptor
         self._health = health
         self._store = store
+        self._coordinator = coordinator
         self._tasks = tasks
 
     async def wait_crash(self) -> None:
@@ -127,20 +138,23 @@ class Server:
         await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
 
     async def stop(self) -> None:
-        """NOT_SERVING, no new segments, no more calls, no engine."""
+        """NOT_SERVING, no more calls, no new segments; what was trained is recorded and told, then
+        the watches end, and the engine."""
         await self._health.enter_graceful_shutdown()
+        self._interceptor.refuse_calls()
+        await self._coordinator.drain(_DRAIN_SECONDS)
         for task in self._tasks:
             task.cancel()
         # Whatever they ended with is logged; the rest must be stopped all the same.
-        await asyncio.wait(self._tasks)
+        await asyncio.wait(self._tasks, timeout=_RECORD_SECONDS)
         self._store.end_watches()
-        await self._grpc_server.stop(_GRACE_SECONDS)
-        await self.engine.stop()
+        await asyncio.gather(self._grpc_server.stop(_GRACE_SECONDS), self.engine.stop())
 
 
 async def _start(
     settings: Settings,
     grpc_server: grpc.aio.Server,
+    interceptor: ErrorInterceptor,
     address: str,
     store: Store,
     make_engine: MakeEngine,
@@ -193,7 +207,7 @@ async def _start(
     ]
     for task in tasks:
         task.add_done_callback(_tell_crash)
-    return Server(address, grpc_server, health, engine, store, tasks)
+    return Server(address, grpc_server, interceptor, health, engine, store, coordinator, tasks)
 
 
 def _bind(server: grpc.aio.Server, settings: Settings) -> int:

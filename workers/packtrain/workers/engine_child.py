@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from packtrain.training import Speed
+from packtrain.workers import failpoints
 from packtrain.workers.channel import Channel
 from packtrain.workers.engine import (
     EngineDiedError,
@@ -144,11 +145,13 @@ class EngineChild:
     async def run_segment(self, segment: Segment) -> SegmentResult:
         """Run it. Raises :class:`StateLostError` or :class:`SegmentFailedError`."""
         request_id = next(self._request_ids)
+        await failpoints.hit_async("service.before_segment_sent", _lost)
         try:
             answer = await self._ask(request_id, RunSegment(request_id, segment))
         except asyncio.CancelledError:
             self._channel.post(CancelSegment(request_id))
             raise
+        await failpoints.hit_async("service.after_result_received", _lost)
         assert isinstance(answer, SegmentResult)
         return answer
 
@@ -212,6 +215,10 @@ class EngineChild:
         return next(
             (line for line in reversed(text.split("\n")) if line.strip()), "it said nothing"
         )
+
+
+def _lost() -> Exception:
+    return StateLostError("a failpoint was reached")
 
 
 async def _execute(theirs: socket.socket, log_file: BinaryIO) -> asyncio.subprocess.Process:

@@ -71,8 +71,8 @@ class RayEngine:
         """Run it, on another worker if need be.
 
         Raises :class:`StateLostError`, or :class:`SegmentFailedError` with the reason
-        ``TRAINING_ERROR``, ``DATA_ERROR``, ``OUT_OF_MEMORY``, ``WORKER_LOST`` or
-        ``MODEL_NOT_WRITTEN``.
+        ``TRAINING_ERROR``, ``DATA_ERROR``, ``OUT_OF_MEMORY``, ``WORKER_LOST``,
+        ``MODEL_NOT_WRITTEN`` or ``DISK_FULL``, after which it can be run again.
         """
         claim = self._states.claim(segment)
         try:

@@ -34,6 +34,7 @@ from packtrain.service.datasets.errors import (
     DatasetTooLargeError,
     InvalidDatasetError,
 )
+from packtrain.workers import failpoints
 
 _MANIFEST = "content.json"
 
@@ -181,8 +182,11 @@ class ContentWriter:
         if home.exists():
             os.utime(home)
         else:
-            self._directory.rename(home)
-            sync_file(self._content)
+            with disk_errors():
+                failpoints.hit("dataset.before_rename")
+                self._directory.rename(home)
+                failpoints.hit("dataset.after_rename")
+                sync_file(self._content)
         return _describe(home)
 
     def discard(self) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from packtrain.service.datasets.errors import DatasetTooLargeError
+from packtrain.workers import failpoints
 
 
 def sync_file(path: Path) -> None:
@@ -27,7 +28,9 @@ def replace_durably(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+    failpoints.hit("file.before_rename")
     scratch.replace(path)
+    failpoints.hit("file.after_rename")
     sync_file(path.parent)
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from packtrain.service.store.engines import ORIGIN
 from packtrain.service.store.failures import explain, is_repeatable
@@ -19,6 +19,7 @@ from packtrain.service.store.notices import OnChange, hear_notices
 from packtrain.service.store.postgresql import is_postgresql, open_postgresql
 from packtrain.service.store.sqlite import open_sqlite
 from packtrain.service.store.threads import BoundedThreads
+from packtrain.workers import failpoints
 
 T = TypeVar("T")
 
@@ -81,7 +82,9 @@ def _transact(engine: Engine, function: Callable[[Connection], T]) -> T:
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             with engine.begin() as connection:
-                return function(connection)
+                result = function(connection)
+                _pass_failpoint(function, "before_commit")
+            _pass_failpoint(function, "after_commit")
         except DBAPIError as error:
             if is_repeatable(error) and attempt < _ATTEMPTS:
                 # Two that met should not meet again.
@@ -90,4 +93,16 @@ def _transact(engine: Engine, function: Callable[[Connection], T]) -> T:
             if (told := explain(error)) is not None:
                 raise told from error
             raise
+        else:
+            return result
     raise AssertionError("the last attempt returns or raises")
+
+
+def _pass_failpoint(function: Callable[[Connection], object], moment: str) -> None:
+    """A point of a transaction, which a partial of its function is."""
+    if failpoints.is_armed() and isinstance(function, partial):
+        failpoints.hit(f"store.{function.func.__name__}.{moment}", _broken)
+
+
+def _broken() -> Exception:
+    return OperationalError("", None, Exception("disk I/O error"))

@@ -181,10 +181,10 @@ def remember_request(connection: Connection, request: RequestKey | None, uid: st
     )
 
 
-def remember_alone(connection: Connection, request: RequestKey | None) -> None:
+def remember_alone(connection: Connection, request: RequestKey, target: str) -> None:
     """See Store.remember."""
     if begin_request(connection, request) is None:
-        remember_request(connection, request, "")
+        remember_request(connection, request, target)
 
 
 def check_free(connection: Connection, job_id: str) -> None:

@@ -128,13 +128,14 @@ class Store:
         """The job that this very request brought about before, if it did."""
         return await self._database.read(partial(jobs.find_repeated, request=request))
 
-    async def was_repeated(self, request: RequestKey) -> bool:
-        """Whether this very request, of something else than a job, was carried out before."""
-        return await self._database.read(lambda c: jobs.repeated_uid(c, request) is not None)
+    async def repeated_target(self, request: RequestKey) -> str | None:
+        """What this very request, of something else than a job, was for, if it came before."""
+        return await self._database.read(partial(jobs.repeated_uid, request=request))
 
-    async def remember(self, request: RequestKey | None) -> None:
-        """The request, of something else than a job, has been carried out."""
-        await self._database.write(partial(jobs.remember_alone, request=request))
+    async def remember(self, request: RequestKey, target: str) -> None:
+        """The request, of something else than a job, is about to be carried out. ``target`` names
+        what it is for in 32 characters at most."""
+        await self._database.write(partial(jobs.remember_alone, request=request, target=target))
 
     async def get_job(self, job_id: str) -> JobRecord:
         """Raises NotFoundError."""
