@@ -17,7 +17,7 @@ from packtrain.service.pack_training import PackTrainer
 from packtrain.service.proposals import Proposer
 from packtrain.service.records import Failure, JobRecord, PackRecord, Proposal
 from packtrain.service.states import TrialState
-from packtrain.service.store import Store
+from packtrain.service.store import OwnedJob, Store
 
 # Sampling takes seconds at times: in threads of its own it delays no other call.
 _THREADS = ThreadPoolExecutor(2, thread_name_prefix="proposals")
@@ -33,6 +33,7 @@ class BatchTraining:
     def __init__(
         self,
         job: JobRecord,
+        owned: OwnedJob,
         store: Store,
         planner: Planner,
         trainer: PackTrainer,
@@ -40,7 +41,8 @@ class BatchTraining:
         train: TrainBatch,
     ) -> None:
         assert whole.space is not None
-        self._job, self._store, self._planner, self._trainer = job, store, planner, trainer
+        self._job, self._owned, self._store = job, owned, store
+        self._planner, self._trainer = planner, trainer
         self._whole, self._space, self._train = whole, whole.space, train
 
     async def train(self) -> None:
@@ -85,8 +87,8 @@ class BatchTraining:
             failures[failure] += self._trials_of(assignment)
         planned = self._planner.plan_packs(expansion.parts) if expansion else []
         epochs = expansion.trial_epochs if expansion else 0
-        packs = await self._store.add_proposal(
-            self._job.uid, batch, [pack.to_new() for pack in planned], epochs, failures
+        packs = await self._owned.add_proposal(
+            batch, [pack.to_new() for pack in planned], epochs, failures
         )
         if expansion is not None:
             await self._train(packs, {}, expansion)

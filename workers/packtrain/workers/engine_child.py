@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from packtrain.training import Speed
 from packtrain.workers.channel import Channel
+from packtrain.workers.cluster_share import ClusterShare
 from packtrain.workers.engine import (
     EngineDiedError,
     EngineStartError,
@@ -32,6 +33,7 @@ from packtrain.workers.messages import (
     EngineReport,
     Refused,
     RunSegment,
+    ShareCluster,
     StartFailed,
     WorkersChanged,
 )
@@ -162,6 +164,10 @@ class EngineChild:
     def drop_state(self, pack_key: str) -> None:
         """Forget a pack's state."""
         self._channel.post(DropState(pack_key))
+
+    def share_cluster(self, share: ClusterShare) -> None:
+        """Use no more than this of the cluster."""
+        self._channel.post(ShareCluster(share))
 
     async def _ask(self, request_id: int, request: object) -> SegmentResult | EngineReport:
         if self._is_gone:

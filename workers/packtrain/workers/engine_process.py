@@ -31,6 +31,7 @@ from packtrain.workers.messages import (
     EngineOptions,
     Refused,
     RunSegment,
+    ShareCluster,
     StartFailed,
     WorkersChanged,
 )
@@ -98,6 +99,8 @@ class EngineProcess:
                     self._running[request_id].cancel()
             case DropState(pack_key):
                 engine.drop_state(pack_key)
+            case ShareCluster(share):
+                engine.share_cluster(share)
             case DescribeEngine(request_id):
                 self._channel.post(Answered(request_id, engine.describe()))
 

@@ -38,7 +38,7 @@ def add_proposal(
     trial_epochs: int,
     failures: Mapping[Failure, Sequence[int]],
 ) -> list[PackRecord]:
-    """See Store.add_proposal."""
+    """See OwnedJob.add_proposal."""
     row = connection.execute(select(_J.state, _J.trials).where(_J.uid == uid)).one_or_none()
     if row is None or row.state not in _TRAINING:
         raise IllegalTransitionError("JOB_ENDED", "the job no longer trains")

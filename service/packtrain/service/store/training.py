@@ -88,7 +88,7 @@ def finish_job(
     generation: int,
     finding: RateFinding | None = None,
 ) -> None:
-    """See Store.finish_job."""
+    """See OwnedJob.finish_job."""
     found = connection.execute(select(_J.generation).where(_J.uid == uid)).scalar_one_or_none()
     if found != generation:
         raise IllegalTransitionError("JOB_CHANGED", "the job has got more to train meanwhile")
@@ -132,7 +132,7 @@ def finish_cancelling(connection: Connection, uid: str) -> bool:
 def fail_pack(
     connection: Connection, uid: str, pack_index: int, generation: int, failure: Failure
 ) -> None:
-    """See Store.fail_pack."""
+    """See OwnedJob.fail_pack."""
     _require_training(connection, uid)
     query = select(_P.generation).where(_P.job_uid == uid, _P.pack_index == pack_index)
     if connection.execute(query).scalar_one() != generation:
@@ -220,7 +220,7 @@ def ended_trials(connection: Connection, uid: str) -> dict[int, TrialState]:
 
 
 def start_pack(connection: Connection, uid: str, pack_index: int) -> None:
-    """See Store.start_pack."""
+    """See OwnedJob.start_pack."""
     move_job(connection, uid, JobState.RUNNING, leaving=[JobState.QUEUED])
     _require_training(connection, uid)
     started = connection.execute(
@@ -259,7 +259,7 @@ def record_segment(
     trial_epochs: int,
     arithmetics: tuple[str, ...],
 ) -> None:
-    """See Store.record_segment."""
+    """See OwnedJob.record_segment."""
     _require_training(connection, uid)
     moved = connection.execute(
         update(schema.packs)
@@ -297,7 +297,7 @@ def pass_rung(
     packs: tuple[NewPack, ...],
     adaptations: tuple[Adaptation, ...] = (),
 ) -> list[PackRecord]:
-    """See Store.pass_rung."""
+    """See OwnedJob.pass_rung."""
     _require_training(connection, uid)
     moved = connection.execute(
         update(schema.packs)
@@ -329,9 +329,11 @@ def pass_rung(
     return [_to_pack(row) for row in found]
 
 
-def create_job(connection: Connection, job: NewJob, request: RequestKey | None) -> JobRecord:
+def create_job(
+    connection: Connection, job: NewJob, request: RequestKey | None, owner: str | None
+) -> JobRecord:
     """See Store.create_job."""
-    made = jobs.create_job(connection, job, request)
+    made = jobs.create_job(connection, job, request, owner)
     if made.uid == job.uid:  # not of an earlier, equal request
         append_events(connection, job.uid, fail_trials(connection, job.uid, job.failures))
     return get_job(connection, made.job_id)
