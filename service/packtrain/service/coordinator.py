@@ -79,6 +79,12 @@ class Coordinator:
             run.stop()
             self._slots.release(uid)
 
+    def hear(self, uid: str | None) -> None:
+        """Another replica has changed the job, or, None, any of them."""
+        # Each segment that another records is told of too: they are none of ours.
+        if uid is None or uid in self._jobs:
+            self.wake()
+
     async def follow(self, uid: str) -> None:
         """The job has changed in the store: when this returns its training goes by that."""
         async with self._reading:
@@ -132,9 +138,7 @@ class Coordinator:
             await self._follow(list(self._jobs))
         found = await self._store.active_jobs(me, 2 * _MAX_ACTIVE_JOBS)
         claimed = await self._claim(me, found)
-        return [
-            replace(job, owner=me) for job in found if job.owner == me or job.uid in claimed
-        ]
+        return [replace(job, owner=me) for job in found if job.owner == me or job.uid in claimed]
 
     async def _claim(self, me: str, found: Sequence[ActiveJob]) -> set[str]:
         """Claim what is nobody's, as far as there is room beside what is ours already."""

@@ -9,6 +9,7 @@ ServiceError
 ├── NotOwnerError           ABORTED (no call ever raises it: training alone does)
 ├── LimitExceededError      RESOURCE_EXHAUSTED
 ├── StoreUnavailableError   UNAVAILABLE
+│   └── StoreFullError      RESOURCE_EXHAUSTED
 └── ServerStoppingError     UNAVAILABLE
 """
 
@@ -84,7 +85,11 @@ class LimitExceededError(ServiceError):
 
 
 class StoreUnavailableError(ServiceError):
-    """The store can't be written at the moment."""
+    """The store can't be used at the moment."""
+
+
+class StoreFullError(StoreUnavailableError):
+    """The store has no room left: it can be read, and written again when there is."""
 
 
 class ServerStoppingError(ServiceError):
@@ -99,6 +104,7 @@ STATUS_CODES: dict[type[ServiceError], grpc.StatusCode] = {
     EtagMismatchError: grpc.StatusCode.ABORTED,
     NotOwnerError: grpc.StatusCode.ABORTED,
     LimitExceededError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    StoreFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     StoreUnavailableError: grpc.StatusCode.UNAVAILABLE,
     ServerStoppingError: grpc.StatusCode.UNAVAILABLE,
 }

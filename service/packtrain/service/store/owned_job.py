@@ -35,9 +35,7 @@ class OwnedJob:
     raise NotOwnerError then, or where the job was deleted; and may raise StoreUnavailableError.
     """
 
-    def __init__(
-        self, uid: str, owner: str, database: Database, tell: Callable[[], None]
-    ) -> None:
+    def __init__(self, uid: str, owner: str, database: Database, tell: Callable[[], None]) -> None:
         self.uid = uid
         self.owner = owner
         self._database = database
@@ -48,9 +46,8 @@ class OwnedJob:
             check_owner(connection, self.uid, self.owner)
             return transaction(connection)
 
-        made = await self._database.write(fenced)
-        self._tell()
-        return made
+        # Also where nobody waits for the outcome any more, or nobody knows it.
+        return await self._database.write(fenced, lambda _: self._tell())
 
     async def start_pack(self, pack_index: int) -> None:
         """The pack's trials are RUNNING, and so is the job. Repeating it does nothing.

@@ -21,11 +21,12 @@ from packtrain.service.records import (
 from packtrain.service.states import JobState, TrialState
 from packtrain.service.store import schema
 from packtrain.service.store.jobs import add_packs
+from packtrain.service.store.locks import hold_job
 from packtrain.service.store.log import append_events
 from packtrain.service.store.training import fail_trials, list_packs, list_trials
 
 # The packs of a paused job wait for it to go on.
-_TRAINING = (JobState.QUEUED.value, JobState.RUNNING.value, JobState.PAUSED.value)
+_TRAINING = (JobState.QUEUED, JobState.RUNNING, JobState.PAUSED)
 
 _J, _Q, _L = schema.jobs.c, schema.proposals.c, schema.lessons.c
 
@@ -39,8 +40,7 @@ def add_proposal(
     failures: Mapping[Failure, Sequence[int]],
 ) -> list[PackRecord]:
     """See OwnedJob.add_proposal."""
-    row = connection.execute(select(_J.state, _J.trials).where(_J.uid == uid)).one_or_none()
-    if row is None or row.state not in _TRAINING:
+    if hold_job(connection, uid) not in _TRAINING:
         raise IllegalTransitionError("JOB_ENDED", "the job no longer trains")
     known = count_proposed(connection, uid)
     if known != proposal.first:
@@ -55,7 +55,7 @@ def add_proposal(
             trial_epochs=trial_epochs,
         )
     )
-    _estimate_epochs(connection, uid, row.trials)
+    _estimate_epochs(connection, uid)
     append_events(connection, uid, fail_trials(connection, uid, failures))
     if not packs:
         return []
@@ -63,13 +63,15 @@ def add_proposal(
     return [pack for pack in list_packs(connection, uid) if pack.index >= first]
 
 
-def _estimate_epochs(connection: Connection, uid: str, trials: int) -> None:
+def _estimate_epochs(connection: Connection, uid: str) -> None:
     """The epochs of all trials, if those to come train as long as those that are known."""
+    trials = connection.execute(select(_J.trials).where(_J.uid == uid)).scalar_one()
     known, epochs = connection.execute(
         select(func.sum(_Q.trials), func.sum(_Q.trial_epochs)).where(_Q.job_uid == uid)
     ).one()
     if known:
-        total = round(epochs * trials / known)
+        # PostgreSQL's sums are decimals.
+        total = round(int(epochs) * trials / int(known))
         connection.execute(
             update(schema.jobs).where(_J.uid == uid).values(trial_epochs_total=total)
         )

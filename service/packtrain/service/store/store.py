@@ -74,6 +74,22 @@ class Store:
             if not self._listeners[uid]:
                 del self._listeners[uid]
 
+    async def hear_others(self, on_change: Callable[[str | None], None]) -> None:
+        """Until cancelled: wake listeners for what other processes append to the logs of the same
+        store, and call ``on_change`` with the uid of each job that they change, or with None where
+        any may have been changed: at first, after the store was gone, and every few seconds."""
+
+        def hear(uid: str | None) -> None:
+            for changed in list(self._listeners) if uid is None else [uid]:
+                self._tell(changed)
+            on_change(uid)
+
+        await self._database.hear(hear)
+
+    def _tell_of(self, record: JobRecord | None) -> None:
+        if record is not None:
+            self._tell(record.uid)
+
     def _tell(self, uid: str) -> None:
         # A read that began before may miss what is told of: nobody else joins it.
         self._reads.pop(uid, None)
@@ -104,7 +120,7 @@ class Store:
 
     async def remember(self, request: RequestKey | None) -> None:
         """The request, of something else than a job, has been carried out."""
-        await self._database.write(lambda c: jobs.remember_request(c, request, ""))
+        await self._database.write(partial(jobs.remember_alone, request=request))
 
     async def get_job(self, job_id: str) -> JobRecord:
         """Raises NotFoundError."""
@@ -195,9 +211,7 @@ class Store:
         )
 
     async def _change(self, transaction: Callable[[Connection], JobRecord]) -> JobRecord:
-        record = await self._database.write(transaction)
-        self._tell(record.uid)
-        return record
+        return await self._database.write(transaction, self._tell_of)
 
     async def delete_job(
         self, job_id: str, etag: str, request: RequestKey | None
@@ -206,12 +220,9 @@ class Store:
 
         Raises NotFoundError, IllegalTransitionError, EtagMismatchError.
         """
-        record = await self._database.write(
-            partial(jobs.delete_job, job_id=job_id, etag=etag, request=request)
+        return await self._database.write(
+            partial(jobs.delete_job, job_id=job_id, etag=etag, request=request), self._tell_of
         )
-        if record is not None:
-            self._tell(record.uid)
-        return record
 
     async def all_uids(self) -> set[str]:
         """Of every job there is."""

@@ -36,7 +36,8 @@ from packtrain.service.states import (
 )
 from packtrain.service.store import jobs, schema
 from packtrain.service.store.adaptations import add_adaptations
-from packtrain.service.store.jobs import add_packs, get_job, remember_request, repeated_uid
+from packtrain.service.store.jobs import add_packs, begin_change, get_job, remember_request
+from packtrain.service.store.locks import hold_job
 from packtrain.service.store.log import append_events, last_values, now_microseconds, to_failure
 
 _J, _P, _T = schema.jobs.c, schema.packs.c, schema.trials.c
@@ -89,6 +90,7 @@ def finish_job(
     finding: RateFinding | None = None,
 ) -> None:
     """See OwnedJob.finish_job."""
+    hold_job(connection, uid)
     found = connection.execute(select(_J.generation).where(_J.uid == uid)).scalar_one_or_none()
     if found != generation:
         raise IllegalTransitionError("JOB_CHANGED", "the job has got more to train meanwhile")
@@ -100,8 +102,8 @@ def finish_job(
 
 def cancel_job(connection: Connection, job_id: str, request: RequestKey | None) -> JobRecord:
     """See Store.cancel_job."""
-    job = get_job(connection, job_id)
-    if request is not None and repeated_uid(connection, request) is not None:
+    job, is_repeated = begin_change(connection, job_id, request)
+    if is_repeated:
         return job
     if job.state in ENDED_JOB_STATES:
         raise IllegalTransitionError(
@@ -120,8 +122,7 @@ def cancel_job(connection: Connection, job_id: str, request: RequestKey | None) 
 
 def finish_cancelling(connection: Connection, uid: str) -> bool:
     """End a slice of the trials, and with the last of them the job; whether all is done."""
-    state = connection.execute(select(_J.state).where(_J.uid == uid)).scalar_one_or_none()
-    if state != JobState.CANCELLING.value:
+    if hold_job(connection, uid) is not JobState.CANCELLING:
         return True
     if not _end_rest(connection, uid, TrialState.CANCELLED, most=SLICE_TRIALS):
         return False
@@ -221,6 +222,7 @@ def ended_trials(connection: Connection, uid: str) -> dict[int, TrialState]:
 
 def start_pack(connection: Connection, uid: str, pack_index: int) -> None:
     """See OwnedJob.start_pack."""
+    hold_job(connection, uid)
     move_job(connection, uid, JobState.RUNNING, leaving=[JobState.QUEUED])
     _require_training(connection, uid)
     started = connection.execute(
@@ -238,11 +240,12 @@ def start_pack(connection: Connection, uid: str, pack_index: int) -> None:
 
 
 # Segments that are under way as a job is paused or cancelled are recorded.
-_TRAINING = (JobState.RUNNING.value, JobState.PAUSED.value, JobState.CANCELLING.value)
+_TRAINING = (JobState.RUNNING, JobState.PAUSED, JobState.CANCELLING)
 
 
 def _require_training(connection: Connection, uid: str) -> None:
-    state = connection.execute(select(_J.state).where(_J.uid == uid)).scalar_one_or_none()
+    """Hold the job. Raises IllegalTransitionError where it no longer trains."""
+    state = hold_job(connection, uid)
     if state not in _TRAINING:
         raise IllegalTransitionError("JOB_ENDED", f"the job no longer trains: it is {state}")
 
@@ -395,6 +398,8 @@ def list_trials(
     connection: Connection, job: JobRecord, first: int, limit: int, states: tuple[TrialState, ...]
 ) -> list[TrialRecord]:
     """See Store.list_trials."""
+    if first >= job.trials:
+        return []  # beyond what a column can be compared with, maybe
     packs = list_packs(connection, job.uid)
     if not states:
         window = np.arange(first, min(first + limit, job.trials), dtype=np.int32)
