@@ -43,7 +43,7 @@ from packtrain.service.store.log import (
     to_time,
 )
 from packtrain.service.store.notices import announce
-from packtrain.service.store.replicas import living
+from packtrain.service.store.replicas import TURN, living
 
 _J, _P = schema.jobs.c, schema.packs.c
 _OWN_TABLES = (
@@ -312,7 +312,7 @@ def active_jobs(connection: Connection, owner: str, limit: int) -> list[ActiveJo
         _select_active()
         .where(_J.state != JobState.PAUSED.value)
         .where(or_(_J.owner == owner, _J.owner.is_(None), _J.owner.not_in(living())))
-        .order_by(_J.state == JobState.QUEUED.value, _J.priority.desc(), _J.order)
+        .order_by(*TURN)
         .limit(limit)
     )
     return [_to_active(row) for row in connection.execute(query)]

@@ -21,6 +21,8 @@ from packtrain.service.store.database import Database
 from packtrain.service.store.log import to_time
 
 _J, _R = schema.jobs.c, schema.replicas.c
+# Jobs that were begun come first, then by their priority and their order.
+TURN = (_J.state == JobState.QUEUED.value, _J.priority.desc(), _J.order)
 _TRAINABLE = tuple(s.value for s in ACTIVE_JOB_STATES - {JobState.PAUSED})
 
 
@@ -49,7 +51,7 @@ class Replicas:
         return await self._database.write(partial(_remove, replica_id=replica_id, beats=beats))
 
     async def claim(self, replica_id: str, uids: Sequence[str]) -> set[str]:
-        """Own those of these jobs, the first first, that are nobody's still, up to the replica's
+        """Own those of these jobs that are nobody's still, the first in turn, up to the replica's
         share of all jobs that can train; returned are those that it got."""
         return await self._database.write(partial(_claim, replica_id=replica_id, uids=tuple(uids)))
 
@@ -108,13 +110,12 @@ def _remove(connection: Connection, replica_id: str, beats: int | None) -> bool:
 
 
 def _claim(connection: Connection, replica_id: str, uids: tuple[str, ...]) -> set[str]:
-    candidates = list(uids)[: _unused_share(connection, replica_id)]
-    if not candidates:
-        return set()
     # Whoever claims, or writes as the owner before, is not waited for: the next look finds the rest.
     free = (
         select(_J.uid)
-        .where(_J.uid.in_(candidates), or_(_J.owner.is_(None), _J.owner.not_in(living())))
+        .where(_J.uid.in_(uids), or_(_J.owner.is_(None), _J.owner.not_in(living())))
+        .order_by(*TURN)
+        .limit(_unused_share(connection, replica_id))
         .with_for_update(skip_locked=True)
     )
     found = connection.execute(free).scalars().all()
