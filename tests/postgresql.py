@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import psycopg
 
 from packtrain.service.store import Database
+from packtrain.service.store.schema import metadata
 
 
 class Postgres:
@@ -22,35 +23,34 @@ class Postgres:
     def __init__(self, url: str) -> None:
         self.url = url
         self._made: list[str] = []
-        self._template = ""
+        self._shared: str | None = None
 
-    def make_database(self, *, is_empty: bool = False) -> str:
-        """The URL of a new database, with today's tables unless it should be empty."""
-        if not is_empty and not self._template:
-            template = self._create("")
-            database = Database(self._url_of(template))
+    def empty_database(self) -> str:
+        """The URL of the one database whose tables all tests use, one after the other."""
+        if self._shared is None:
+            self._shared = self.make_database()
+            database = Database(self._shared)
             database.migrate()
             database.close()
-            self._template = template
-        return self._url_of(self._create("" if is_empty else f"TEMPLATE {self._template}"))
+        tables = ", ".join(metadata.tables)
+        self.execute(f"TRUNCATE {tables}", self._shared)
+        return self._shared
+
+    def make_database(self) -> str:
+        """The URL of a new database, without any table."""
+        name = f"packtrain_test_{uuid.uuid4().hex}"
+        self.execute(f"CREATE DATABASE {name}")
+        self._made.append(name)
+        return urlsplit(self.url)._replace(path=f"/{name}").geturl()
 
     def drop_databases(self) -> None:
         for name in reversed(self._made):
             self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         self._made.clear()
 
-    def execute(self, statement: str) -> None:
-        with psycopg.connect(self.url, autocommit=True) as connection:
+    def execute(self, statement: str, url: str | None = None) -> None:
+        with psycopg.connect(url or self.url, autocommit=True) as connection:
             connection.execute(statement)
-
-    def _create(self, options: str) -> str:
-        name = f"packtrain_test_{uuid.uuid4().hex}"
-        self.execute(f"CREATE DATABASE {name} {options}")
-        self._made.append(name)
-        return name
-
-    def _url_of(self, name: str) -> str:
-        return urlsplit(self.url)._replace(path=f"/{name}").geturl()
 
 
 class OwnPostgres(Postgres):

@@ -46,11 +46,11 @@ def offered(tmp_path: Path) -> Path:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A new database of each kind: what tests of the store hold of one, they hold of the other."""
+    """An empty database of each kind: what tests of the store hold of one, they hold of the other."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'store.db'}"
     postgres: Postgres = request.getfixturevalue("postgres")
-    return postgres.make_database()
+    return postgres.empty_database()
 
 
 @pytest.fixture
