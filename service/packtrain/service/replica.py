@@ -83,7 +83,7 @@ class Replica:
         """Renew, and remove the dead, until cancelled."""
         while True:
             await asyncio.sleep(RENEW_SECONDS)
-            if not self.is_shared:
+            if not self.is_shared and self._id is not None:
                 continue
             could_train = self.may_train
             try:

@@ -184,7 +184,11 @@ async def _start(
         on_share=engine.share_cluster,
     )
     coordinator = Coordinator(store, replica, engine, planner, models_dir)
-    await replica.join()
+    try:
+        await replica.join()
+    except StoreUnavailableError as error:
+        # Full, maybe: it can be read all the same, and the replica joins when there is room.
+        log.warning("store_unavailable", error=error.message)
     health = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, grpc_server)
     training_service_pb2_grpc.add_TrainingServiceServicer_to_server(
