@@ -17,22 +17,81 @@ from tests.client.conftest import (
 )
 from typer.testing import CliRunner
 
-from packtrain.client import RetrySettings, Unavailable, cli
-from packtrain.client.commands import connection, datasets
+from packtrain.client import RetrySettings, Unavailable, cli, errors
+from packtrain.client.commands import connection, datasets, exit_codes
 from packtrain.client.commands.follow import _columns, tell_interruption
 
 
 def test_wrong_fields_are_listed(packtrain: Packtrain, fake: FakeServer, spec: str) -> None:
     wrong = (("spec.epochs", "must be above 0"), ("spec.seed", "must be small"))
     code = grpc.StatusCode.INVALID_ARGUMENT
-    fake.script("CreateJob", Refusal(code, "spec.epochs (and 1 more)", violations=wrong))
+    fake.script("CreateJob", Refusal(code, f"{': '.join(wrong[0])} (and 1 more)", violations=wrong))
     assert packtrain("submit", spec, code=2).stderr == (
-        "packtrain: spec.epochs (and 1 more)\n"
-        "  spec.epochs: must be above 0\n"
-        "  spec.seed: must be small\n"
+        "packtrain: these fields are wrong:\n  epochs: must be above 0\n  seed: must be small\n"
     )
-    fake.script("CreateJob", Refusal(code, "spec.epochs", violations=wrong[:1]))
-    assert packtrain("submit", spec, code=2).stderr == "packtrain: spec.epochs: must be above 0\n"
+    fake.script("CreateJob", Refusal(code, ": ".join(wrong[0]), violations=wrong[:1]))
+    assert packtrain("submit", spec, code=2).stderr == "packtrain: epochs: must be above 0\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (Unavailable("x", code="UNAVAILABLE"), 1),
+        (errors.InternalError("x", code="INTERNAL"), 1),
+        (errors.InvalidArgument("x", code="INVALID_ARGUMENT"), 2),
+        (errors.NotFound("x", code="NOT_FOUND"), 2),
+        (errors.AlreadyExists("x", code="ALREADY_EXISTS"), 2),
+        (errors.FailedPrecondition("x", code="FAILED_PRECONDITION"), 2),
+        (errors.ResourceExhausted("x", code="RESOURCE_EXHAUSTED"), 2),
+        (errors.SpecError("x", "y"), 2),
+        (FileNotFoundError(2, "x"), 2),
+        (PermissionError(13, "x"), 1),
+    ],
+)
+def test_every_refusal_exits_alike(error: Exception, code: int) -> None:
+    assert exit_codes.exit_code(error) == code
+
+
+def test_exit_codes_are_told_by_the_help_and_the_documentation(packtrain: Packtrain) -> None:
+    told = "".join(packtrain("--help").stdout.split())
+    documented = (Path(__file__).parents[2] / "docs" / "jobs.md").read_text()
+    for code, meaning in exit_codes.MEANINGS.items():
+        assert "".join(f"{code} {meaning}".split()) in told
+        assert f"| {code} | {meaning} |" in documented
+
+
+def test_an_update_of_nothing_names_its_options(packtrain: Packtrain, fake: FakeServer) -> None:
+    told = " ".join(packtrain("update", "j", code=2).stderr.split())
+    assert "give --trials, --epochs, --priority, --label or --remove-label" in told
+    assert not fake.requests
+
+
+@pytest.mark.parametrize(
+    ("args", "method", "field", "told"),
+    [
+        (("trials", "j", "--sort", "a"), "ListTrials", "order_by", "--sort"),
+        (("trials", "j", "--order-by", "a"), "ListTrials", "order_by", "--order-by"),
+        (("trials", "j", "--filter", "a"), "ListTrials", "filter", "--filter"),
+        (("trials", "j", "--pareto", "a"), "ListTrials", "pareto[0]", "--pareto"),
+        (("trials", "J"), "ListTrials", "parent", "JOB"),
+        (("update", "j", "--epochs", "1"), "UpdateJob", "job.spec.epochs", "--epochs"),
+        (("update", "j", "--label", "a=1"), "UpdateJob", "job.labels.a", "--label"),
+        (("datasets", "show", "D"), "GetDataset", "name", "NAME"),
+    ],
+)
+def test_a_wrong_option_is_told_as_it_is_written(
+    packtrain: Packtrain,
+    fake: FakeServer,
+    args: tuple[str, ...],
+    method: str,
+    field: str,
+    told: str,
+) -> None:
+    wrong = Refusal(
+        grpc.StatusCode.INVALID_ARGUMENT, f"{field}: is wrong", violations=((field, "is wrong"),)
+    )
+    fake.script(method, wrong)
+    assert packtrain(*args, code=2).stderr == f"packtrain: {told}: is wrong\n"
 
 
 def test_a_wrong_file_is_told_before_the_server_is_asked(
@@ -41,7 +100,7 @@ def test_a_wrong_file_is_told_before_the_server_is_asked(
     path = tmp_path / "s.yaml"
     path.write_text("epoch: 3\nseed: x\n")
     assert packtrain("run", str(path), code=2).stderr == (
-        f"packtrain: {path} is not a specification\n"
+        f"packtrain: {path} is not a specification:\n"
         "  epoch: is not a field; did you mean epochs?\n"
         "  seed: expected a whole number, not 'x'\n"
     )

@@ -20,7 +20,9 @@ from packtrain.client.plotting import (
     log_paths,
 )
 from packtrain.client.plotting.curves import named_trials
-from packtrain.client.plotting.scales import label, parameter_scale
+from packtrain.client.plotting.fronts import label_front
+from packtrain.client.plotting.scales import label, metric_scale, parameter_scale
+from packtrain.client.plotting.style import new_figure
 from packtrain.client.results import default_goal
 from packtrain.client.trial_columns import ParameterColumn
 from packtrain.training import METRICS
@@ -116,6 +118,27 @@ def test_scales_follow_the_domains() -> None:
     assert log_paths(spec) == {"a"}
     assert log_paths({"search": {"learning_rate_range": {}}}) == {RATE}
     assert log_paths({}) == set()
+
+
+def test_a_metrics_axis_tells_good_trials_apart() -> None:
+    values = np.array([0.1, 0.2, 0.3, 0.96, 0.97, 0.98, np.nan])
+    scale = metric_scale(values, is_high=True)
+    assert scale.beyond == "≤"
+    assert np.nanmin(scale.positions) == np.nanmedian(values)
+    np.testing.assert_allclose(scale.unit()[[3, 5]], [0.943, 1], atol=0.001)
+    assert metric_scale(1 - values, is_high=False).beyond == "≥"
+    assert not metric_scale(np.linspace(0, 1, 10), is_high=True).beyond
+    assert not metric_scale(np.ones(5), is_high=True).beyond
+
+
+def test_near_points_of_a_front_share_a_label() -> None:
+    figure = new_figure(4, 3, "j")
+    axis = figure.subplots()
+    axis.set_xlim(0, 1)
+    axis.set_ylim(0, 1)
+    points = [("3", (0.1, 0.1)), ("18", (0.105, 0.102)), ("5", (0.5, 0.5)), ("7", (0.5, 0.9))]
+    label_front(figure, axis, points, high_x=False, high_y=True)
+    assert [text.get_text() for text in axis.texts] == ["3, 18", "5", "7"]
 
 
 def test_goals_are_those_of_the_server() -> None:

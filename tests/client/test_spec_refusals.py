@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import grpc
 import pytest
+from tests.client.conftest import FakeServer, Refusal
 from tests.client.test_specs import form
 
 from packtrain import client as api
 from packtrain.client import (
     SGD,
     Adam,
+    Client,
     CrossEntropy,
     DatasetSelection,
     FromModel,
@@ -55,14 +58,21 @@ from packtrain.v1 import spec_pb2
         ({"epochs": 2**31}, "epochs: expected a whole number"),
         ({"seed": -1}, "seed: expected a whole number"),
         ({"seed": float("nan")}, "seed: expected a whole number"),
-        ({"optimizer": SGD(learning_rate="x")}, "optimizer.sgd.learning_rate: expected a number"),
+        ({"optimizer": SGD(learning_rate="x")}, "optimizer.learning_rate: expected a number"),
         ({"network": Network(hidden=5)}, "network.hidden: expected a list"),
         ({"network": "30"}, "network: expected a Network"),
-        ({"optimizer": SGD(nesterov=1)}, "optimizer.sgd.nesterov: expected True or False"),
+        ({"optimizer": SGD(nesterov=1)}, "optimizer.nesterov: expected True or False"),
         ({"optimizer": SGD(schedule=Adam())}, r"optimizer.schedule: expected ConstantRate\(\)"),
         ({"stopping": 5}, r"stopping: expected Patience\(\), Target"),
         ({"cost": CrossEntropy(class_weights=2)}, "cost.class_weights: expected a list"),
-        ({"metrics": [5]}, "measurement.metrics: expected a text"),
+        ({"metrics": [5]}, "metrics: expected a text"),
+        ({"batch_size": [8, 16]}, r"batch_size: .* did you mean choice\(8, 16\)\?"),
+        ({"batch_size": choice([8, 16])}, r"batch_size: .* did you mean choice\(8, 16\)\?"),
+        ({"network": [[30], [100]]}, r"did you mean choice\(\[...\], \[...\]\)"),
+        ({"cost": [Quadratic(), CrossEntropy()]}, r"cost: .* did you mean choice\(Quadratic\("),
+        ({"cost": "cross_entrop"}, r"cost: .* did you mean CrossEntropy\(\)\?"),
+        ({"initialization": "he"}, r"did you mean He\(\)\?"),
+        ({"cost": Quadratic}, r"did you mean Quadratic\(\)\?"),
         ({"network": Network(hidden_activation=choice("relu", "x"))}, "one of sigmoid, tanh"),
     ],
 )
@@ -74,6 +84,7 @@ def test_what_can_not_be_written_is_named(fields: dict[str, Any], told: str) -> 
 @pytest.mark.parametrize(
     ("make", "told"),
     [
+        (lambda: Network(hidden_activation="sigmoit"), "did you mean sigmoid"),
         (lambda: Network(hidden_activation="swish"), "hidden_activation: expected one of sigmoid"),
         (lambda: Network(output_activation="swish"), "output_activation: expected one of"),
         (lambda: He("cauchy"), "initialization.he.distribution: expected one of normal, uniform"),
@@ -145,9 +156,11 @@ def test_every_wrong_field_of_a_mapping_is_named() -> None:
     assert told["dataset.name"] == "expected a text, not 5"
     assert told["dataset.synthetic"] == "can't stand beside name: expected only one of the two"
     assert told["learning"].startswith("is not a field; expected one of dataset, network")
-    assert told["network.hidden"] == "expected a list, not 5"
+    assert told["network.hidden"] == "expected a list, not 5; did you mean [5]?"
     assert told["network.hiddenActivation"].startswith("expected one of ACTIVATION_SIGMOID, ")
-    assert told["cost"] == "expected a mapping of fields, not 'quadratic'"
+    assert told["cost"] == (
+        "expected a mapping of fields, not 'quadratic'; did you mean {quadratic: {}}?"
+    )
     assert told["optimizer.sgd.learningrate"] == "is not a field; did you mean learning_rate?"
     assert told["epochs"] == "expected a whole number, not True"
     assert told["seed"].startswith("expected a whole number of 0 to ")
@@ -199,6 +212,7 @@ def test_a_wrong_field_is_told_plainly(document: Any, told: str) -> None:
         ({"learning_rate": 1}, "learning_rate", "optimizer.sgd.learning_rate"),
         ({"learningRate": 1}, "learningRate", "optimizer.sgd.learning_rate"),
         ({"l2": 1}, "l2", "regularization.l2"),
+        ({"objectives": []}, "objectives", "search.objectives"),
     ],
 )
 def test_an_unknown_field_gets_a_hint(document: dict[str, Any], field: str, meant: str) -> None:
@@ -234,11 +248,15 @@ def test_an_unknown_field_gets_a_hint(document: dict[str, Any], field: str, mean
 def test_a_number_that_no_field_holds_is_told_the_fields_range(
     typed: dict[str, Any], document: dict[str, Any], field: str | None, expected: str
 ) -> None:
-    for write in (lambda: form(**typed), lambda: spec_message(document)):
+    in_python = {"network.hidden": "network", "initialization.model.trial": "initialization.trial"}
+    for write, named in (
+        (lambda: form(**typed), in_python.get(field or "", field)),
+        (lambda: spec_message(document), field),
+    ):
         with pytest.raises(SpecError) as error:
             write()
         (violation,) = error.value.violations
-        assert field is None or violation.field.removesuffix("[0]") == field
+        assert field is None or violation.field.removesuffix("[0]") == named
         told = f"expected a whole number of {expected}, not 10000000000"
         assert violation.description == told
 
@@ -251,5 +269,63 @@ def test_the_number_of_trials_is_whole(trials):
         optimizer=SGD(learning_rate=uniform(0.1, 1)),
         search=RandomSearch(trials=trials),
     )
-    with pytest.raises(SpecError, match=r"search\.random\.trials"):
+    with pytest.raises(SpecError, match=r"search\.trials"):
         spec_message(spec)
+
+
+@pytest.mark.parametrize(
+    ("document", "meant"),
+    [
+        ({"cost": "cross_entrop"}, "{cross_entropy: {}}"),
+        ({"dataset": "digits"}, "{name: datasets/digits}"),
+        ({"dataset": {"synthetic": "moon"}}, "{kind: SYNTHETIC_KIND_MOONS}"),
+        ({"network": [30]}, "{hidden: [30]}"),
+        ({"network": {"hidden": 30}}, "[30]"),
+        ({"network": {"hidden_activation": "relu"}}, "ACTIVATION_RELU"),
+        ({"network": {"hidden_activation": "ACTIVATION_RELLU"}}, "ACTIVATION_RELU"),
+        ({"search": {"random": 20}}, "{trials: 20}"),
+        ({"search": {"objectives": ["training_cost"]}}, "{metric: training_cost}"),
+        ({"search": {"parameters": [{"choice": [8, 16]}]}}, "{values: [8, 16]}"),
+    ],
+)
+def test_a_value_of_another_form_gets_a_hint(document: dict[str, Any], meant: str) -> None:
+    with pytest.raises(SpecError) as error:
+        spec_message(document)
+    assert error.value.violations[0].description.endswith(f"; did you mean {meant}?")
+
+
+def test_several_values_in_place_of_one_are_a_search() -> None:
+    with pytest.raises(SpecError) as error:
+        spec_message({"batch_size": [8, 16]})
+    told = error.value.violations[0].description
+    assert "search.parameters: {path: batch_size, choice: {values: [...]}}" in told
+
+
+def test_what_the_server_refuses_is_named_in_python(fake: FakeServer, client: Client) -> None:
+    given = JobSpec(
+        dataset="digits",
+        optimizer=SGD(learning_rate=log_uniform(0.1, 1)),
+        search=api.TPE(trials=9),
+        early_stopping=api.Hyperband(),
+    )
+    names = {
+        "spec.dataset.name": "dataset",
+        "spec.search.parameters[0].log_uniform.low": "optimizer.learning_rate",
+        "spec.search.tpe.trials": "search.trials",
+        "spec.search.objectives": "objectives",
+        "spec.search.hyperband.least_epochs": "early_stopping.least_epochs",
+        "spec.measurement.metrics[1]": "metrics[1]",
+        "spec.cost.huber.delta": "cost.delta",
+        "spec.cost.class_weights[0]": "cost.class_weights[0]",
+        "spec.optimizer.schedule.step.factor": "optimizer.schedule.factor",
+        "job_id": "job_id",
+    }
+    wrong = tuple((field, "as in objectives: [{metric: training_cost}]") for field in names)
+    refusal = Refusal(grpc.StatusCode.INVALID_ARGUMENT, ": ".join(wrong[0]), violations=wrong)
+    fake.script("CreateJob", refusal)
+    with pytest.raises(api.InvalidArgument) as error:
+        client.train(given)
+    told = error.value.violations
+    assert [v.field for v in told] == list(names.values())
+    assert {v.description for v in told} == {'as in objectives="training_cost"'}
+    assert str(error.value) == 'dataset: as in objectives="training_cost" (and 9 more)'

@@ -60,6 +60,35 @@ def test_the_commands_run(server: object, tmp_path: Path) -> None:
     packtrain("delete", name)
 
 
+def test_the_story_of_the_results_runs(server: object, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "results.md").read_text().replace("examples/", f"{ROOT}/examples/")
+    shell = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
+    commands = re.findall(r"^packtrain (.*)$", shell, re.MULTILINE)
+    filters = re.findall(r"^\| `([^`]+)` \|", text.split("**Filters**")[1], re.MULTILINE)[:4]
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    # One process for all: each would take a second to start.
+    program = f"""
+import shlex
+from typer.testing import CliRunner
+from packtrain.client import Client, cli
+def run(*arguments):
+    done = CliRunner().invoke(cli.app, ["--server", {server.address!r}, *arguments])
+    assert done.exit_code == 0, (arguments, done.output)
+    return done.stdout
+for command in {commands!r}:
+    assert run(*shlex.split(command, comments=True)), command
+for wanted in {filters!r}:
+    assert len(run("trials", "my-sweep", "--filter", wanted).splitlines()) > 1, wanted
+client = Client({server.address!r})
+exec({example!r})
+run("delete", "my-sweep")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_learning_rate_is_found(server: object, tmp_path: Path) -> None:
     text = (ROOT / "README.md").read_text()
     (command,) = re.findall(r"^packtrain (find-rate .*)$", text, re.MULTILINE)
@@ -67,7 +96,7 @@ def test_a_learning_rate_is_found(server: object, tmp_path: Path) -> None:
         *("-m", "packtrain.client", "--server", server.address),
         *command.replace("rates.png", str(tmp_path / "rates.png")).split(),
     )
-    pattern = r"Start from ([0-9.]+): .* up to a rate of ([0-9.]+), and ended least at ([0-9.]+)\."
+    pattern = r"Start from ([0-9.]+): .* up to ([0-9.]+), and ended least at ([0-9.]+)\."
     promised = [float(n) for n in re.search(pattern, text).groups()]
     assert [float(n) for n in re.search(pattern, told).groups()] == pytest.approx(promised, rel=0.5)
     assert (tmp_path / "rates.png").read_bytes().startswith(b"\x89PNG")

@@ -212,8 +212,8 @@ def moons() -> Callable[..., spec_pb2.JobSpec]:
 @pytest.fixture
 def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each segment is one epoch, so that there is something to happen between segments."""
-    monkeypatch.setattr("packtrain.service.pack_run.SEGMENT_SECONDS", 0.0)
-    monkeypatch.setattr("packtrain.service.pack_run._FIRST_SEGMENT_SECONDS", 0.0)
+    monkeypatch.setattr("packtrain.service.pack_run.SEGMENT_SECONDS", 1e-9)
+    monkeypatch.setattr("packtrain.service.pack_run._FIRST_SEGMENT_SECONDS", 1e-9)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -105,11 +106,11 @@ def test_what_may_be_0_may_become_0(plan: Callable[..., NewJob]) -> None:
 @pytest.mark.parametrize(
     ("domain", "said"),
     [
-        (choice(RATE, 0.5, 1e39), f"{TOO_LARGE} (a value of its domain)"),
-        (choice(RATE, 1e-60, 0.5), f"{TOO_SMALL} (a value of its domain)"),
+        (choice(RATE, 0.5, 1e39), f"{TOO_LARGE[:-10]}: 1 trial draws 1e39, trial 1 first"),
+        (choice(RATE, 1e-60, 0.5), f"{TOO_SMALL[:-11]}: 1 trial draws 1e-60, trial 0 first"),
         (
             (RATE, {"logUniform": {"low": 1e39, "high": 2e39}}),
-            f"{TOO_LARGE} (a value of its domain)",
+            f"{TOO_LARGE[:-10]}: 2 trials draw 1e39 to 2e39, trial 0 first",
         ),
         (choice("optimizer", {"sgd": {"learningRate": 1e39}}), TOO_LARGE),
         (choice("initialization.constant.weight", 0, 1e39), TOO_LARGE),
@@ -150,3 +151,24 @@ def test_a_network_begins_from_numbers_that_it_can_hold() -> None:
         origins = Origins(kept={origin: wide})
         read_model_initialization(message, (2, 1), data_type, origins, violations)
         assert list(violations) == expected
+
+
+def test_draws_out_of_range_are_told_once_a_field(plan: Callable[..., NewJob]) -> None:
+    document = search(
+        ("regularization.dropout", {"normal": {"mean": 0, "standardDeviation": 0.3}}),
+        ("batch_size", {"integer": {"low": 1, "high": 5000}}),
+        trials=50,
+    )
+    found = refusals(plan, document)
+    assert set(found) == {"regularization.dropout", "batch_size"}
+    for field, expected in (
+        (
+            "regularization.dropout",
+            r"must be at least 0 and below 1: \d+ trials draw -0\.\d+ to -0",
+        ),
+        (
+            "batch_size",
+            r"must be at least 1 and at most 60: \d+ trials draw \d+ to 4,\d+, trial \d",
+        ),
+    ):
+        assert re.match(expected, found[field]), found[field]

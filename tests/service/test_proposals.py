@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -19,6 +20,9 @@ from packtrain.service.positions import unit_of
 from packtrain.service.proposals import Proposer
 from packtrain.service.samplers import Cube, Random
 from packtrain.service.search import SearchSpace
+from packtrain.service.slices import Steps
+
+T = TypeVar("T")
 
 NUMBERS = (
     Parameter("rate", Uniform(1e-4, 1.0, log=True)),
@@ -42,6 +46,15 @@ if offered("gaussian_process"):
     CASES += [(GaussianProcess(16, 4), NUMBERS), (GaussianProcess(16, 4), MIXED)]
 
 
+def finish(steps: Steps[T]) -> T:
+    """What all the steps come to."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value
+
+
 def near(points: Cube) -> Scores:
     """More the nearer to 0.3 in all coordinates; far away they fail."""
     scores = -((points - 0.3) ** 2).sum(axis=1, keepdims=True)
@@ -53,9 +66,9 @@ def search(
 ) -> Iterator[tuple[Cube, Scores]]:
     while first < stop:
         count = min(learner.batch_size, stop - first)
-        points = proposer.propose(first, count)
+        points = finish(proposer.propose(first, count))
         scores = near(points)
-        proposer.learn(first, points, scores)
+        finish(proposer.learn(first, points, scores))
         yield points, scores
         first += count
 
@@ -71,10 +84,10 @@ def test_a_study_that_is_told_again_goes_on_the_same(
     for known in (1, len(batches) // 2, len(batches) - 1):
         again, first = study(), 0
         for points, scores in batches[:known]:
-            again.learn(first, points, scores)
+            finish(again.learn(first, points, scores))
             first += len(points)
         np.testing.assert_array_equal(
-            again.propose(first, len(batches[known][0])), batches[known][0]
+            finish(again.propose(first, len(batches[known][0]))), batches[known][0]
         )
 
 
@@ -105,8 +118,9 @@ def test_seeds_tell_studies_apart() -> None:
 @pytest.mark.parametrize("learner", [Tpe(48, 8), CmaEs(48, 8), Nsga2(48, 8)])
 def test_lessons_of_another_job_are_learned_from_at_once(learner: Learner) -> None:
     points = Random(40).cube([p.path for p in NUMBERS], 9, 0, 40)
-    taught = Proposer(NUMBERS, learner, 1, 5, (points, near(points)))
-    begun = taught.propose(0, 8)
+    taught = Proposer(NUMBERS, learner, 1, 5)
+    finish(taught.learn_lessons(points, near(points)))
+    begun = finish(taught.propose(0, 8))
     assert np.median(near(begun)) > np.median(near(points))
 
 
@@ -114,9 +128,9 @@ def test_several_objectives_spread_along_their_front() -> None:
     learner = Nsga2(400, 20)
     proposer = Proposer(NUMBERS[:2], learner, 2, 5)
     for first in range(0, 400, 20):
-        points = proposer.propose(first, 20)
+        points = finish(proposer.propose(first, 20))
         scores = -np.stack([points[:, 0] ** 2, (points[:, 0] - 1) ** 2], axis=1)
-        proposer.learn(first, points, scores - points[:, 1:])
+        finish(proposer.learn(first, points, scores - points[:, 1:]))
     # What costs both is gone; what trades one for the other is not.
     assert np.median(points[:, 1]) < 0.2
     assert np.ptp(points[:, 0]) > 0.5

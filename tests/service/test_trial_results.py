@@ -10,7 +10,10 @@ import grpc
 import numpy as np
 import pytest
 from tests.service.specifications import PLAIN, RATE, choice, read, search
-from tests.service.stored_jobs import ME, own
+from tests.service.stored_jobs import (
+    ME,
+    own,
+)
 
 from packtrain.service.api.trial_results import TrialQuery, TrialResults
 from packtrain.service.records import EndedTrials, JobRecord, MetricsRecorded, NewJob, NewPack
@@ -176,7 +179,10 @@ async def test_importance_tells_what_matters_also_of_choices(api: Any) -> None:
 
 async def test_importance_of_too_little_is_refused_in_words(api: Any, moons: MakeSpec) -> None:
     for spec, sentence in (
-        (moons(), "at least 20 trials with a finite training_cost; there are 4"),
+        (
+            moons(),
+            "at least 20 trials with a finite training_cost that neither diverged nor failed; there are 4",
+        ),
         (moons(rates=()), "the job searches no parameters"),
     ):
         job = await api.train(spec)

@@ -9,10 +9,11 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from packtrain.client import converters, names
-from packtrain.client.errors import ApiError, Unavailable
+from packtrain.client.errors import ApiError, Unavailable, Violation
 from packtrain.client.models import Model
 from packtrain.client.resources import (
     BestTrial,
@@ -65,6 +66,14 @@ class Call(Generic[T]):
     parse: Callable[[Any], T]
     is_transfer: bool = False
     is_stream: bool = False
+    # How the caller would name a field that the server finds wrong.
+    reword: Callable[[Violation], Violation] | None = None
+
+    def refusal(self, error: ApiError) -> ApiError:
+        """The error that a call failed with, in the caller's words."""
+        if self.reword is not None:
+            error.reword(self.reword)
+        return error
 
     def arguments(self) -> Any:
         """The request, or an iterator over the messages of an upload."""
@@ -123,7 +132,15 @@ def create_job(
         labels or {},
         priority,
     )
-    return Call("Training", "CreateJob", request, _read_created)
+    if isinstance(spec, JobSpec):
+        reword = converters.PythonNames(spec, request.spec).violation
+    else:
+        reword = _name_in_document
+    return Call("Training", "CreateJob", request, _read_created, reword=reword)
+
+
+def _name_in_document(wrong: Violation) -> Violation:
+    return Violation(wrong.field.removeprefix("spec."), wrong.description)
 
 
 def _read_created(response: Any) -> CreatedJob:
@@ -164,13 +181,27 @@ def update_job(
         etag,
         request_id or new_request_id(),
     )
-    return Call("Training", "UpdateJob", request, _read_job)
+    return Call("Training", "UpdateJob", request, _read_job, reword=_name_update)
+
+
+def _name_update(wrong: Violation) -> Violation:
+    """A change is an argument: job.spec.search.random.trials is trials."""
+    _, _, argument = wrong.field.rpartition(".")
+    is_change = wrong.field.startswith(("job.spec.", "job.labels", "job.priority"))
+    if wrong.field.startswith("job.labels"):
+        argument = wrong.field.removeprefix("job.")
+    return Violation(argument, wrong.description) if is_change else wrong
+
+
+# The searches that take more trials, as specifications name them.
+_EXTENDABLE = ("sobol", "tpe", "gaussian_process", "cma_es", "nsga2")
 
 
 def search_of(job: Job) -> str:
     """The kind of its search that a number of trials is asked for of. Any other is for the server
     to refuse."""
-    return "sobol" if "sobol" in job.spec.get("search", {}) else "random"
+    search = job.spec.get("search", {})
+    return next((kind for kind in _EXTENDABLE if kind in search), "random")
 
 
 def cancel_job(job: str, request_id: str | None) -> Call[Job]:
@@ -237,9 +268,9 @@ def _read_trial(response: Any) -> Trial:
     return converters.read_trial(response.trial)
 
 
-def get_best(job: str, metric: str, goal: Goal | None) -> Call[BestTrial | None]:
+def get_best(job: str, metric: str, goal: Goal | None) -> Call[BestTrial]:
     request = converters.request("GetJob", name=names.job_name(job), best_by=directed(metric, goal))
-    return Call("Training", "GetJob", request, converters.read_best)
+    return Call("Training", "GetJob", request, partial(converters.read_best, metric=metric))
 
 
 def get_importance(job: str, metric: str, goal: Goal | None) -> Call[Importance]:

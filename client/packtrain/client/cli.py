@@ -20,13 +20,15 @@ from packtrain.client.commands import (
     submit,
     trials,
 )
-from packtrain.client.commands.failures import CommandGroup
+from packtrain.client.commands.exit_codes import HELP
+from packtrain.client.commands.failures import Command, CommandGroup
 
 app = typer.Typer(
     cls=CommandGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    epilog=HELP,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -51,9 +53,6 @@ def packtrain(
     ] = False,
 ) -> None:
     """Train thousands of small neural networks as one big array.
-
-    Exit codes: 0 all went well, 1 something failed, 2 the request was wrong or names what is not
-    there, 3 the job was cancelled.
 
     Example: packtrain serve & packtrain run examples/digits-sweep.yaml
     """
@@ -87,7 +86,7 @@ for _command in (
     service.info,
     service.demo,
 ):
-    app.command()(_command)
+    app.command(cls=Command)(_command)
 app.add_typer(datasets.app, name="datasets")
 
 

@@ -21,6 +21,7 @@ PacktrainError
 ├── DatasetError              arrays that can't be uploaded (ValueError)
 ├── ProtocolError             the server's answer breaks the contract
 ├── JobFailed                 a job that was waited for FAILED: job
+├── NoBestTrial               no trial may be the best (LookupError): reason, metric, job
 ├── WaitTimeout               a job that was waited for did not end in time (TimeoutError)
 └── MissingExtra              an optional dependency is not installed (ImportError)
 """
@@ -29,7 +30,7 @@ PacktrainError
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import grpc
@@ -38,6 +39,10 @@ from grpc_status import rpc_status
 
 if TYPE_CHECKING:
     from packtrain.client.resources import Job
+
+
+# The server cuts what is longer than 400 letters.
+_COMPARED = 300
 
 
 class PacktrainError(Exception):
@@ -49,6 +54,20 @@ class Violation(NamedTuple):
 
     field: str
     description: str
+
+
+def tells_first(message: str, violations: Sequence[Violation]) -> bool:
+    """Whether a message only says what the first violation says; both may have been cut."""
+    if not violations:
+        return False
+    told = f"{violations[0].field}: {violations[0].description}"
+    return message.startswith(told[:_COMPARED])
+
+
+def _sentence(violations: Sequence[Violation]) -> str:
+    first, *more = violations
+    rest = f" (and {len(more)} more)" if more else ""
+    return f"{first.field}: {first.description}{rest}"
 
 
 class ApiError(PacktrainError):
@@ -75,6 +94,13 @@ class ApiError(PacktrainError):
         self.metadata = dict(metadata or {})
         self.violations = tuple(violations)
         self.retry_after_seconds = retry_after_seconds
+
+    def reword(self, change: Callable[[Violation], Violation]) -> None:
+        """Name the wrong fields otherwise, in the message too where it tells the first of them."""
+        before, self.violations = self.violations, tuple(map(change, self.violations))
+        if tells_first(self.message, before):
+            self.message = _sentence(self.violations)
+            self.args = (self.message,)
 
 
 class InvalidArgument(ApiError):
@@ -146,7 +172,16 @@ class SpecError(PacktrainError, ValueError):
 
     def __init__(self, field: str, description: str, *more: Violation) -> None:
         self.violations = (Violation(field, description), *more)
-        super().__init__("; ".join(f"{v.field}: {v.description}" for v in self.violations))
+        super().__init__(_all_told(self.violations))
+
+    def reword(self, change: Callable[[Violation], Violation]) -> None:
+        """Name the wrong fields otherwise."""
+        self.violations = tuple(map(change, self.violations))
+        self.args = (_all_told(self.violations),)
+
+
+def _all_told(violations: Sequence[Violation]) -> str:
+    return "; ".join(f"{v.field}: {v.description}" for v in violations)
 
 
 class DatasetError(PacktrainError, ValueError):
@@ -164,6 +199,31 @@ class JobFailed(PacktrainError):
         why = f": {job.failure.message}" if job.failure else ""
         super().__init__(f"{job.name} failed{why}")
         self.job = job
+
+
+class NoBestTrial(PacktrainError, LookupError):
+    """No trial of ``job``, as it was then, may be the best by ``metric``: none that neither
+    DIVERGED nor FAILED has a finite value.
+
+    ``reason`` is "NO_BEST_TRIAL_YET" where there are trials that may still get one, else
+    "NO_BEST_TRIAL".
+    """
+
+    def __init__(self, job: Job, metric: str) -> None:
+        self.job, self.metric = job, metric
+        progress = job.progress
+        unranked = progress.diverged + progress.failed
+        ended = unranked + progress.succeeded + progress.stopped + progress.cancelled
+        self.reason = "NO_BEST_TRIAL_YET" if ended < progress.trials else "NO_BEST_TRIAL"
+        if progress.trials and unranked == progress.trials:
+            who = "its only trial" if unranked == 1 else f"all of its {unranked} trials"
+            states = {"diverged": progress.diverged, "failed": progress.failed}
+            why = f"{who} {' or '.join(state for state, count in states.items() if count)}"
+        else:
+            yet = " yet" if ended < progress.trials else ""
+            others = " that neither diverged nor failed" if unranked else ""
+            why = f"no trial{others} has a finite value of it{yet}"
+        super().__init__(f"{job.name} has no best trial by {metric}: {why}")
 
 
 class WaitTimeout(PacktrainError, TimeoutError):

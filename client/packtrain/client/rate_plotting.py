@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from packtrain.client.errors import MissingExtra
 from packtrain.client.learning_rates import LearningRateFinding
+from packtrain.client.plotting.style import finish_axis, new_figure
 
 _COST, _THRESHOLD, _SUGGESTION = "#3465a4", "#c8501e", "#2e7d32"
 # Costs of rates that are too large may be anything: beyond so many times the least they only
@@ -27,13 +27,8 @@ def draw_rates(
     """Draw the final training cost of each (rate, cost), with the threshold and the suggestion
     marked, into a file whose ending says its type; trials that diverged (infinite costs) are
     crosses at the upper edge. ValueError for an unknown ending."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtra("drawing plots", "plot") from None
+    figure = new_figure(7.2, 4.2, title)
     rates, costs = np.array(points, np.float64).T
-    figure = Figure(figsize=(7.2, 4.2), dpi=130, layout="constrained")
-    figure.suptitle(title, fontsize=10)
     axis = figure.subplots()
     axis.set_xscale("log")
     top = _scale(axis, costs)
@@ -59,10 +54,7 @@ def draw_rates(
             axis.axvline(
                 rate, color=colour, linestyle=style, linewidth=1.2, label=f"{name} {rate:.2g}"
             )
-    axis.set_xlabel("learning rate η", fontsize=9)
-    axis.set_ylabel("training cost at the end", fontsize=9)
-    axis.grid(color="#e5e5e5", linewidth=0.6)
-    axis.spines[["top", "right"]].set_visible(False)
+    finish_axis(axis, "learning rate η", "training cost at the end")
     if axis.get_legend_handles_labels()[1]:
         axis.legend(fontsize=8, frameon=False)
     figure.savefig(path)

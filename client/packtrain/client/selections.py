@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from packtrain.client.domains import Domain
 from packtrain.client.errors import SpecError
+from packtrain.client.hints import did_you_mean
 
 Scaling = Literal["none", "standardize", "min_max"]
 TargetEncoding = Literal["one_hot", "as_is"]
@@ -21,7 +22,8 @@ def check_word(field: str, value: object, words: object) -> None:
     expected = get_args(words)
     if value is None or isinstance(value, Domain) or value in expected:
         return
-    raise SpecError(field, f"expected one of {', '.join(expected)}, not {value!r}")
+    hint = did_you_mean(value, expected) if isinstance(value, str) else ""
+    raise SpecError(field, f"expected one of {', '.join(expected)}, not {value!r}{hint}")
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ import typer
 
 from packtrain.service.server import StartError, running_server
 from packtrain.service.settings import Limits, Settings, parse_listen
+from packtrain.service.slices import is_slice_running
 from packtrain.workers import Engine, EngineStartError, SupervisedEngine
 
 app = typer.Typer(
@@ -95,6 +96,10 @@ def serve(
         asyncio.run(_serve(settings))
     except (StartError, EngineStartError) as error:
         _fail(str(error), 1)
+    if is_slice_running():
+        # All is stored and closed. PyTorch aborts where Python ends a thread within its code.
+        sys.stdout.flush()
+        os._exit(0)
 
 
 def _fail(sentence: str, code: int) -> NoReturn:

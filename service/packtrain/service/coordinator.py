@@ -39,6 +39,8 @@ _MAX_ACTIVE_TRIALS = 4_000_000
 _STORE_RETRY_SECONDS = 1.0
 # The net under what other replicas tell: they change our jobs, and leave theirs to us.
 _LOOK_SECONDS = 1.0
+# Jobs whose algorithms propose at a time: they share one interpreter.
+_PROPOSING_JOBS = 2
 
 
 class Coordinator:
@@ -53,6 +55,8 @@ class Coordinator:
         self._planner = planner
         self._models_dir = models_dir
         self._slots = FairSlots(lambda: engine.workers if replica.may_train else 0)
+        # Turns at proposing, for algorithms that learn: by the same rules.
+        self._proposing = FairSlots(lambda: _PROPOSING_JOBS if replica.may_train else 0)
         self._jobs: dict[str, JobTraining] = {}
         self._trials = 0
         # Held from reading the store until that is done: what is done last is what it said last.
@@ -103,13 +107,22 @@ class Coordinator:
         if job is not None and job.owner != run.job.owner:
             job = None
         if job is not None:
-            self._slots.set_priority(uid, job.priority)
+            self._set_priority(uid, job.priority)
         if job is not None and job.state is JobState.PAUSED:
             self._slots.hold(uid)
+            self._proposing.hold(uid)
             return
         if job is None or job.state is JobState.CANCELLING:
             run.stop()
+        self._release(uid)
+
+    def _set_priority(self, uid: str, priority: int) -> None:
+        self._slots.set_priority(uid, priority)
+        self._proposing.set_priority(uid, priority)
+
+    def _release(self, uid: str) -> None:
         self._slots.release(uid)
+        self._proposing.release(uid)
 
     async def run(self) -> None:
         """Train whatever there is, until cancelled."""
@@ -161,7 +174,7 @@ class Coordinator:
                 continue
             self._trials += job.trials
             self._jobs[job.uid] = run = self._begin(job)
-            self._slots.set_priority(job.uid, job.priority)
+            self._set_priority(job.uid, job.priority)
             yield run
         if is_crowded:
             self._put_away()
@@ -175,7 +188,7 @@ class Coordinator:
         for uid, run in self._jobs.items():
             if self._slots.is_held(uid):
                 run.stop()
-                self._slots.release(uid)
+                self._release(uid)
                 return
 
     def _begin(self, job: ActiveJob) -> JobTraining:
@@ -186,6 +199,7 @@ class Coordinator:
             self._store,
             self._engine,
             self._slots,
+            self._proposing,
             self._planner,
             self._models_dir / job.uid,
         )
@@ -211,4 +225,5 @@ class Coordinator:
             del self._jobs[uid]
             self._trials -= run.job.trials
             self._slots.forget(uid)
+            self._proposing.forget(uid)
             self._wake.set()

@@ -25,7 +25,8 @@ from packtrain.workers import Engine
 
 
 class JobTraining:
-    """One job, in its owner's name; its models go into ``models_dir``, a folder of its own."""
+    """One job, in its owner's name, which takes turns at ``slots``, the workers, and at
+    ``proposing``; its models go into ``models_dir``, a folder of its own."""
 
     def __init__(
         self,
@@ -34,6 +35,7 @@ class JobTraining:
         store: Store,
         engine: Engine,
         slots: FairSlots,
+        proposing: FairSlots,
         planner: Planner,
         models_dir: Path,
     ) -> None:
@@ -41,6 +43,7 @@ class JobTraining:
         self._owned = owned
         self._store = store
         self._engine = engine
+        self._proposing = proposing
         self._planner = planner
         self._models_dir = models_dir
         self._trainer = PackTrainer(owned, engine, slots)
@@ -92,14 +95,16 @@ class JobTraining:
             return
         batches = BatchTraining(
             record,
+            self.job.generation,
             self._owned,
             self._store,
             self._planner,
             self._trainer,
+            self._proposing,
             expansion,
             self._train_packs,
         )
-        await batches.train()
+        await batches.train(packs, ended)
 
     async def _train_packs(
         self, packs: Sequence[PackRecord], ended: Mapping[int, TrialState], expansion: Expansion

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from packtrain.service.planner import TrialGroup, pack_of, segment_epochs_limit
+from packtrain.service.planner import Part, TrialGroup, pack_of, segment_epochs_limit
 from packtrain.service.records import EndedTrials, Failure, MetricsRecorded, PackRecord
 from packtrain.service.states import TrialState
 from packtrain.training import Plateau, Speed, initial_seconds
@@ -19,6 +20,8 @@ from packtrain.workers import Segment, SegmentResult, Source
 SEGMENT_SECONDS = 1.0
 # The first metrics should come at once.
 _FIRST_SEGMENT_SECONDS = 0.05
+# The last one may be so much longer, that no short one comes after it.
+_LAST_SHARE = 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +200,7 @@ class PackRun:
     def _next_epochs(self) -> int:
         left = self.until - self._epoch
         epochs = max(1, int(self._target_seconds / self._epoch_seconds))
-        if left <= 1.5 * epochs:
+        if left <= _LAST_SHARE * epochs:
             epochs = left
         return min(epochs, left, segment_epochs_limit(self._group, len(self._trials)))
 
@@ -272,3 +275,15 @@ def _can_end_early(group: TrialGroup) -> bool:
     signature, schedules = group.pack.signature, group.pack.trials.schedules
     plateaus = any(isinstance(schedule.shape, Plateau) for schedule in schedules)
     return bool(signature.patience or signature.target or plateaus)
+
+
+def count_segments(part: Part, trials: int, seconds: float) -> int:
+    """About how many segments a pack of so many of the part's trials takes, which trains for so
+    long."""
+    epochs = part.until - part.begin
+    first = 0
+    if part.begin == 0 and epochs > 1 and seconds > _LAST_SHARE * _FIRST_SEGMENT_SECONDS:
+        first, seconds = 1, seconds - _FIRST_SEGMENT_SECONDS
+    by_size = math.ceil(epochs / segment_epochs_limit(part.group, trials))
+    by_seconds = math.ceil(seconds / SEGMENT_SECONDS - (_LAST_SHARE - 1))
+    return first + min(epochs, max(1, by_size, by_seconds))

@@ -37,14 +37,15 @@ class PackTrainer:
             task.cancel()
 
     @contextlib.asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait for the job's turn, and hold it. Cancelling the job need not wait for a turn: it
-        cancels the task, which must be one of the job's own in a task group."""
+    async def turn(self, slots: FairSlots | None = None) -> AsyncIterator[None]:
+        """Wait for the job's turn at a worker, or at other ``slots``, and hold it. Cancelling the
+        job need not wait for a turn: it cancels the task, which must be one of the job's own in a
+        task group."""
         task = asyncio.current_task()
         assert task is not None
         self._waiting.add(task)
         try:
-            async with self._slots.turn(self._job.uid):
+            async with (slots or self._slots).turn(self._job.uid):
                 self._waiting.discard(task)
                 yield
         finally:

@@ -158,8 +158,9 @@ class NewJob:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Extension:
     """More to train for a job of this ``generation``: what its fields are then, the packs of its
-    further trials, and why some of these can't be trained. ``last_epoch`` is the one that the trials ended at that now go on; None:
-    none goes on."""
+    further trials, and why some of these can't be trained. ``last_epoch`` is the one that the
+    trials ended at that now go on; None: none goes on. ``learns``: its algorithm is still to
+    propose the further trials."""
 
     generation: int
     spec: bytes
@@ -171,6 +172,7 @@ class Extension:
     packs: tuple[NewPack, ...]
     last_epoch: int | None
     failures: Mapping[Failure, Sequence[int]] = field(default_factory=dict)
+    learns: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,12 +197,14 @@ class JobUpdate:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Retry:
     """Trials, (K,), of a job of this ``generation`` that FAILED: their packs, which are
-    ``closed``, and those in which they train anew."""
+    ``closed``, and those in which they train anew. ``learns``: its algorithm is to go on proposing
+    those that it had not proposed when the job FAILED."""
 
     generation: int
     trials: NDArray[np.int32]
     closed: tuple[int, ...]
     packs: tuple[NewPack, ...]
+    learns: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

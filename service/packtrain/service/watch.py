@@ -25,6 +25,7 @@ from packtrain.service.records import (
     TrialsAdapted,
     TrialsChanged,
 )
+from packtrain.service.results.columns import unknown_field
 from packtrain.service.states import ENDED_JOB_STATES
 from packtrain.service.store import Store
 
@@ -68,7 +69,7 @@ class Filter:
             for i, trial in enumerate(trials)
             if not 0 <= trial < job.trials
         ] + [
-            Violation(f"metrics[{i}]", f"{name!r} is none of {', '.join(job.metrics)}")
+            Violation(f"metrics[{i}]", unknown_field(name, job.metrics))
             for i, name in enumerate(metrics)
             if name not in job.metrics
         ]

@@ -62,7 +62,7 @@ def update(
         list[str] | None, typer.Option(metavar="KEY", help="Take a label off; may be repeated.")
     ] = None,
     trials: Annotated[
-        int | None, typer.Option(help="So many trials in all, of a random or Sobol search.")
+        int | None, typer.Option(help="So many trials in all: random, Sobol, or that learn.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="So many epochs in all.")] = None,
     as_json: JsonOption = False,
@@ -75,6 +75,11 @@ def update(
     Example: packtrain update my-sweep --priority 5 --label team=vision --trials 200 --epochs 60
     """
     labels = {**parse_labels(label), **dict.fromkeys(remove_label or ())}
+    if not labels and priority is None and trials is None and epochs is None:
+        raise typer.BadParameter(
+            "nothing to change: give --trials, --epochs, --priority, --label or --remove-label",
+            param_hint="update",
+        )
     with connect(ctx) as client:
         changed = client.update_job(
             job, labels=labels, priority=priority, trials=trials, epochs=epochs

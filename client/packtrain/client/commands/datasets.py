@@ -10,7 +10,8 @@ import typer
 
 from packtrain.client.array_files import read_arrays
 from packtrain.client.commands.connection import connect
-from packtrain.client.commands.failures import EXIT_WRONG, CommandGroup
+from packtrain.client.commands.exit_codes import EXIT_REFUSED
+from packtrain.client.commands.failures import Command, CommandGroup
 from packtrain.client.commands.output import (
     JsonOption,
     print_deleted,
@@ -31,7 +32,7 @@ app = typer.Typer(
 NameArgument = Annotated[str, typer.Argument(help="The dataset's name.")]
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 def list_datasets(ctx: typer.Context, as_json: JsonOption = False) -> None:
     """List the datasets that the server holds.
 
@@ -47,7 +48,7 @@ def list_datasets(ctx: typer.Context, as_json: JsonOption = False) -> None:
     print_table(["dataset", "origin", "rows", "features", "targets"], rows)
 
 
-@app.command()
+@app.command(cls=Command)
 def show(ctx: typer.Context, name: NameArgument, as_json: JsonOption = False) -> None:
     """Show a dataset.
 
@@ -57,7 +58,7 @@ def show(ctx: typer.Context, name: NameArgument, as_json: JsonOption = False) ->
         _tell(client.get_dataset(name), as_json)
 
 
-@app.command()
+@app.command(cls=Command)
 def upload(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="Its name: 1 to 63 of a-z, 0-9 and -.")],
@@ -93,11 +94,11 @@ def upload(
             dataset = client.upload_dataset(name, x, y, splits=splits, description=description)
     except ValueError as error:
         typer.echo(f"packtrain: {error}", err=True)
-        raise typer.Exit(EXIT_WRONG) from None
+        raise typer.Exit(EXIT_REFUSED) from None
     _tell(dataset, as_json)
 
 
-@app.command()
+@app.command(cls=Command)
 def delete(ctx: typer.Context, name: NameArgument, as_json: JsonOption = False) -> None:
     """Delete an uploaded dataset.
 
@@ -108,7 +109,7 @@ def delete(ctx: typer.Context, name: NameArgument, as_json: JsonOption = False) 
     print_deleted(dataset_name(name), as_json)
 
 
-@app.command()
+@app.command(cls=Command)
 def download(
     name: Annotated[str, typer.Argument(help="What to fetch: mnist.")],
     directory: Annotated[

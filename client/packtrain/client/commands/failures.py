@@ -1,9 +1,4 @@
-"""From errors to one sentence on stderr and an exit code.
-
-0 all went well (of `run` and `watch`: the job SUCCEEDED); 1 something failed; 2 the request was
-wrong: usage, specification or argument, also one that names what is not there, be it a job, a
-dataset or a file; 3 the job was CANCELLED; 130 interrupted by Ctrl-C.
-"""
+"""From errors to one sentence on stderr and an exit code."""
 
 from __future__ import annotations
 
@@ -12,28 +7,31 @@ from collections.abc import Sequence
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
+from packtrain.client.commands.exit_codes import exit_code
+from packtrain.client.commands.option_names import OptionNames
 from packtrain.client.errors import (
-    InvalidArgument,
-    NotFound,
+    ApiError,
     PacktrainError,
     SpecError,
     Violation,
+    tells_first,
 )
-from packtrain.client.resources import JobState
 from packtrain.client.spec_files import SpecFileError
 
-EXIT_FAILED = 1
-EXIT_WRONG = 2
-EXIT_CANCELLED = 3
-EXIT_INTERRUPTED = 130
 
-OUTCOMES = {
-    JobState.SUCCEEDED: 0,
-    JobState.FAILED: EXIT_FAILED,
-    JobState.CANCELLED: EXIT_CANCELLED,
-}
+class Command(TyperCommand):
+    """A command whose errors name its own options and arguments."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SpecFileError:
+            raise
+        except (ApiError, SpecError) as error:
+            error.reword(OptionNames(ctx).violation)
+            raise
 
 
 class CommandGroup(TyperGroup):
@@ -44,21 +42,16 @@ class CommandGroup(TyperGroup):
             return super().invoke(ctx)
         except PacktrainError as error:
             tell(error)
-            raise typer.Exit(_exit_code(error)) from None
+            raise typer.Exit(exit_code(error)) from None
         except BrokenPipeError:
             raise  # the reader of a pipe has seen enough
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             typer.echo(f"packtrain: {where}{error.strerror or error}", err=True)
-            raise typer.Exit(_exit_code(error)) from None
+            raise typer.Exit(exit_code(error)) from None
         except Exception as error:
             _reword(error)
             raise
-
-
-def _exit_code(error: Exception) -> int:
-    wrong = isinstance(error, InvalidArgument | NotFound | SpecError | FileNotFoundError)
-    return EXIT_WRONG if wrong else EXIT_FAILED
 
 
 # What typer's validation says, and what people are told instead.
@@ -85,14 +78,15 @@ def _reword(error: Exception) -> None:
 
 
 def tell(error: PacktrainError) -> None:
-    """Write the error's sentence to stderr, and the list of wrong fields where there are several."""
+    """Write the error's sentence to stderr, or the list of wrong fields where there are several."""
     violations: Sequence[Violation] = getattr(error, "violations", ())
     sentence = str(error)
-    if isinstance(error, SpecFileError) and len(violations) > 1:
-        sentence = f"{error.path} is not a specification"
-    elif isinstance(error, InvalidArgument) and len(violations) == 1:
-        sentence = f"{violations[0].field}: {violations[0].description}"
+    if len(violations) == 1 and violations[0].description in sentence:
+        violations = ()
+    elif violations and isinstance(error, SpecFileError):
+        sentence = f"{error.path} is not a specification:"
+    elif violations and (isinstance(error, SpecError) or tells_first(sentence, violations)):
+        sentence = "these fields are wrong:"
     typer.echo(f"packtrain: {sentence}", err=True)
-    if len(violations) > 1:
-        for field, description in violations:
-            typer.echo(f"  {field}: {description}", err=True)
+    for field, description in violations:
+        typer.echo(f"  {field}: {description}", err=True)

@@ -11,7 +11,6 @@ from typing import Protocol
 
 import numpy as np
 import typer
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -25,7 +24,7 @@ from rich.table import Column
 
 from packtrain.client.calls import directed
 from packtrain.client.client import Client
-from packtrain.client.commands.failures import EXIT_INTERRUPTED, OUTCOMES
+from packtrain.client.commands.exit_codes import EXIT_INTERRUPTED, OUTCOMES
 from packtrain.client.commands.output import event_form, print_json, print_table
 from packtrain.client.commands.trials import trial_table
 from packtrain.client.errors import ApiError
@@ -42,49 +41,52 @@ _TOP = 10
 
 
 class Tally:
-    """How many epochs of all trials are done, and the best of the trials' latest values.
+    """How many epochs of all trials are done, and the best value so far of what the search is for.
 
-    The latest, not the best ever, is what the table at the end and Results.best compare.
+    The best of all trials and all epochs, so that it never gets worse; what trials are compared by,
+    in the table at the end and elsewhere, is their last epoch.
     """
 
     def __init__(self, job: Job) -> None:
         self.total = job.progress.trial_epochs_total
         self.done = 0
+        self._has_many = job.progress.trials > 1
         self._metric, self._goal = leading_objective(job)
-        self._latest: NDArray[np.float32] = np.full(job.progress.trials, np.nan, np.float32)
+        self._best: tuple[float, int, int] | None = None
 
     def add(self, event: Event) -> None:
         """Count an event in."""
         if isinstance(event, MetricsReceived):
             # After a trial's end its part of a block holds NaN, and counts as done all the same.
             self.done += event.values.shape[0] * event.values.shape[1]
-            self._note_latest(event)
+            self._note_best(event)
 
     @property
     def best(self) -> str:
-        """The leading metric and its best latest value, in words; "" before there is one."""
-        if self._metric is None or not np.isfinite(self._latest).any():
+        """The leading metric and its best value so far, in words; "" before there is one."""
+        if self._best is None:
             return ""
-        is_high = self._goal == "max"
-        losses = np.where(np.isfinite(self._latest), self._latest * (-1 if is_high else 1), np.inf)
-        trial = int(losses.argmin())
-        who = f" (trial {trial})" if len(self._latest) > 1 else ""
-        return f"best {self._metric} {self._latest[trial]:.4g}{who}"
+        value, trial, epoch = self._best
+        who = f"trial {trial}, epoch {epoch}" if self._has_many else f"epoch {epoch}"
+        return f"best {self._metric} {value:.4g} ({who})"
 
-    def _note_latest(self, event: MetricsReceived) -> None:
+    def _note_best(self, event: MetricsReceived) -> None:
         if self._metric not in event.metrics:  # the watch leaves it out
             self._metric = leading_metric(event.metrics)
             self._goal = default_goal(self._metric or "")
-        measured = np.asarray(np.any(~np.isnan(event.values), axis=2))
-        rows = np.flatnonzero(np.any(measured, axis=1))
-        if self._metric is None or not rows.size:
+        if self._metric is None or not event.values.size:
             return
-        trials = np.array(event.trials)[rows]
-        missing = trials.max() + 1 - len(self._latest)
-        if missing > 0:
-            self._latest = np.pad(self._latest, (0, missing), constant_values=np.nan)
-        last = measured.shape[1] - 1 - measured[rows, ::-1].argmax(axis=1)
-        self._latest[trials] = event.values[rows, last, event.metrics.index(self._metric)]
+        values = event.values[:, :, event.metrics.index(self._metric)]
+        sign = -1 if self._goal == "max" else 1
+        # Where a cost is no longer finite, the trial has diverged, whatever else was measured.
+        costs = [i for i, name in enumerate(event.metrics) if name.endswith("_cost")]
+        counts = np.isfinite(values) & np.isfinite(event.values[:, :, costs]).all(axis=2)
+        losses = np.where(counts, sign * values, np.inf)
+        row, column = np.unravel_index(losses.argmin(), losses.shape)
+        best_loss = np.inf if self._best is None else sign * self._best[0]
+        if losses[row, column] < best_loss:
+            epoch = event.first_epoch + int(column)
+            self._best = float(values[row, column]), event.trials[row], epoch
 
     def __str__(self) -> str:
         best = f", {self.best}" if self.best else ""

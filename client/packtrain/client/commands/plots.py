@@ -11,6 +11,7 @@ import typer
 
 from packtrain.client.client import Client
 from packtrain.client.commands.connection import connect, parse_indices
+from packtrain.client.commands.exit_codes import EXIT_FAILED
 from packtrain.client.commands.output import JsonOption, print_json
 from packtrain.client.handles import LARGEST_PAGE
 from packtrain.client.resources import Job
@@ -146,4 +147,4 @@ def _chosen_metrics(job: Job, kind: Kind, metrics: list[str]) -> list[str]:
 
 def _stop(sentence: str) -> NoReturn:
     typer.echo(f"packtrain: {sentence}", err=True)
-    raise typer.Exit(1)
+    raise typer.Exit(EXIT_FAILED)

@@ -9,7 +9,7 @@ import typer
 
 from packtrain.client.calls import CreatedJob
 from packtrain.client.commands.connection import connect, parse_indices
-from packtrain.client.commands.failures import EXIT_WRONG
+from packtrain.client.commands.exit_codes import EXIT_REFUSED
 from packtrain.client.commands.follow import follow, tell_interruption
 from packtrain.client.commands.labels import LabelOption, PriorityOption, parse_labels
 from packtrain.client.commands.output import (
@@ -86,8 +86,7 @@ def run(
 ) -> None:
     """Create a job and follow it to its end. Ctrl-C leaves it running.
 
-    The exit code is 0 when it SUCCEEDED, 1 when it FAILED, 3 when it was CANCELLED, 130 after
-    Ctrl-C.
+    The exit code says how it ended: see `packtrain --help`.
 
     Example: packtrain run digits.yaml
     """
@@ -146,7 +145,7 @@ def read_spec_file(path: str) -> dict[str, Any]:
             raise
         hint = f"to follow the job of that name: packtrain watch {name}"
         typer.echo(f"packtrain: {path}: {error.strerror}; {hint}", err=True)
-        raise typer.Exit(EXIT_WRONG) from None
+        raise typer.Exit(EXIT_REFUSED) from None
 
 
 def _print_plan(created: CreatedJob) -> None:

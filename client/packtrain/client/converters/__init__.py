@@ -1,6 +1,7 @@
 """The only modules of the client in which the contract's messages meet typed objects."""
 
 from packtrain.client.converters.documents import parse_document
+from packtrain.client.converters.python_names import PythonNames
 from packtrain.client.converters.ranges import range_document
 from packtrain.client.converters.requests import (
     create_job_request,
@@ -27,6 +28,7 @@ from packtrain.client.converters.resources import (
 from packtrain.client.converters.specs import spec_message
 
 __all__ = [
+    "PythonNames",
     "create_job_request",
     "list_jobs_request",
     "parse_document",

@@ -6,7 +6,6 @@ names all of them. It knows no schema but the descriptors.
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,8 @@ from google.protobuf.message import Message
 
 from packtrain.client.converters.whole_numbers import expected_whole, fits
 from packtrain.client.errors import SpecError, Violation
+from packtrain.client.hints import did_you_mean
+from packtrain.client.names import dataset_name
 
 # What an error calls the specification itself, which has no path.
 WHOLE = "specification"
@@ -46,8 +47,12 @@ def descriptor_of(owner: Message | FieldDescriptor) -> Descriptor:
 
 def enum_words(enum: EnumDescriptor) -> dict[str, int]:
     """The enum's values by their names without prefix, in lower case; not the unspecified one."""
+    return {word: value.number for word, value in _words(enum).items()}
+
+
+def _words(enum: EnumDescriptor) -> dict[str, Any]:
     prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
-    return {v.name.removeprefix(prefix).lower(): v.number for v in enum.values if v.number}
+    return {v.name.removeprefix(prefix).lower(): v for v in enum.values if v.number}
 
 
 def check_document(value: Any, descriptor: Descriptor, path: str) -> Iterator[Violation]:
@@ -56,7 +61,8 @@ def check_document(value: Any, descriptor: Descriptor, path: str) -> Iterator[Vi
         yield from _check_json(value, path)  # the server knows what the parameter's path takes
         return
     if not isinstance(value, Mapping):
-        yield Violation(path or WHOLE, f"expected a mapping of fields, not {_shown(value)}")
+        expected = f"expected a mapping of fields, not {_shown(value)}"
+        yield Violation(path or WHOLE, expected + _meant_mapping(value, descriptor))
         return
     known = {name: f for f in descriptor.fields for name in (f.json_name, f.name)}
     chosen: dict[str, str] = {}
@@ -101,7 +107,8 @@ def _check_field(value: Any, field: FieldDescriptor, path: str) -> Iterator[Viol
     elif not field.is_repeated:
         yield from _check_item(value, field, path)
     elif not isinstance(value, list | tuple):
-        yield Violation(path, f"expected a list, not {_shown(value)}")
+        meant = "" if isinstance(value, Mapping) else f"; did you mean [{_shown(value)}]?"
+        yield Violation(path, f"expected a list, not {_shown(value)}{meant}")
     else:
         for index, item in enumerate(value):
             yield from _check_item(item, field, f"{path}[{index}]")
@@ -118,11 +125,32 @@ def _check_map(value: Any, entry: Descriptor, path: str) -> Iterator[Violation]:
 def _check_item(value: Any, field: FieldDescriptor, path: str) -> Iterator[Violation]:
     if field.message_type is not None:
         yield from check_document(value, field.message_type, path)
-    elif field.enum_type is not None:
+        return
+    found = list(_check_scalar(value, field, path))
+    if isinstance(value, list | tuple | Mapping) and _is_searched(path):
+        # The one thing that a list, or a domain, in place of a value can be meant for.
+        where = re.sub(r"\[\d+\]$", "", path)
+        domain = "choice: {values: [...]}" if isinstance(value, list | tuple) else "..."
+        hint = f"; what is searched goes into search.parameters: {{path: {where}, {domain}}}"
+        found = [Violation(v.field, v.description + hint) for v in found]
+    yield from found
+
+
+def _is_searched(path: str) -> bool:
+    """Whether a search can give the field values: it is one of the job's own."""
+    return path.split(".")[0] not in ("search", "measurement", "data_type", "job_id")
+
+
+def _check_scalar(value: Any, field: FieldDescriptor, path: str) -> Iterator[Violation]:
+    if field.enum_type is not None:
         names_and_numbers = {*field.enum_type.values_by_name, *field.enum_type.values_by_number}
         if isinstance(value, bool | list | dict) or value not in names_and_numbers:
-            names = [v.name for v in field.enum_type.values if v.number]
-            yield Violation(path, f"expected one of {', '.join(names)}, not {_shown(value)}")
+            names = {word: each.name for word, each in _words(field.enum_type).items()}
+            told = f"expected one of {', '.join(names.values())}, not {_shown(value)}"
+            # relu is meant for ACTIVATION_RELU, and so is ACTIVATION_RELUU.
+            known = names | {name: name for name in names.values()}
+            hint = did_you_mean(value, known) if isinstance(value, str) else ""
+            yield Violation(path, told + hint)
     elif field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
         if not isinstance(value, str):
             yield Violation(path, f"expected a text, not {_shown(value)}")
@@ -160,9 +188,9 @@ def _unknown(name: str, descriptor: Descriptor) -> str:
     # In the style of the one who asks: batchSize to those who write capitals, else batch_size.
     is_camel = name != name.lower()
     names = [field.json_name if is_camel else field.name for field in descriptor.fields]
-    near = difflib.get_close_matches(name, names, n=1) or _within(name, descriptor)[:1]
-    if near:
-        return f"is not a field; did you mean {near[0]}?"
+    meant = did_you_mean(name, names) or did_you_mean(name, _within(name, descriptor)[:1])
+    if meant:
+        return f"is not a field{meant}"
     if not names:
         return "is not a field: expected an empty mapping {}"
     return f"is not a field; expected one of {', '.join(names)}"
@@ -185,6 +213,34 @@ def _within(name: str, descriptor: Descriptor, levels: int = 2) -> list[str]:
     if found or levels == 1:
         return found
     return [f"{part}.{path}" for part, kind in parts for path in _within(name, kind, levels - 1)]
+
+
+def _meant_mapping(value: Any, descriptor: Descriptor) -> str:
+    """The mapping that a value may have been meant for that stands in its place: the name of an
+    alternative, or what its one field holds."""
+    for field in descriptor.fields:
+        of_values = field.message_type is None or field.message_type.name == "Value"
+        if isinstance(value, list | tuple) and field.is_repeated and of_values:
+            return f"; did you mean {{{field.name}: {_shown(list(value))}}}?"
+        if isinstance(value, int | float) and field.name in ("trials", "points"):
+            return f"; did you mean {{{field.name}: {_shown(value)}}}?"
+    if not isinstance(value, str):
+        return ""
+    plain = [field for field in descriptor.fields if not field.is_repeated]
+    if meant := did_you_mean(
+        value, {f.name: f"{{{f.name}: {{}}}}" for f in plain if f.message_type is not None}
+    ):
+        return meant
+    for field in plain:
+        if field.enum_type is not None:
+            words = _words(field.enum_type).items()
+            names = {word: f"{{{field.name}: {each.name}}}" for word, each in words}
+            if meant := did_you_mean(value, names):
+                return meant
+        elif field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
+            text = dataset_name(value) if descriptor.name == "DatasetSelection" else value
+            return f"; did you mean {{{field.name}: {text}}}?"
+    return ""
 
 
 def _shown(value: Any) -> str:

@@ -6,6 +6,7 @@ object, a domain or None. Most objects bear the proto's names and need no reader
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -25,6 +26,7 @@ from packtrain.client import (
 )
 from packtrain.client.domains import Choice, Conditional, Domain
 from packtrain.client.errors import SpecError
+from packtrain.client.hints import did_you_mean
 from packtrain.client.names import dataset_name, job_name
 from packtrain.client.origins import FromModel
 
@@ -81,8 +83,20 @@ def read_fields(message_name: str, value: Any, path: str) -> Fields:
     reader, expected = READERS.get(message_name, (_read_plain, message_name))
     found = reader(value)
     if found is None:
-        raise SpecError(path or "spec", f"expected {expected}, not {value!r}")
+        hint = _hint(value, expected)
+        raise SpecError(path or "spec", f"expected {expected}, not {value!r}{hint}")
     return found
+
+
+def _hint(value: Any, expected: str) -> str:
+    """What a text may have been meant for, a class of its own, or several objects, a choice."""
+    if isinstance(value, str):
+        return did_you_mean(value, {w: f"{w}()" for w in re.findall(r"(\w+)\(\)", expected)})
+    if isinstance(value, type):
+        return f"; did you mean {value.__name__}()?"
+    if isinstance(value, list | tuple) and any(is_dataclass(each) for each in value):
+        return f"; did you mean choice({', '.join(map(repr, value))})?"
+    return ""
 
 
 def _own(value: Any) -> Fields:

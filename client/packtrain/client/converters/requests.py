@@ -84,6 +84,8 @@ def update_job_request(
     if epochs is not None:
         _put_number(made.job.spec, "epochs", epochs, "epochs")
         paths.append("spec.epochs")
+    if not paths:
+        raise SpecError("update", "needs something to change: labels, priority, trials or epochs")
     return made
 
 

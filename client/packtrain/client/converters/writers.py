@@ -19,6 +19,7 @@ from packtrain.client.converters.documents import descriptor_of, enum_words
 from packtrain.client.converters.readers import read_fields
 from packtrain.client.converters.whole_numbers import expected_whole, fits
 from packtrain.client.errors import SpecError
+from packtrain.client.hints import did_you_mean
 from packtrain.v1 import spec_pb2
 
 # Whole numbers above this are not exact in a JSON number; proto JSON takes them as text.
@@ -85,7 +86,8 @@ def _put(
     elif not field.is_repeated:
         setattr(message, field.name, _scalar(field, value, path))
     elif isinstance(value, str) or not hasattr(value, "__iter__"):
-        raise SpecError(path, f"expected a list, not {value!r}")
+        hint = "" if isinstance(value, str) else f"; did you mean [{value!r}]?"
+        raise SpecError(path, f"expected a list, not {value!r}{hint}")
     elif field.message_type is not None:
         for item in value:
             write(getattr(message, field.name).add(), item, path, parameters)
@@ -95,10 +97,17 @@ def _put(
 
 def _scalar(field: FieldDescriptor, value: Any, path: str) -> Any:
     """``value`` as the scalar field takes it: NumPy's numbers too, but no booleans for numbers."""
+    if isinstance(value, list | tuple):
+        # What several values in place of one are meant for; where they make a list of lists, each
+        # of them is a value.
+        each = "[...], [...]" if field.is_repeated else ", ".join(map(repr, value[:4]))
+        told = f"did you mean choice({each}{', ...' if len(value) > 4 else ''})?"
+        raise SpecError(path, f"expected one value or a domain, not {value!r}; {told}")
     if field.enum_type is not None:
         words = enum_words(field.enum_type)
         if value not in words:
-            raise SpecError(path, f"expected one of {', '.join(words)}, not {value!r}")
+            hint = did_you_mean(value, words) if isinstance(value, str) else ""
+            raise SpecError(path, f"expected one of {', '.join(words)}, not {value!r}{hint}")
         return words[value]
     if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
         if not isinstance(value, str):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from packtrain.client.trial_columns import TrialColumns
 
 # Of more, labels would cover each other.
 _LABELLED = 12
+# The size of their letters.
+_POINTS = 8
 
 
 def draw_front(
@@ -27,7 +30,7 @@ def draw_front(
 ) -> None:
     """Draw the final values of two metrics, and a line through ``front``, the indices of the
     Pareto front. Raises MissingExtra, ValueError where no trial has a finite value of both."""
-    x, y = (trials.metric(name).astype(np.float64) for name in metrics)
+    x, y = (trials.ranked_metric(name).astype(np.float64) for name in metrics)
     finite = np.isfinite(x) & np.isfinite(y)
     if not finite.any():
         raise ValueError(f"no trial has a finite {metrics[0]} and {metrics[1]} yet")
@@ -64,24 +67,50 @@ def draw_front(
         zorder=4,
         label=f"Pareto front ({len(chosen)})",
     )
-    if len(chosen) <= _LABELLED:
-        # Beyond the front there is nothing that a label could cover.
-        side = (6 if high_x else -6, 6 if high_y else -6)
-        for row in chosen:
-            axis.annotate(
-                f"{trials.index[row]}",
-                (x[row], y[row]),
-                textcoords="offset points",
-                xytext=side,
-                ha="left" if side[0] > 0 else "right",
-                va="bottom" if side[1] > 0 else "top",
-                fontsize=8,
-                color="#444444",
-            )
     for values, scale in ((x, axis.set_xscale), (y, axis.set_yscale)):
         if is_far_apart(values):
             scale("log")
     axis.margins(0.08)
     finish_axis(axis, words_of[0], words_of[1])
     axis.legend(fontsize=8, frameon=False)
+    if len(chosen) <= _LABELLED:
+        points = [(str(trials.index[row]), (x[row], y[row])) for row in chosen]
+        label_front(figure, axis, points, high_x=high_x, high_y=high_y)
     figure.savefig(path)
+
+
+def label_front(
+    figure: Any,
+    axis: Any,
+    points: Sequence[tuple[str, tuple[float, float]]],
+    *,
+    high_x: bool,
+    high_y: bool,
+) -> None:
+    """Write the trials beside their points, which go from left to right; those whose labels would
+    cover each other share one."""
+    figure.draw_without_rendering()  # where the points are is known when all is laid out
+    letter, line = (_POINTS * part * figure.dpi / 72 for part in (0.65, 1.3))
+    groups: list[tuple[list[str], tuple[float, float]]] = []
+    for name, place in points:
+        if groups:
+            names, first = groups[-1]
+            across, up = axis.transData.transform([first, place]).T
+            width = letter * len(", ".join(names) if high_x else name)
+            if abs(up[1] - up[0]) < line and across[1] - across[0] < width:
+                names.append(name)
+                continue
+        groups.append(([name], place))
+    # Beyond the front there is nothing that a label could cover.
+    side = (6 if high_x else -6, 6 if high_y else -6)
+    for names, place in groups:
+        axis.annotate(
+            ", ".join(names),
+            place,
+            textcoords="offset points",
+            xytext=side,
+            ha="left" if high_x else "right",
+            va="bottom" if high_y else "top",
+            fontsize=_POINTS,
+            color="#444444",
+        )

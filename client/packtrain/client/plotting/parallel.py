@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from packtrain.client.paths import short_path
-from packtrain.client.plotting.scales import Scale, is_far_apart, label, parameter_scale
+from packtrain.client.plotting.scales import Scale, label, metric_scale, parameter_scale
 from packtrain.client.plotting.style import BEST, HIGH_IS_DARK, LOW_IS_DARK, new_figure, words
 from packtrain.client.results import Goal, default_goal
 from packtrain.client.trial_columns import TrialColumns
@@ -33,16 +33,21 @@ def draw_parallel(
 ) -> None:
     """Draw an axis for each parameter and one for the metric, which colours the lines.
 
-    Paths in ``log`` have a logarithmic axis; the best lines lie on top. Trials without a finite
-    value are left out. Raises MissingExtra, ValueError where nothing can be drawn.
+    Paths in ``log`` have a logarithmic axis; the best lines lie on top. The metric's axis may be
+    of the better half of the trials, whose end the others share. Trials that diverged or failed,
+    or have no finite value, are left out. Raises MissingExtra, ValueError where nothing can be
+    drawn.
     """
-    parameters, values = trials.parameters, trials.metric(metric).astype(np.float64)
+    parameters, values = trials.parameters, trials.ranked_metric(metric).astype(np.float64)
     if not parameters or not np.isfinite(values).any():
         raise ValueError(f"there is no parameter, or no trial has a finite {metric} yet")
     is_high = (goal or default_goal(metric)) == "max"
     scales = [parameter_scale(c, is_log=p in log) for p, c in parameters.items()]
-    scales.append(Scale(values, log=is_far_apart(values)))
+    scales.append(metric_scale(values, is_high=is_high))
     names = [*(words(short_path(p, parameters)) for p in parameters), words(metric)]
+    below = [textwrap.fill(name, 14) for name in names]
+    if scales[-1].beyond:
+        below[-1] += "\n(better half)"
     rows = _drawn_rows(values, is_high)
     count = int(np.isfinite(values).sum())
     some = f"{len(rows)} of {count} trials" if len(rows) < count else f"{count} trials"
@@ -53,7 +58,7 @@ def draw_parallel(
     _draw_lines(figure, axis, scales, rows, is_high, names[-1])
     for place, scale in enumerate(scales):
         _draw_axis(axis, place, scale, is_metric=place == len(scales) - 1)
-    axis.set_xticks(range(len(names)), [textwrap.fill(name, 14) for name in names], fontsize=9)
+    axis.set_xticks(range(len(names)), below, fontsize=9)
     axis.tick_params(axis="x", length=0, pad=8)
     axis.set_xlim(-0.15, len(scales) - 0.6)
     is_absent = any(np.isnan(scale.positions).any() for scale in scales[:-1])
@@ -148,6 +153,9 @@ def _ticks(scale: Scale) -> list[tuple[float, str]]:
     if high == low:
         return [(0.5, label(low))]
     ends = [(0.0, label(low)), (1.0, label(high))]
+    if scale.beyond:
+        end = 0 if scale.beyond == "≤" else 1
+        ends[end] = ends[end][0], f"{scale.beyond} {ends[end][1]}"
     if scale.log:
         powers = np.arange(np.ceil(np.log10(low)), np.floor(np.log10(high)) + 1)
         places = (powers - np.log10(low)) / (np.log10(high) - np.log10(low))

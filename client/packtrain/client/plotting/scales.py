@@ -31,12 +31,14 @@ class Scale:
     """Where each trial stands: ``positions`` (trials,), NaN where it has no value.
 
     ``ticks`` are the labels of the positions 0, 1, ... of a choice, empty for numbers; ``log``
-    says whether the numbers want a logarithmic axis.
+    says whether the numbers want a logarithmic axis. ``beyond`` is "≤" or "≥" where the lowest or
+    the highest position stands for all that lie beyond it, "" where none does.
     """
 
     positions: NDArray[np.float64]
     log: bool = False
     ticks: tuple[str, ...] = ()
+    beyond: str = ""
 
     def unit(self) -> NDArray[np.float64]:
         """The positions between 0 and 1; infinities and NaN are NaN."""
@@ -61,6 +63,21 @@ def parameter_scale(column: ParameterColumn, *, is_log: bool) -> Scale:
     places = {value: float(place) for place, value in enumerate(different)}
     positions = [np.nan if v is None else places[v] for v in column.values]
     return Scale(np.array(positions, np.float64), ticks=tuple(map(label, different)))
+
+
+def metric_scale(values: NDArray[np.float64], *, is_high: bool) -> Scale:
+    """The values of a metric. Where the worse half would take more than half of the axis, all of
+    it lies at the axis's end: else the good trials could not be told apart."""
+    finite = values[np.isfinite(values)]
+    worst, best = (finite.min(), finite.max()) if is_high else (finite.max(), finite.min())
+    middle = np.median(finite)
+    is_log = is_far_apart(finite)
+    ends = np.log10([worst, middle, best]) if is_log else np.array([worst, middle, best])
+    if middle == best or abs(ends[1] - ends[0]) <= 0.5 * abs(ends[2] - ends[0]):
+        return Scale(values, log=is_log)
+    kept = np.where(np.isfinite(values), values, np.nan)
+    kept = np.maximum(kept, middle) if is_high else np.minimum(kept, middle)
+    return Scale(kept, log=is_far_apart(kept), beyond="≤" if is_high else "≥")
 
 
 def is_far_apart(numbers: NDArray[np.float64]) -> bool:

@@ -29,7 +29,7 @@ def finish_axis(axis: Any, x_label: str, y_label: str) -> None:
     """Labels, a light grid, and no frame on two sides."""
     axis.set_xlabel(x_label, fontsize=9)
     axis.set_ylabel(y_label, fontsize=9)
-    axis.tick_params(labelsize=8)
+    axis.tick_params(labelsize=8, which="both")
     axis.grid(color=GRID, linewidth=0.6)
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)

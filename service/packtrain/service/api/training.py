@@ -175,7 +175,8 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
         job.check_changeable()
         packs = await self._store.list_packs(job.uid)
         failed = await self._store.list_trials(job, 0, job.trials, [TrialState.FAILED])
-        retry = await asyncio.to_thread(self._planner.retry, job, failed, packs)
+        proposals = await self._store.list_proposals(job.uid)
+        retry = await asyncio.to_thread(self._planner.retry, job, failed, packs, proposals)
         record = await self._change(self._store.retry_job(job_id, retry, key))
         return pb.RetryJobResponse(job=messages.to_job(record))
 

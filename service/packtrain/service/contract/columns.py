@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from packtrain.service.contract import catalogue
+from packtrain.service.contract.draws import describe_draws
 from packtrain.service.contract.fields import Violations, set_json, set_parents
 from packtrain.service.contract.learning_rates import is_range
 from packtrain.service.contract.paths import is_within
 from packtrain.service.contract.search import ParameterSpace
 from packtrain.service.domains import Values
+from packtrain.service.learners import Learner
 from packtrain.service.search import Column, trial_seeds
 from packtrain.training import DataType
 from packtrain.v1 import spec_pb2
@@ -135,24 +137,33 @@ class Searched:
             if path in catalogue.COLUMNS and is_within(path, family) and not column.is_whole
         ]
 
-    def fill_numbers(
-        self,
-        path: str,
-        indices: Indices,
-        numbers: NDArray[np.float64],
-        data_type: DataType,
-    ) -> None:
-        """Write a number that may differ within a pack, checked, for the trials that have it;
-        networks hold it in ``data_type``."""
+    def check_numbers(self, data_type: DataType, violations: Violations) -> None:
+        """Check all that may differ within a pack; networks hold it in ``data_type``."""
+        for path, column in self._columns.items():
+            if path not in catalogue.COLUMNS or not column.exists.any():
+                continue
+            found = self._numbers(path, column.values[column.exists])
+            wrong = catalogue.NUMBERS[path].wrong
+            if all(wrong(float(end), data_type) is None for end in (found.min(), found.max())):
+                continue  # ranges have no holes
+            told = [wrong(value, data_type) for value in found.tolist()]
+            places = np.array([each is not None for each in told])
+            trials = None if self._learns else self._trials[column.exists][places]
+            for sentence in describe_draws([each for each in told if each], trials):
+                violations.add(path, sentence)
+
+    @property
+    def _learns(self) -> bool:
+        """Whether the rows are not the job's trials but what an algorithm may come to."""
+        return self._parameters is not None and isinstance(
+            self._parameters.space.algorithm, Learner
+        )
+
+    def fill_numbers(self, path: str, indices: Indices, numbers: NDArray[np.float64]) -> None:
+        """Write a number that may differ within a pack, for the trials that have it."""
         column = self._columns[path].take(indices)
-        if not column.exists.any():
-            return
-        found = self._numbers(path, column.values[column.exists])
-        for value in {float(found.min()), float(found.max())}:
-            wrong = catalogue.NUMBERS[path].wrong(value, data_type)
-            if wrong:
-                self._violations.add(path, f"{wrong} (a value of its domain)")
-        numbers[column.exists] = found
+        if column.exists.any():
+            numbers[column.exists] = self._numbers(path, column.values[column.exists])
 
     def _numbers(self, path: str, values: Values) -> NDArray[np.float64]:
         assert self._parameters is not None
@@ -183,8 +194,9 @@ class Searched:
             seeds = [int(v) for v in self._parameters.choices["seed"]]
             values = np.array(seeds, np.uint64)[column.values]
         else:
-            if column.values[column.exists].min(initial=0) < 0:
-                self._violations.add("seed", "must be at least 0 (a value of its domain)")
+            least = column.values[column.exists].min(initial=0)
+            if least < 0:
+                self._violations.add("seed", f"must be at least 0: its domain has {least}")
             values = column.values.astype(np.uint64)
         order = np.where(column.exists, values, job)
         return order, trial_seeds(order, np.where(column.exists, 0, self._trials[indices]))

@@ -26,9 +26,7 @@ def read_domain(
     the parameter's path leads to, None where it leads nowhere."""
     kind = parameter.WhichOneof("domain")
     if kind is None:
-        violations.add(
-            f"{where}.domain", "must be given: choice, uniform, log_uniform, integer or normal"
-        )
+        violations.add(where, "must have a domain: choice, uniform, log_uniform, integer or normal")
         return None
     where = f"{where}.{kind}"
     before = len(violations)

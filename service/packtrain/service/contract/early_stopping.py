@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from packtrain.service.contract.fields import Violations
 from packtrain.service.contract.learning_rates import is_range
 from packtrain.service.contract.numbers import NumberField, NumberFields, whole
+from packtrain.service.contract.objectives import OBJECTIVES_FORM
 from packtrain.service.early_stopping import (
     EarlyStopping,
     Hyperband,
@@ -40,7 +41,10 @@ def read_early_stopping(
     if kind is None:
         return None
     if not search.objectives:
-        violations.add("search.objectives", f"must name what trials are compared by for {kind}")
+        violations.add(
+            "search.objectives",
+            f"must name what trials are compared by for {kind}, as in {OBJECTIVES_FORM}",
+        )
     message, path = getattr(search, kind), f"search.{kind}"
     if "epochs" in searched:
         violations.add(path, "compares trials at the same epochs: epochs can't be searched too")

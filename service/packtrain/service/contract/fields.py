@@ -123,6 +123,15 @@ def find_field(root: type[Message], path: str) -> FieldDescriptor | str:
     return field
 
 
+def all_paths(descriptor: Any, levels: int = 4) -> Iterator[str]:
+    """The paths of all fields of a message, down so many levels of singular messages."""
+    for field in descriptor.fields:
+        yield field.name
+        if levels > 1 and field.message_type is not None and not field.is_repeated:
+            inner = all_paths(field.message_type, levels - 1)
+            yield from (f"{field.name}.{path}" for path in inner)
+
+
 def is_float(field: FieldDescriptor) -> bool:
     """Whether the field is one real number."""
     return field.cpp_type in _FLOATS and not field.is_repeated

@@ -5,7 +5,6 @@ protobuf's parser words what is wrong for its own developers, and stops at the f
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -15,6 +14,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.struct_pb2 import Value
 
 from packtrain.service.errors import Violation
+from packtrain.service.hints import did_you_mean
 from packtrain.v1 import range_pb2
 
 _MOST_SHOWN = 40
@@ -56,9 +56,9 @@ def show(value: Any) -> str:
 
 def unknown_field(name: str, names: Sequence[str]) -> str:
     """What was expected in place of a field that there is not."""
-    near = difflib.get_close_matches(name, names, n=1)
-    if near:
-        return f"did you mean {near[0]}?"
+    meant = did_you_mean(name, names)
+    if meant:
+        return meant.removeprefix("; ")
     return f"expected one of {', '.join(names)}" if names else "it has none"
 
 
@@ -73,7 +73,18 @@ def _find_wrong(value: Any, field: FieldDescriptor, path: str) -> Iterator[Viola
         return
     expected = _scalar(value, field)
     if expected is not None:
-        yield Violation(path, f"must be {expected} for {field.name}, not {show(value)}")
+        hint = _meant_name(value, field) if isinstance(value, str) else ""
+        yield Violation(path, f"must be {expected} for {field.name}, not {show(value)}{hint}")
+
+
+def _meant_name(word: str, field: FieldDescriptor) -> str:
+    """Of an enum, the value that a word may be meant for, with or without its prefix."""
+    if field.enum_type is None:
+        return ""
+    prefix = field.enum_type.values_by_number[0].name.removesuffix("UNSPECIFIED")
+    names = [v.name for v in field.enum_type.values if v.number]
+    known = {name.removeprefix(prefix): name for name in names} | {name: name for name in names}
+    return did_you_mean(word, known)
 
 
 def _scalar(value: Any, field: FieldDescriptor) -> str | None:
@@ -120,7 +131,9 @@ def _find_wrong_fields(value: Any, field: FieldDescriptor, path: str) -> Iterato
     names = ", ".join(part.name for part in descriptor.fields) or "none"
     if not isinstance(value, Mapping):
         expected = f"must be a mapping with fields of {descriptor.name} ({names})"
-        yield Violation(path, f"{expected} for {field.name}, not {show(value)}")
+        parts = {f.name: f"{{{f.name}: {{}}}}" for f in descriptor.fields if f.message_type}
+        hint = did_you_mean(value, parts) if isinstance(value, str) else ""
+        yield Violation(path, f"{expected} for {field.name}, not {show(value)}{hint}")
         return
     known = {name: part for part in descriptor.fields for name in (part.json_name, part.name)}
     given: dict[str, str] = {}

@@ -6,6 +6,7 @@ import importlib.util
 
 from packtrain.service.contract.fields import Violations
 from packtrain.service.contract.numbers import NumberField, NumberFields, whole
+from packtrain.service.contract.objectives import OBJECTIVES_FORM
 from packtrain.service.domains import Choice
 from packtrain.service.learners import CmaEs, GaussianProcess, Learner, Nsga2, Tpe
 from packtrain.service.parameters import Parameter
@@ -78,7 +79,9 @@ def read_learner(search: spec_pb2.Search, violations: Violations) -> Learner | N
 
 def _check_objectives(search: spec_pb2.Search, kind: str, violations: Violations) -> None:
     if not search.objectives:
-        violations.add("search.objectives", f"must name what {kind} learns from")
+        violations.add(
+            "search.objectives", f"must name what {kind} learns from, as in {OBJECTIVES_FORM}"
+        )
     elif len(search.objectives) > 1 and kind != "nsga2":
         violations.add(
             "search.objectives",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from packtrain.service.contract.fields import Violations
 from packtrain.service.contract.numbers import NumberFields, whole
+from packtrain.service.hints import did_you_mean
 from packtrain.training import METRICS, TargetKind
 from packtrain.v1 import spec_pb2
 
@@ -77,7 +78,8 @@ class Measured:
     def _wrong(self, name: str) -> str | None:
         metric = METRICS.get(name)
         if metric is None:
-            return f"{name!r} is no metric: expected one of {', '.join(METRICS)}"
+            hint = did_you_mean(name, list(METRICS)) or f": expected one of {', '.join(METRICS)}"
+            return f"{name!r} is no metric{hint}"
         if metric.needs_validation and not self._validation:
             return f"{name} needs validation rows (dataset.validation_share)"
         if self._kind is not None and self._kind not in metric.target_kinds:

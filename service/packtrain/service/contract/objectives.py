@@ -8,6 +8,9 @@ from packtrain.service.objectives import Objective
 from packtrain.training import METRICS
 from packtrain.v1 import spec_pb2
 
+# How they are written, for whoever left them out.
+OBJECTIVES_FORM = "objectives: [{metric: validation_accuracy}]"
+
 
 def read_objectives(
     search: spec_pb2.Search, measured: Measured, violations: Violations

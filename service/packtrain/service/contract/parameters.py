@@ -11,6 +11,7 @@ from google.protobuf.struct_pb2 import Value
 from packtrain.service.contract.fields import Violations, find_field, set_json
 from packtrain.service.contract.json_values import show, to_json
 from packtrain.service.domains import Choice, Domain, Integer
+from packtrain.service.hints import did_you_mean
 from packtrain.service.parameters import Condition, Parameter
 from packtrain.v1 import spec_pb2
 
@@ -69,7 +70,8 @@ def read_conditions(
         if other not in named:
             violations.add(
                 f"{where}.path",
-                f"{other or 'nothing'} is not searched: name the path of another parameter",
+                f"{other or 'nothing'} is not searched: name the path of another parameter"
+                f"{did_you_mean(other, named - {parameter.path})}",
             )
         elif other in fields:
             condition = _read_condition(parameter.condition, fields[other], where, violations)

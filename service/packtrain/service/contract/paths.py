@@ -8,6 +8,7 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from packtrain.service.contract.fields import (
     Violations,
+    all_paths,
     choose,
     find_field,
     is_given,
@@ -16,6 +17,7 @@ from packtrain.service.contract.fields import (
 )
 from packtrain.service.contract.json_values import show
 from packtrain.service.contract.parameters import Fields, SearchedField, can_meet, requirements
+from packtrain.service.hints import did_you_mean
 from packtrain.v1 import spec_pb2
 
 _NOT_SEARCHABLE = ("search", "measurement", "data_type")
@@ -30,7 +32,8 @@ def check_path(
         return None
     found = find_field(spec_pb2.JobSpec, path)
     if isinstance(found, str):
-        violations.add(where, found)
+        hint = did_you_mean(path, _paths_with_room(spec)) if path else ""
+        violations.add(where, f"there is no field {path}{hint}" if hint else found)
         return None
     given = oneof_conflict(spec, path)
     if given is not None:
@@ -40,6 +43,13 @@ def check_path(
         )
         return None
     return found
+
+
+def _paths_with_room(spec: spec_pb2.JobSpec) -> list[str]:
+    """What could be searched beside what the specification gives."""
+    paths = all_paths(spec.DESCRIPTOR)
+    searchable = (p for p in paths if p.split(".")[0] not in _NOT_SEARCHABLE)
+    return [path for path in searchable if oneof_conflict(spec, path) is None]
 
 
 def check_not_given(spec: spec_pb2.JobSpec, path: str, violations: Violations) -> None:

@@ -12,6 +12,7 @@ from packtrain.service.contract.learners import is_learner
 from packtrain.service.contract.learning_rates import is_range
 from packtrain.service.contract.networks import read_data_type
 from packtrain.service.contract.numbers import NumberField, NumberFields, share, whole
+from packtrain.service.contract.objectives import OBJECTIVES_FORM
 from packtrain.service.domains import Domain
 from packtrain.service.population import PopulationBasedTraining, SearchedNumber
 from packtrain.service.search import Column
@@ -65,7 +66,8 @@ def _check_beside(spec: spec_pb2.JobSpec, violations: Violations) -> None:
     search = spec.search
     if not search.objectives:
         violations.add(
-            "search.objectives", "must name what trials are compared by for a population"
+            "search.objectives",
+            f"must name what trials are compared by for a population, as in {OBJECTIVES_FORM}",
         )
     rule = search.WhichOneof("early_stopping")
     if rule is not None:

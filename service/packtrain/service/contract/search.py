@@ -121,7 +121,7 @@ def _read_algorithm(
             return None
         return _SAMPLERS[kind](trials)
     kinds = [field.name for field in search.DESCRIPTOR.oneofs_by_name["algorithm"].fields]
-    violations.add("search.algorithm", f"must be given: {', '.join(kinds[:-1])} or {kinds[-1]}")
+    violations.add("search", f"must have an algorithm: {', '.join(kinds[:-1])} or {kinds[-1]}")
     return None
 
 

@@ -190,7 +190,8 @@ def _synthetic(
     kind = _SYNTHETIC_KINDS.get(message.kind)
     before = len(violations)
     if kind is None:
-        violations.add(f"{where}.kind", "must be one of XOR, MOONS, SPIRALS and LINEAR")
+        kinds = ", ".join(map(spec_pb2.SyntheticKind.Name, _SYNTHETIC_KINDS))
+        violations.add(f"{where}.kind", f"must be one of {kinds}")
     rows, noise, features = (
         NUMBERS[f"{where}.{name}"].read(message, f"{where}.{name}", violations, 1)
         for name in ("rows", "noise", "features")

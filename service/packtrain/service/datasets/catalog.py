@@ -26,6 +26,7 @@ from packtrain.service.datasets.inline import read_inline
 from packtrain.service.datasets.names import NameRecord, NameStore
 from packtrain.service.datasets.synthetic import SyntheticKind, SyntheticSet
 from packtrain.service.datasets.uploads import Upload
+from packtrain.service.hints import did_you_mean
 
 # Synthetic sets whose content is remembered: a search over their seed has thousands.
 _MAX_REMEMBERED = 10_000
@@ -82,7 +83,7 @@ class Catalog:
                 return self._named(record, Origin.UPLOADED)
         offer = find_offers(self._directories).get(dataset_id)
         if offer is None:
-            raise _not_found(dataset_id)
+            raise self._not_found(dataset_id)
         return self._get_file(offer)
 
     def get_by_digest(self, digest: str) -> StoredDataset:
@@ -100,7 +101,7 @@ class Catalog:
                     self._content.remove(record.digest)
                 return
         if not self._is_read_only(dataset_id):
-            raise _not_found(dataset_id)
+            raise self._not_found(dataset_id)
         raise DatasetReadOnlyError(
             f"{dataset_id!r} was not uploaded, and can't be deleted", "DATASET_READ_ONLY"
         )
@@ -170,6 +171,14 @@ class Catalog:
                     self._read_files.remove(record.dataset_id)
             keep = self._digests_of_names() | set(digests_in_use)
             return self._content.release(keep, min_age_seconds)
+
+    def _not_found(self, dataset_id: str) -> DatasetNotFoundError:
+        uploaded = (record.dataset_id for record in self._uploaded.records())
+        known = [DIGITS_ID, *uploaded, *find_offers(self._directories)]
+        hint = did_you_mean(dataset_id, known)
+        return DatasetNotFoundError(
+            f"there is no dataset {dataset_id!r}{hint}", "DATASET_NOT_FOUND"
+        )
 
     def _is_read_only(self, dataset_id: str) -> bool:
         return dataset_id == DIGITS_ID or dataset_id in find_offers(self._directories)
@@ -289,10 +298,6 @@ class Catalog:
             with self._lock:
                 self._read_files.put(record)
                 return self._named(record, Origin.FILE)
-
-
-def _not_found(dataset_id: str) -> DatasetNotFoundError:
-    return DatasetNotFoundError(f"there is no dataset {dataset_id!r}", "DATASET_NOT_FOUND")
 
 
 def _exists(dataset_id: str) -> DatasetExistsError:

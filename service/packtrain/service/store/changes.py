@@ -37,7 +37,8 @@ from packtrain.service.store.jobs import (
 )
 from packtrain.service.store.log import append_events
 from packtrain.service.store.notices import announce
-from packtrain.service.store.training import fail_trials, move_job
+from packtrain.service.store.proposals import estimate_epochs, reopen_unproposed
+from packtrain.service.store.training import count_off, fail_trials, move_job
 
 _J, _P, _T = schema.jobs.c, schema.packs.c, schema.trials.c
 
@@ -107,6 +108,8 @@ def _extend(connection: Connection, job: JobRecord, extension: Extension) -> Non
     if extension.packs:
         add_packs(connection, job.uid, extension.packs)
     events += fail_trials(connection, job.uid, extension.failures)
+    if extension.learns:
+        events += reopen_unproposed(connection, job.uid)
     connection.execute(
         update(schema.jobs)
         .where(_J.uid == job.uid)
@@ -119,6 +122,8 @@ def _extend(connection: Connection, job: JobRecord, extension: Extension) -> Non
             layer_sizes=json.dumps(extension.layer_sizes),
         )
     )
+    if extension.learns:
+        estimate_epochs(connection, job.uid)
     _train_on(connection, job, events)
 
 
@@ -141,7 +146,7 @@ def _reopen(connection: Connection, uid: str, last_epoch: int) -> list[EventBody
     trials = np.sort(np.array(found.all(), np.int32))
     if not len(trials):
         return []
-    _count_off(connection, uid, TrialState.SUCCEEDED, len(trials))
+    count_off(connection, uid, TrialState.SUCCEEDED, len(trials))
     epochs = np.full(len(trials), last_epoch, np.int32)
     return [TrialsChanged(TrialState.RUNNING, trials, epochs)]
 
@@ -162,7 +167,7 @@ def retry_job(
     )
     if connection.execute(failed).rowcount != len(retry.trials):
         raise _changed(job)
-    _count_off(connection, job.uid, TrialState.FAILED, len(retry.trials))
+    count_off(connection, job.uid, TrialState.FAILED, len(retry.trials))
     connection.execute(
         update(schema.packs)
         .where(_P.job_uid == job.uid, _P.pack_index.in_(retry.closed))
@@ -173,6 +178,8 @@ def retry_job(
         TrialsChanged(TrialState.QUEUED, p.trials, np.full(len(p.trials), p.begin, np.int32))
         for p in retry.packs
     ]
+    if retry.learns:
+        events += reopen_unproposed(connection, job.uid)
     _train_on(connection, job, events)
     _revise(connection, job.uid)
     remember_request(connection, request, job.uid)
@@ -192,11 +199,6 @@ def _revise(connection: Connection, uid: str) -> None:
     revision = {_J.revision: _J.revision + 1}
     connection.execute(update(schema.jobs).where(_J.uid == uid).values(revision))
     announce(connection, uid)
-
-
-def _count_off(connection: Connection, uid: str, state: TrialState, count: int) -> None:
-    counter = _J[state.value]
-    connection.execute(update(schema.jobs).where(_J.uid == uid).values({counter: counter - count}))
 
 
 def _check_generation(job: JobRecord, generation: int) -> None:

@@ -106,17 +106,23 @@ def get_job(connection: Connection, job_id: str, *, for_change: bool = False) ->
     return to_job(row)
 
 
+def find_job(connection: Connection, uid: str) -> JobRecord | None:
+    """The job of this uid; None where it was deleted."""
+    row = connection.execute(select(schema.jobs).where(_J.uid == uid)).one_or_none()
+    return None if row is None else to_job(row)
+
+
 def find_repeated(connection: Connection, request: RequestKey) -> JobRecord | None:
     """The job of an earlier, equal request. Raises InvalidSpecError, NotFoundError."""
     uid = repeated_uid(connection, request)
     if uid is None:
         return None
-    row = connection.execute(select(schema.jobs).where(_J.uid == uid)).one_or_none()
-    if row is None:
+    job = find_job(connection, uid)
+    if job is None:
         raise NotFoundError(
             "JOB_DELETED", "the job that this request_id created has been deleted since"
         )
-    return to_job(row)
+    return job
 
 
 def repeated_uid(connection: Connection, request: RequestKey) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
+from packtrain.service.errors import IllegalTransitionError
 from packtrain.service.learning_rates import RateFinding
 from packtrain.service.records import (
     Adaptation,
@@ -20,9 +22,10 @@ from packtrain.service.records import (
     PackRecord,
     Proposal,
 )
-from packtrain.service.states import JobState
-from packtrain.service.store import proposals, training
+from packtrain.service.states import JobState, leading_to
+from packtrain.service.store import endings, proposals, training
 from packtrain.service.store.database import Database
+from packtrain.service.store.endings import JobEnd
 from packtrain.service.store.replicas import check_owner
 
 T = TypeVar("T")
@@ -116,6 +119,7 @@ class OwnedJob:
 
     async def add_proposal(
         self,
+        generation: int,
         proposal: Proposal,
         packs: Sequence[NewPack],
         trial_epochs: int,
@@ -124,12 +128,14 @@ class OwnedJob:
         """An algorithm that learns has proposed: its trials will train in these packs, which are
         returned, for so many epochs in all, but for those that can't, which are FAILED.
 
-        Raises IllegalTransitionError where the job no longer trains, or this was done before.
+        Raises IllegalTransitionError where the job no longer trains, is of another
+        ``generation``, or this was done before.
         """
         return await self._write(
             partial(
                 proposals.add_proposal,
                 uid=self.uid,
+                generation=generation,
                 proposal=proposal,
                 packs=tuple(packs),
                 trial_epochs=trial_epochs,
@@ -145,7 +151,7 @@ class OwnedJob:
         """
         await self._write(
             partial(
-                training.fail_pack,
+                endings.fail_pack,
                 uid=self.uid,
                 pack_index=pack_index,
                 generation=generation,
@@ -160,23 +166,35 @@ class OwnedJob:
         generation: int,
         finding: RateFinding | None = None,
     ) -> None:
-        """The job has ended, with what it found; FAILED, so have all its trials that had not.
+        """The job has ended, with what it found; FAILED, so have all its trials that had not, some
+        at a time.
 
         Raises IllegalTransitionError where it may not go to ``state``, or is of another
         ``generation``: there is more to train.
         """
-        await self._write(
-            partial(
-                training.finish_job,
-                uid=self.uid,
-                state=state,
-                failure=failure,
-                generation=generation,
-                finding=finding,
-            )
+        end = JobEnd(
+            state=state,
+            leaving=leading_to(state),
+            failure=failure,
+            generation=generation,
+            finding=finding,
         )
+        if state is JobState.FAILED:
+            await self._end_all(end)
+        else:
+            await self._write(partial(endings.finish_job, uid=self.uid, end=end))
 
     async def finish_cancelling(self) -> None:
         """CANCELLING to CANCELLED, with every trial that had not ended, some at a time."""
-        while not await self._write(partial(training.finish_cancelling, uid=self.uid)):
-            pass
+        await self._write(lambda _: None)  # an owner of before learns so
+        with contextlib.suppress(IllegalTransitionError):  # there is nothing to cancel
+            await self._end_all(endings.CANCELLED)
+
+    async def _end_all(self, end: JobEnd) -> None:
+        """The trials that have not ended end with the job, some at a time."""
+        rest = await self._database.read(partial(endings.find_rest, uid=self.uid, end=end))
+        for rows in rest.slices():
+            await self._write(
+                partial(endings.end_slice, uid=self.uid, rest=rest, rows=rows, end=end)
+            )
+        await self._write(partial(endings.finish_job, uid=self.uid, end=end))

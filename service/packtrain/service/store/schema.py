@@ -93,7 +93,8 @@ packs = Table(
     Column("generation", Integer, nullable=False),
 )
 
-# What algorithms that learn have proposed: float64 (assignments, parameters) of the unit cube.
+# What algorithms that learn have proposed: float64 (assignments, parameters) of the unit cube; how
+# many trials that makes, and the epochs of those of them that can be trained.
 proposals = Table(
     "proposals",
     metadata,

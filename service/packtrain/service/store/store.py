@@ -33,7 +33,15 @@ from packtrain.service.records import (
 )
 from packtrain.service.results.columns import TrialColumns
 from packtrain.service.states import JobState, TrialState
-from packtrain.service.store import changes, jobs, log, proposals, training, trial_columns
+from packtrain.service.store import (
+    changes,
+    endings,
+    jobs,
+    log,
+    proposals,
+    training,
+    trial_columns,
+)
 from packtrain.service.store.adaptations import list_adaptations
 from packtrain.service.store.database import Database
 from packtrain.service.store.owned_job import OwnedJob
@@ -180,7 +188,7 @@ class Store:
     async def cancel_job(self, job_id: str, request: RequestKey | None) -> JobRecord:
         """QUEUED to CANCELLED, RUNNING and PAUSED to CANCELLING. Raises
         IllegalTransitionError."""
-        return await self._change(partial(training.cancel_job, job_id=job_id, request=request))
+        return await self._change(partial(endings.cancel_job, job_id=job_id, request=request))
 
     async def pause_job(self, job_id: str, request: RequestKey | None) -> JobRecord:
         """QUEUED or RUNNING to PAUSED. Raises NotFoundError, IllegalTransitionError."""
