@@ -124,7 +124,7 @@ def _make_engine(settings: Settings, on_change: Callable[[], None]) -> Engine:
     return SupervisedEngine(
         workers=settings.workers,
         ray_address=settings.ray_address,
-        log_dir=settings.data_dir / "logs",
+        log_dir=settings.log_dir,
         on_change=on_change,
     )
 

@@ -12,7 +12,7 @@ from packtrain.service.errors import StoreUnavailableError
 from packtrain.service.pack_run import PackRun, Recording
 from packtrain.service.records import Failure
 from packtrain.service.slots import FairSlots
-from packtrain.service.store import Store
+from packtrain.service.store import OwnedJob
 from packtrain.workers import (
     Engine,
     Segment,
@@ -28,11 +28,10 @@ _DISK_RETRY_SECONDS = 5.0
 
 
 class PackTrainer:
-    """The packs of the job ``uid``, from one task each."""
+    """The packs of one job, from one task each."""
 
-    def __init__(self, uid: str, store: Store, engine: Engine, slots: FairSlots) -> None:
-        self._uid = uid
-        self._store = store
+    def __init__(self, job: OwnedJob, engine: Engine, slots: FairSlots) -> None:
+        self._job = job
         self._engine = engine
         self._slots = slots
         self.is_stopped = False
@@ -53,7 +52,7 @@ class PackTrainer:
         assert task is not None
         self._waiting.add(task)
         try:
-            async with (slots or self._slots).turn(self._uid):
+            async with (slots or self._slots).turn(self._job.uid):
                 self._waiting.discard(task)
                 yield
         finally:
@@ -82,7 +81,7 @@ class PackTrainer:
                 await recording
             failure = Failure(error.reason, str(error))
             run.abandon(failure)
-            await self._store.fail_pack(self._uid, run.index, run.generation, failure)
+            await self._job.fail_pack(run.index, run.generation, failure)
         finally:
             if begun is not None:
                 begun.set()
@@ -91,7 +90,7 @@ class PackTrainer:
 
     async def _run_segment(self, run: PackRun) -> Recording | None:
         if not run.started:
-            await self._store.start_pack(self._uid, run.index)
+            await self._job.start_pack(run.index)
             run.started = True
         segment = run.next_segment()
         try:
@@ -122,8 +121,7 @@ class PackTrainer:
             await before
         while True:
             try:
-                await self._store.record_segment(
-                    self._uid,
+                await self._job.record_segment(
                     recording.pack_index,
                     recording.generation,
                     recording.from_epoch,

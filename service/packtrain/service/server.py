@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import IO
@@ -29,6 +30,7 @@ from packtrain.service.datasets import Catalog
 from packtrain.service.errors import StoreUnavailableError
 from packtrain.service.networks import NetworkStore
 from packtrain.service.past_trials import PastTrials
+from packtrain.service.replica import Replica
 from packtrain.service.settings import Settings
 from packtrain.service.store import Database, Store, StoreOpenError
 from packtrain.service.trained_networks import TrainedNetworks
@@ -85,8 +87,12 @@ async def running_server(settings: Settings, make_engine: MakeEngine) -> AsyncIt
     )
     # First of all: a server that finds its port taken leaves nothing behind.
     address = f"{settings.host}:{_bind(grpc_server, settings)}"
-    lock = _open_data_dir(settings.data_dir)
     database = Database(settings.store_url)
+    try:
+        lock = _open_data_dir(settings.data_dir, shared=database.is_shared)
+    except StartError:
+        await asyncio.to_thread(database.close)
+        raise
     try:
         try:
             await asyncio.to_thread(database.migrate)
@@ -94,7 +100,7 @@ async def running_server(settings: Settings, make_engine: MakeEngine) -> AsyncIt
             raise StartError(f"{settings.store_name} can't be opened: {error}") from error
         try:
             server = await _start(
-                settings, grpc_server, interceptor, address, Store(database), make_engine
+                settings, grpc_server, interceptor, address, database, make_engine
             )
         except OSError as error:
             raise StartError(
@@ -122,6 +128,7 @@ class Server:
         engine: Engine,
         store: Store,
         coordinator: Coordinator,
+        replica: Replica,
         tasks: Sequence[asyncio.Task[None]],
     ) -> None:
         self.address = address
@@ -131,6 +138,7 @@ class Server:
         self._health = health
         self._store = store
         self._coordinator = coordinator
+        self._replica = replica
         self._tasks = tasks
 
     async def wait_crash(self) -> None:
@@ -147,6 +155,8 @@ class Server:
             task.cancel()
         # Whatever they ended with is logged; the rest must be stopped all the same.
         await asyncio.wait(self._tasks, timeout=_RECORD_SECONDS)
+        with contextlib.suppress(StoreUnavailableError):
+            await self._replica.leave()
         self._store.end_watches()
         await asyncio.gather(self._grpc_server.stop(_GRACE_SECONDS), self.engine.stop())
 
@@ -156,9 +166,10 @@ async def _start(
     grpc_server: grpc.aio.Server,
     interceptor: ErrorInterceptor,
     address: str,
-    store: Store,
+    database: Database,
     make_engine: MakeEngine,
 ) -> Server:
+    store = Store(database)
     catalog = await asyncio.to_thread(
         Catalog, settings.data_dir, settings.datasets, settings.limits.max_upload_bytes
     )
@@ -177,7 +188,21 @@ async def _start(
         lambda: engine.speed,
         PastTrials(store),
     )
-    coordinator = Coordinator(store, engine, planner, models_dir)
+    replica = Replica(
+        store.replicas,
+        f"{socket.gethostname()} {address}",
+        shared=database.is_shared,
+        demand=lambda: _demand(settings, coordinator),
+        on_change=lambda: coordinator.wake(),
+        on_loss=lambda: coordinator.let_go(),
+        on_share=engine.share_cluster,
+    )
+    coordinator = Coordinator(store, replica, engine, planner, models_dir)
+    try:
+        await replica.join()
+    except StoreUnavailableError as error:
+        # Full, maybe: it can be read all the same, and the replica joins when there is room.
+        log.warning("store_unavailable", error=error.message)
     health = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, grpc_server)
     training_service_pb2_grpc.add_TrainingServiceServicer_to_server(
@@ -194,20 +219,34 @@ async def _start(
     await grpc_server.start()
     for name in ("", *_SERVICES):
         await health.set(name, health_pb2.HealthCheckResponse.SERVING)
+    # Before the engine is there: others give it its share of the cluster then.
+    renewing = asyncio.create_task(replica.run(), name="replica")
     try:
         await engine.start()
     except BaseException:
+        renewing.cancel()
         await grpc_server.stop(None)
         await engine.stop()
+        await replica.leave()
         raise
     tasks = [
+        renewing,
         asyncio.create_task(coordinator.run(), name="coordinator"),
-        asyncio.create_task(store.hear_others(lambda _uid: coordinator.wake()), name="hearer"),
+        asyncio.create_task(store.hear_others(coordinator.hear), name="hearer"),
         asyncio.create_task(_sweep_hourly(store, catalog, networks, models_dir), name="sweeper"),
     ]
     for task in tasks:
         task.add_done_callback(_tell_crash)
-    return Server(address, grpc_server, interceptor, health, engine, store, coordinator, tasks)
+    return Server(
+        address, grpc_server, interceptor, health, engine, store, coordinator, replica, tasks
+    )
+
+
+def _demand(settings: Settings, coordinator: Coordinator) -> int | None:
+    """None: nobody else uses its workers."""
+    if settings.ray_address is None:
+        return None
+    return min(coordinator.demand, settings.workers)
 
 
 def _bind(server: grpc.aio.Server, settings: Settings) -> int:
@@ -228,8 +267,8 @@ def _tell_crash(task: asyncio.Task[None]) -> None:
         log.error("task_crashed", task=task.get_name(), exc_info=task.exception())
 
 
-def _open_data_dir(data_dir: Path) -> IO[str]:
-    """Make it, and hold it: it has one server at a time."""
+def _open_data_dir(data_dir: Path, *, shared: bool) -> IO[str]:
+    """Make it, and hold it: it has one server at a time, or, ``shared``, those of one store."""
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         lock = (data_dir / "lock").open("w")
@@ -239,7 +278,7 @@ def _open_data_dir(data_dir: Path) -> IO[str]:
             "choose another with --data-dir"
         ) from error
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError as error:
         lock.close()
         raise StartError(

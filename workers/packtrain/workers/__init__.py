@@ -1,6 +1,7 @@
 """Runs segments of packs: on Ray through a supervised process, or here in tests."""
 
 from packtrain.workers import failpoints
+from packtrain.workers.cluster_share import ClusterShare
 from packtrain.workers.engine import (
     DataSource,
     Engine,
@@ -19,6 +20,7 @@ from packtrain.workers.segment_runner import open_splits
 from packtrain.workers.supervisor import SupervisedEngine
 
 __all__ = [
+    "ClusterShare",
     "DataSource",
     "Engine",
     "EngineError",

@@ -17,6 +17,7 @@ from typing import BinaryIO
 from packtrain.training import Speed
 from packtrain.workers import failpoints
 from packtrain.workers.channel import Channel
+from packtrain.workers.cluster_share import ClusterShare
 from packtrain.workers.engine import (
     EngineDiedError,
     EngineStartError,
@@ -33,6 +34,7 @@ from packtrain.workers.messages import (
     EngineReport,
     Refused,
     RunSegment,
+    ShareCluster,
     StartFailed,
     WorkersChanged,
 )
@@ -165,6 +167,10 @@ class EngineChild:
     def drop_state(self, pack_key: str) -> None:
         """Forget a pack's state."""
         self._channel.post(DropState(pack_key))
+
+    def share_cluster(self, share: ClusterShare) -> None:
+        """Use no more than this of the cluster."""
+        self._channel.post(ShareCluster(share))
 
     async def _ask(self, request_id: int, request: object) -> SegmentResult | EngineReport:
         if self._is_gone:

@@ -32,6 +32,7 @@ from packtrain.workers.messages import (
     EngineOptions,
     Refused,
     RunSegment,
+    ShareCluster,
     StartFailed,
     WorkersChanged,
 )
@@ -101,6 +102,8 @@ class EngineProcess:
                     self._running[request_id].cancel()
             case DropState(pack_key):
                 engine.drop_state(pack_key)
+            case ShareCluster(share):
+                engine.share_cluster(share)
             case DescribeEngine(request_id):
                 self._channel.post(Answered(request_id, engine.describe()))
 

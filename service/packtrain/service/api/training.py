@@ -82,7 +82,8 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
         if request.validate_only:
             await self._store.check_free(job_id)
             return messages.to_preview(job)
-        record = await self._store.create_job(job, key)
+        owner = self._coordinator.owner_of_new(job.trials)
+        record = await self._store.create_job(job, key, owner)
         self._coordinator.wake()
         return messages.to_created(record)
 

@@ -37,6 +37,11 @@ class Database:
         self._writers = BoundedThreads(self._engines.writers, "store-writer")
         self._readers = BoundedThreads(self._engines.readers, "store-reader")
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may use it at the same time."""
+        return is_postgresql(self._url)
+
     def migrate(self) -> None:
         """Bring the schema to today's. Blocks; raises StoreOpenError."""
         migrate(self._engines.migrator)
@@ -65,7 +70,7 @@ class Database:
     async def hear(self, on_change: OnChange) -> None:
         """Call ``on_change`` with the uid of each job that another process has changed, and with
         None where any may have been; until cancelled. A file of SQLite has one process alone."""
-        if is_postgresql(self._url):
+        if self.is_shared:
             origin = self._engines.writer.get_execution_options()[ORIGIN]
             await hear_notices(self._url, origin, on_change)
         else:
@@ -99,9 +104,10 @@ def _transact(engine: Engine, function: Callable[[Connection], T]) -> T:
 
 
 def _pass_failpoint(function: Callable[[Connection], object], moment: str) -> None:
-    """A point of a transaction, which a partial of its function is."""
+    """A point of a transaction, which a partial of its function is, or of one within it."""
     if failpoints.is_armed() and isinstance(function, partial):
-        failpoints.hit(f"store.{function.func.__name__}.{moment}", _broken)
+        named = function.keywords.get("transaction", function)
+        failpoints.hit(f"store.{named.func.__name__}.{moment}", _broken)
 
 
 def _broken() -> Exception:
