@@ -68,7 +68,7 @@ WRITES: dict[str, Callable[[OwnedJob], Awaitable[Any]]] = {
     ),
     "pass_rung": lambda job: job.pass_rung(2, [0], ints(), []),
     "add_proposal": lambda job: job.add_proposal(
-        Proposal(0, block(ints(0), 1, 1).values[0].astype("f8")), [], 0, {}
+        0, Proposal(0, block(ints(0), 1, 1).values[0].astype("f8")), [], 0, {}
     ),
     "fail_pack": lambda job: job.fail_pack(0, 0, BROKEN),
     "finish_job": lambda job: job.finish_job(JobState.FAILED, BROKEN, 0),
