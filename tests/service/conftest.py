@@ -11,6 +11,7 @@ import grpc
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.postgresql import Postgres
 from tests.service.specifications import PLAIN, read
 
 from packtrain.service.contract import Planner
@@ -43,10 +44,13 @@ def offered(tmp_path: Path) -> Path:
     return directory
 
 
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    """A new database; the tests of the store hold over any other URL too."""
-    return f"sqlite:///{tmp_path / 'store.db'}"
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind: what tests of the store hold of one, they hold of the other."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.db'}"
+    postgres: Postgres = request.getfixturevalue("postgres")
+    return postgres.empty_database()
 
 
 @pytest.fixture

@@ -17,10 +17,15 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from packtrain.service.errors import IllegalTransitionError, NotFoundError, StoreUnavailableError
+from packtrain.service.errors import (
+    IllegalTransitionError,
+    NotFoundError,
+    NotOwnerError,
+    StoreUnavailableError,
+)
 from packtrain.service.pack_run import Heirs, PackRun
 from packtrain.service.records import CheckpointRecord, PackRecord
-from packtrain.service.store import Store
+from packtrain.service.store import OwnedJob, Store
 from packtrain.workers import (
     ArtifactStore,
     CheckpointError,
@@ -38,10 +43,13 @@ _SAVE_SECONDS = 120.0
 
 
 class Checkpoints:
-    """Those of the job ``uid``, whose files have names that begin with it."""
+    """Those of a job, whose files have names that begin with its uid."""
 
-    def __init__(self, uid: str, store: Store, engine: Engine, artifacts: ArtifactStore) -> None:
-        self._uid = uid
+    def __init__(
+        self, job: OwnedJob, store: Store, engine: Engine, artifacts: ArtifactStore
+    ) -> None:
+        self._job = job
+        self._uid = job.uid
         self._store = store
         self._engine = engine
         self._artifacts = artifacts
@@ -64,15 +72,15 @@ class Checkpoints:
                 made = CheckpointRecord(
                     run.index, snapshot.epoch, name, file.size_bytes, file.digest
                 )
-                outdated = await self._store.add_checkpoint(self._uid, run.generation, made)
+                outdated = await self._job.add_checkpoint(run.generation, made)
         except (CheckpointError, TimeoutError, StoreUnavailableError) as error:
             run.clock.fail()
             why = str(error) or f"not within {_SAVE_SECONDS:.0f} s"
             log.warning("checkpoint_not_written", pack=run.state_key, why=why)
             await self._remove_files([name])
             return False
-        except (StateLostError, IllegalTransitionError, NotFoundError):
-            # The pack has gone on otherwise meanwhile, and is as due as before.
+        except (StateLostError, IllegalTransitionError, NotFoundError, NotOwnerError):
+            # The pack has gone on otherwise or elsewhere meanwhile, and is as due as before.
             await self._remove_files([name])
             return False
         run.note_saved(saved.seconds)
@@ -176,7 +184,7 @@ class Checkpoints:
     async def remove(self, checkpoints: Sequence[CheckpointRecord]) -> None:
         """Forget them, and remove their files."""
         if checkpoints:
-            await self._store.remove_checkpoints(self._uid, checkpoints)
+            await self._job.remove_checkpoints(checkpoints)
             await self._remove_files([c.name for c in checkpoints])
 
     async def remove_all_files(self) -> None:

@@ -1,6 +1,8 @@
 """Runs segments of packs: on Ray through a supervised process, or here in tests."""
 
+from packtrain.workers import failpoints
 from packtrain.workers.artifacts import ArtifactStore
+from packtrain.workers.cluster_share import ClusterShare
 from packtrain.workers.engine import (
     CheckpointError,
     CheckpointFile,
@@ -19,6 +21,7 @@ from packtrain.workers.engine import (
 )
 from packtrain.workers.local_engine import LocalEngine
 from packtrain.workers.model_file import read_model, read_tensors, write_tensors
+from packtrain.workers.process_session import kill_child_sessions
 from packtrain.workers.segment_runner import open_splits
 from packtrain.workers.supervisor import SupervisedEngine
 
@@ -26,6 +29,7 @@ __all__ = [
     "ArtifactStore",
     "CheckpointError",
     "CheckpointFile",
+    "ClusterShare",
     "DataSource",
     "Engine",
     "EngineError",
@@ -40,6 +44,8 @@ __all__ = [
     "Source",
     "StateLostError",
     "SupervisedEngine",
+    "failpoints",
+    "kill_child_sessions",
     "open_splits",
     "read_model",
     "read_tensors",

@@ -22,8 +22,16 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from packtrain.workers import failpoints
 from packtrain.workers.channel import Channel
-from packtrain.workers.engine import EngineError, EngineStartError, SegmentFailedError
+from packtrain.workers.engine import (
+    EngineError,
+    EngineStartError,
+    Segment,
+    SegmentFailedError,
+    SegmentResult,
+    StateLostError,
+)
 from packtrain.workers.messages import (
     Answer,
     Answered,
@@ -35,6 +43,7 @@ from packtrain.workers.messages import (
     Refused,
     RunSegment,
     SaveState,
+    ShareCluster,
     StartFailed,
     WorkersChanged,
 )
@@ -74,6 +83,7 @@ class EngineProcess:
     async def _serve(self, options: EngineOptions) -> None:
         # Nothing else runs yet, so Ray may block: a service that goes away meanwhile is noticed
         # right after.
+        failpoints.hit("engine.before_start", _not_started)
         engine = _connect(options, self._channel)
         first_request = asyncio.create_task(self._channel.receive())
         start = asyncio.create_task(engine.start())
@@ -82,6 +92,7 @@ class EngineProcess:
             if not start.done() and first_request.done():
                 first_request.result()  # the end of the channel, most likely
             await start
+            await failpoints.hit_async("engine.before_ready", _not_started)
             log.info("engine.ready")
             self._take(engine, await first_request)
             while True:
@@ -94,7 +105,7 @@ class EngineProcess:
     def _take(self, engine: RayEngine, request: object) -> None:
         match request:
             case RunSegment(request_id, segment):
-                self._answer(request_id, engine.run_segment(segment))
+                self._answer(request_id, _run_segment(engine, segment))
             case SaveState(request_id, snapshot, uri):
                 self._answer(request_id, engine.save_state(snapshot, uri))
             case LoadState(request_id, pack_key, file, signature):
@@ -104,6 +115,8 @@ class EngineProcess:
                     self._running[request_id].cancel()
             case DropState(pack_key):
                 engine.drop_state(pack_key)
+            case ShareCluster(share):
+                engine.share_cluster(share)
             case DescribeEngine(request_id):
                 self._channel.post(Answered(request_id, engine.describe()))
 
@@ -123,6 +136,21 @@ class EngineProcess:
             self._channel.post(Refused.by(request_id, SegmentFailedError("ENGINE_ERROR", sentence)))
         else:
             self._channel.post(Answered(request_id, answer))
+
+
+def _not_started() -> Exception:
+    return EngineStartError("a failpoint was reached")
+
+
+async def _run_segment(engine: RayEngine, segment: Segment) -> SegmentResult:
+    await failpoints.hit_async("engine.after_segment_received", _lost)
+    result = await engine.run_segment(segment)
+    await failpoints.hit_async("engine.before_result_sent", _lost)
+    return result
+
+
+def _lost() -> Exception:
+    return StateLostError("a failpoint was reached")
 
 
 def _connect(options: EngineOptions, channel: Channel) -> RayEngine:
@@ -183,6 +211,7 @@ def main() -> None:
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    failpoints.arm_from_environment()
     scratch = None
     try:
         scratch = asyncio.run(_serve(int(sys.argv[1])))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from packtrain.training import Speed
+from packtrain.workers.cluster_share import ClusterShare
 from packtrain.workers.engine import (
     CheckpointFile,
     EngineError,
@@ -77,6 +78,13 @@ class LoadState:
     pack_key: str
     file: CheckpointFile
     signature: str
+
+
+@dataclass(frozen=True)
+class ShareCluster:
+    """Use no more than this of the cluster."""
+
+    share: ClusterShare
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ KEPT = 2
 def add_checkpoint(
     connection: Connection, uid: str, generation: int, checkpoint: CheckpointRecord
 ) -> list[str]:
-    """See Store.add_checkpoint."""
+    """See OwnedJob.add_checkpoint."""
     index = checkpoint.pack_index
     pack = connection.execute(
         select(_P.epochs)
@@ -71,7 +71,7 @@ def _to_checkpoint(row: Row[Any]) -> CheckpointRecord:
 def remove_checkpoints(
     connection: Connection, uid: str, checkpoints: Sequence[CheckpointRecord]
 ) -> None:
-    """See Store.remove_checkpoints."""
+    """See OwnedJob.remove_checkpoints."""
     for checkpoint in checkpoints:
         connection.execute(
             delete(schema.checkpoints).where(_C.job_uid == uid, _C.name == checkpoint.name)
