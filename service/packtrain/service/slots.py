@@ -106,6 +106,12 @@ class FairSlots:
         self._delist(self._line(job))
         del self._lines[job]
 
+    @property
+    def demand(self) -> int:
+        """The turns that are held or waited for, without those of jobs that get none."""
+        waiting = (len(line.waiting) for line in self._lines.values() if not line.is_held)
+        return self._taken + sum(waiting)
+
     def refresh(self) -> None:
         """Hand out what turns there are; to be called too when the capacity has grown."""
         while self._ready and self._taken < self._capacity():

@@ -25,7 +25,8 @@ from packtrain.service.records import (
 from packtrain.service.results.columns import GOING, TrialColumns
 from packtrain.service.states import ENDED_JOB_STATES, JobState, TrialState, leading_to
 from packtrain.service.store import schema
-from packtrain.service.store.jobs import find_job, get_job, remember_request, repeated_uid
+from packtrain.service.store.jobs import begin_change, find_job, get_job, remember_request
+from packtrain.service.store.locks import hold_job
 from packtrain.service.store.log import append_events, last_values
 from packtrain.service.store.training import (
     NO_PACK,
@@ -105,7 +106,10 @@ def end_slice(
 ) -> None:
     """These of the rest end as their job will. Raises IllegalTransitionError where that may no
     longer end so."""
+    hold_job(connection, uid)
     _check_end(find_job(connection, uid), end)
+    # Another process may have ended some since they were found.
+    rows = np.setdiff1d(rows, _find_ended_between(connection, uid, rows[0], rows[-1]))
     state = TrialState[end.state.name]
     epochs = rest.columns.epochs[rows]
     change = TrialsChanged(state, rows.astype(np.int32), epochs, end.failure)
@@ -113,8 +117,18 @@ def end_slice(
     append_events(connection, uid, write_ends(connection, uid, change, packs, rest.final(rows)))
 
 
+def _find_ended_between(
+    connection: Connection, uid: str, first: np.intp, last: np.intp
+) -> Sequence[int]:
+    between = _T.trial_index.between(int(first), int(last))
+    return (
+        connection.execute(select(_T.trial_index).where(_T.job_uid == uid, between)).scalars().all()
+    )
+
+
 def finish_job(connection: Connection, uid: str, end: JobEnd) -> None:
-    """See Store.finish_job; the trials have ended before."""
+    """See OwnedJob.finish_job; the trials have ended before."""
+    hold_job(connection, uid)
     _check_end(find_job(connection, uid), end)
     move_job(connection, uid, end.state, end.failure, end.finding, leaving=end.leaving)
 
@@ -130,8 +144,8 @@ def _check_end(job: JobRecord | None, end: JobEnd) -> JobRecord:
 
 def cancel_job(connection: Connection, job_id: str, request: RequestKey | None) -> JobRecord:
     """See Store.cancel_job."""
-    job = get_job(connection, job_id)
-    if request is not None and repeated_uid(connection, request) is not None:
+    job, is_repeated = begin_change(connection, job_id, request)
+    if is_repeated:
         return job
     if job.state in ENDED_JOB_STATES:
         raise IllegalTransitionError(
@@ -158,7 +172,7 @@ def _cancel_at_once(connection: Connection, uid: str) -> None:
 def fail_pack(
     connection: Connection, uid: str, pack_index: int, generation: int, failure: Failure
 ) -> None:
-    """See Store.fail_pack."""
+    """See OwnedJob.fail_pack."""
     require_training(connection, uid)
     query = select(schema.packs).where(_P.job_uid == uid, _P.pack_index == pack_index)
     pack = to_pack(connection.execute(query).one())

@@ -34,9 +34,10 @@ from packtrain.service.states import (
     TrialState,
     leading_to,
 )
-from packtrain.service.store import jobs, schema
+from packtrain.service.store import checkpoints, jobs, schema
 from packtrain.service.store.adaptations import add_adaptations
 from packtrain.service.store.jobs import add_packs, get_job
+from packtrain.service.store.locks import hold_job
 from packtrain.service.store.log import append_events, last_values, now_microseconds, to_failure
 
 _J, _P, _T = schema.jobs.c, schema.packs.c, schema.trials.c
@@ -73,6 +74,8 @@ def move_job(
     )
     if changed.rowcount == 0:
         return False
+    if state in ENDED_JOB_STATES:
+        checkpoints.remove_all(connection, uid)
     append_events(connection, uid, [JobChanged(state, failure)])
     return True
 
@@ -105,7 +108,8 @@ def ended_trials(connection: Connection, uid: str) -> dict[int, TrialState]:
 
 
 def start_pack(connection: Connection, uid: str, pack_index: int) -> None:
-    """See Store.start_pack."""
+    """See OwnedJob.start_pack."""
+    hold_job(connection, uid)
     move_job(connection, uid, JobState.RUNNING, leaving=[JobState.QUEUED])
     require_training(connection, uid)
     started = connection.execute(
@@ -123,12 +127,12 @@ def start_pack(connection: Connection, uid: str, pack_index: int) -> None:
 
 
 # Segments that are under way as a job is paused or cancelled are recorded.
-_TRAINING = (JobState.RUNNING.value, JobState.PAUSED.value, JobState.CANCELLING.value)
+_TRAINING = (JobState.RUNNING, JobState.PAUSED, JobState.CANCELLING)
 
 
 def require_training(connection: Connection, uid: str) -> None:
-    """Raises IllegalTransitionError where nothing can be recorded of the job any more."""
-    state = connection.execute(select(_J.state).where(_J.uid == uid)).scalar_one_or_none()
+    """Hold the job. Raises IllegalTransitionError where nothing can be recorded of it any more."""
+    state = hold_job(connection, uid)
     if state not in _TRAINING:
         raise IllegalTransitionError("JOB_ENDED", f"the job no longer trains: it is {state}")
 
@@ -145,7 +149,7 @@ def record_segment(
     trial_epochs: int,
     arithmetics: tuple[str, ...],
 ) -> None:
-    """See Store.record_segment."""
+    """See OwnedJob.record_segment."""
     require_training(connection, uid)
     moved = connection.execute(
         update(schema.packs)
@@ -183,7 +187,7 @@ def pass_rung(
     packs: tuple[NewPack, ...],
     adaptations: tuple[Adaptation, ...] = (),
 ) -> list[PackRecord]:
-    """See Store.pass_rung."""
+    """See OwnedJob.pass_rung."""
     require_training(connection, uid)
     moved = connection.execute(
         update(schema.packs)
@@ -215,9 +219,11 @@ def pass_rung(
     return [to_pack(row) for row in found]
 
 
-def create_job(connection: Connection, job: NewJob, request: RequestKey | None) -> JobRecord:
+def create_job(
+    connection: Connection, job: NewJob, request: RequestKey | None, owner: str | None
+) -> JobRecord:
     """See Store.create_job."""
-    made = jobs.create_job(connection, job, request)
+    made = jobs.create_job(connection, job, request, owner)
     if made.uid == job.uid:  # not of an earlier, equal request
         append_events(connection, job.uid, fail_trials(connection, job.uid, job.failures))
     return get_job(connection, made.job_id)
@@ -301,6 +307,8 @@ def list_trials(
     connection: Connection, job: JobRecord, first: int, limit: int, states: tuple[TrialState, ...]
 ) -> list[TrialRecord]:
     """See Store.list_trials."""
+    if first >= job.trials:
+        return []  # beyond what a column can be compared with, maybe
     packs = list_packs(connection, job.uid)
     if not states:
         window = np.arange(first, min(first + limit, job.trials), dtype=np.int32)
