@@ -93,6 +93,16 @@ class SegmentFailedError(EngineError):
         self.reason = reason
 
 
+def out_of_memory(trials: int) -> SegmentFailedError:
+    """What a segment of so many trials ends with where a worker's memory is too small."""
+    what = "this network alone" if trials == 1 else f"these {trials} networks together"
+    return SegmentFailedError(
+        "OUT_OF_MEMORY",
+        f"a worker ran out of memory over {what}; smaller layers, smaller mini-batches or fewer "
+        "rows of data need less",
+    )
+
+
 class EngineStartError(EngineError):
     """The engine can't be started: one sentence that says what to do."""
 

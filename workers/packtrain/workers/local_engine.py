@@ -19,6 +19,7 @@ from packtrain.workers.engine import (
     SegmentFailedError,
     SegmentResult,
     StateLostError,
+    out_of_memory,
 )
 from packtrain.workers.state_table import StateTable
 
@@ -90,6 +91,8 @@ class LocalEngine:
             state, metrics, seconds = await work
         except SegmentFailedError:
             raise
+        except MemoryError:
+            raise out_of_memory(len(segment.pack)) from None
         except Exception as error:
             log.exception("segment.failed", pack_key=segment.pack_key)
             raise SegmentFailedError("TRAINING_ERROR", f"{type(error).__name__}: {error}") from None

@@ -41,6 +41,7 @@ from packtrain.service.states import JobState, TrialState
 from packtrain.service.store import changes, jobs, log, proposals, training, trial_columns
 from packtrain.service.store.adaptations import list_adaptations
 from packtrain.service.store.database import Database
+from packtrain.service.store.splitting import split_pack
 
 
 class Store:
@@ -292,6 +293,27 @@ class Store:
                 stopped=stopped,
                 packs=tuple(packs),
                 adaptations=tuple(adaptations),
+            )
+        )
+        self._tell(uid)
+        return made
+
+    async def split_pack(
+        self, uid: str, pack_index: int, generation: int, parts: Sequence[NDArray[np.int32]]
+    ) -> list[PackRecord]:
+        """A pack is too large: it is closed, and its trials, (K,) for each part, go on in new
+        packs, which are returned, from what was recorded.
+
+        Raises IllegalTransitionError where the job no longer trains, or the pack is closed or of
+        another ``generation``.
+        """
+        made = await self._database.write(
+            partial(
+                split_pack,
+                uid=uid,
+                pack_index=pack_index,
+                generation=generation,
+                parts=tuple(parts),
             )
         )
         self._tell(uid)

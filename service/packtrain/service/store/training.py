@@ -133,7 +133,7 @@ def fail_pack(
     connection: Connection, uid: str, pack_index: int, generation: int, failure: Failure
 ) -> None:
     """See Store.fail_pack."""
-    _require_training(connection, uid)
+    require_training(connection, uid)
     query = select(_P.generation).where(_P.job_uid == uid, _P.pack_index == pack_index)
     if connection.execute(query).scalar_one() != generation:
         raise IllegalTransitionError("PACK_CHANGED", f"pack {pack_index} trains on meanwhile")
@@ -222,7 +222,7 @@ def ended_trials(connection: Connection, uid: str) -> dict[int, TrialState]:
 def start_pack(connection: Connection, uid: str, pack_index: int) -> None:
     """See Store.start_pack."""
     move_job(connection, uid, JobState.RUNNING, leaving=[JobState.QUEUED])
-    _require_training(connection, uid)
+    require_training(connection, uid)
     started = connection.execute(
         update(schema.packs)
         .where(_P.job_uid == uid, _P.pack_index == pack_index, _P.started.is_(False))
@@ -241,7 +241,8 @@ def start_pack(connection: Connection, uid: str, pack_index: int) -> None:
 _TRAINING = (JobState.RUNNING.value, JobState.PAUSED.value, JobState.CANCELLING.value)
 
 
-def _require_training(connection: Connection, uid: str) -> None:
+def require_training(connection: Connection, uid: str) -> None:
+    """Raises IllegalTransitionError where the job's segments are no longer recorded."""
     state = connection.execute(select(_J.state).where(_J.uid == uid)).scalar_one_or_none()
     if state not in _TRAINING:
         raise IllegalTransitionError("JOB_ENDED", f"the job no longer trains: it is {state}")
@@ -260,7 +261,7 @@ def record_segment(
     arithmetics: tuple[str, ...],
 ) -> None:
     """See Store.record_segment."""
-    _require_training(connection, uid)
+    require_training(connection, uid)
     moved = connection.execute(
         update(schema.packs)
         .where(
@@ -298,7 +299,7 @@ def pass_rung(
     adaptations: tuple[Adaptation, ...] = (),
 ) -> list[PackRecord]:
     """See Store.pass_rung."""
-    _require_training(connection, uid)
+    require_training(connection, uid)
     moved = connection.execute(
         update(schema.packs)
         .where(_P.job_uid == uid, _P.pack_index.in_(closed), _P.is_closed.is_(False))
