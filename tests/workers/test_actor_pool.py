@@ -19,7 +19,7 @@ class Told:
 
     def __init__(self) -> None:
         self.told: list[tuple[int, Speed]] = []
-        self.pool = ActorPool(None, lambda workers, speed: self.told.append((workers, speed)))
+        self.pool = ActorPool(None, lambda m: self.told.append((m.workers, m.speed)))
         self.pool._is_started = True
 
     def add(self, node: str, speed: Speed | None) -> Worker:

@@ -117,13 +117,16 @@ async def test_a_hung_worker_is_replaced(engine, segment, expected):
     assert worker not in list_session((await engine.describe()).process_id)
 
 
-async def test_a_segment_that_kills_every_worker_fails(engine, segment):
-    task = asyncio.create_task(engine.run_segment(segment("deadly", 0, 10**5)))
+@pytest.mark.parametrize(("rows", "deaths"), [([0, 1, 2], 2), ([4], 4)])
+async def test_a_segment_that_kills_every_worker_fails(engine, segment, pack, rows, deaths):
+    """Of several networks soon, so that they are tried apart."""
+    deadly = segment(f"deadly-{deaths}", 0, 10**5, pack=pack.select(np.array(rows)))
+    task = asyncio.create_task(engine.run_segment(deadly))
     worker = None
-    for _ in range(4):
+    for _ in range(deaths):
         worker = await until_busy(engine, besides=worker)
         os.kill(worker, signal.SIGKILL)
-    with pytest.raises(SegmentFailedError) as caught:
+    with pytest.raises(SegmentFailedError, match="want of memory") as caught:
         await task
     assert caught.value.reason == "WORKER_LOST"
 

@@ -46,7 +46,17 @@ def serve(
         typer.Option(help="A directory whose files (IDX, npz, CSV) are offered by name."),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Workers to train on. Default: one for each core.")
+        int | None,
+        typer.Option(
+            help="Workers to train on. Default: one for each core, or CPU of the cluster."
+        ),
+    ] = None,
+    max_workers: Annotated[
+        int | None,
+        typer.Option(
+            help="With --ray-address, instead of --workers: as many as there is work for, up to so "
+            "many; Ray's autoscaler adds and removes nodes."
+        ),
     ] = None,
     ray_address: Annotated[
         str | None,
@@ -74,7 +84,8 @@ def serve(
             port=port,
             data_dir=data_dir.absolute(),
             datasets=tuple(d.absolute() for d in datasets or ()),
-            workers=len(os.sched_getaffinity(0)) if workers is None else workers,
+            workers=_count_cores() if workers is None and ray_address is None else workers,
+            max_workers=max_workers,
             ray_address=ray_address,
             limits=limits,
         )
@@ -87,6 +98,10 @@ def serve(
         _fail(str(error), 1)
 
 
+def _count_cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
 def _fail(sentence: str, code: int) -> NoReturn:
     typer.echo(f"packtrain serve: {sentence}", err=True)
     raise typer.Exit(code)
@@ -95,6 +110,7 @@ def _fail(sentence: str, code: int) -> NoReturn:
 def _make_engine(settings: Settings, on_change: Callable[[], None]) -> Engine:
     return SupervisedEngine(
         workers=settings.workers,
+        max_workers=settings.max_workers,
         ray_address=settings.ray_address,
         log_dir=settings.data_dir / "logs",
         on_change=on_change,

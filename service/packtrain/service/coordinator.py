@@ -33,6 +33,8 @@ log = structlog.get_logger()
 _MAX_ACTIVE_JOBS = 1_000
 _MAX_ACTIVE_TRIALS = 4_000_000
 _STORE_RETRY_SECONDS = 1.0
+# A node takes a minute to come: so often is often enough to say how many workers are wanted.
+_DEMAND_SECONDS = 1.0
 
 
 class Coordinator:
@@ -78,6 +80,7 @@ class Coordinator:
     async def run(self) -> None:
         """Train whatever there is, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._tell_demand())
             while True:
                 self._wake.clear()
                 try:
@@ -91,6 +94,11 @@ class Coordinator:
                     self._wake.set()
                     continue
                 await self._wake.wait()
+
+    async def _tell_demand(self) -> None:
+        while True:
+            self._engine.want_workers(self._slots.demand)
+            await asyncio.sleep(_DEMAND_SECONDS)
 
     def _begin_jobs(self, found: Sequence[ActiveJob]) -> Iterator[JobTraining]:
         """Those of the jobs that are not begun yet, as far as there is room."""

@@ -158,12 +158,13 @@ async def _start(
     engine = make_engine(settings, lambda: coordinator.wake())
     planner = Planner(
         catalog,
-        settings.workers,
+        lambda: engine.capacity,
         settings.limits,
         trained,
         networks,
         lambda: engine.speed,
         PastTrials(store),
+        lambda: engine.memory,
     )
     coordinator = Coordinator(store, engine, planner, models_dir)
     health = HealthServicer()

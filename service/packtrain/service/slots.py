@@ -57,6 +57,11 @@ class FairSlots:
         self._arrivals = itertools.count()
         self._mixed_turns = 0
 
+    @property
+    def demand(self) -> int:
+        """Turns that are held or waited for, but by jobs that get none."""
+        return self._taken + sum(len(line.waiting) for line in self._ready.values())
+
     @contextlib.asynccontextmanager
     async def turn(self, job: str) -> AsyncIterator[None]:
         """Wait for a turn, and hold it."""

@@ -12,6 +12,7 @@ from packtrain.workers.engine import (
     StateLostError,
 )
 from packtrain.workers.local_engine import LocalEngine
+from packtrain.workers.machines import Memory
 from packtrain.workers.model_file import read_model, read_tensors, write_tensors
 from packtrain.workers.segment_runner import open_splits
 from packtrain.workers.supervisor import SupervisedEngine
@@ -22,6 +23,7 @@ __all__ = [
     "EngineError",
     "EngineStartError",
     "LocalEngine",
+    "Memory",
     "Segment",
     "SegmentFailedError",
     "SegmentResult",

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from packtrain.training import DataType, Pack, SegmentMetrics, Selection, Speed
+from packtrain.workers.machines import Memory
 
 
 @dataclass(frozen=True)
@@ -119,14 +120,27 @@ class Engine(Protocol):
         """Segments that run at a time; 0 while the engine is not ready."""
 
     @property
+    def capacity(self) -> int:
+        """Segments that are to run at a time as soon as there are so many: what packs are cut for.
+        Above ``workers`` where some of these are being replaced, or the cluster grows."""
+
+    @property
     def speed(self) -> Speed:
         """That of the slowest machine that trains; the usual one before any was measured."""
+
+    @property
+    def memory(self) -> Memory:
+        """That of the machines that train; of this one before any is known."""
 
     async def start(self) -> None:
         """Return when segments can run. Raises :class:`EngineStartError`."""
 
     async def run_segment(self, segment: Segment) -> SegmentResult:
         """Run it. Raises :class:`StateLostError` or :class:`SegmentFailedError`."""
+
+    def want_workers(self, count: int) -> None:
+        """There is work for so many workers: an engine whose cluster can grow asks for them, and
+        lets go those that are not wanted for a while."""
 
     async def drop_state(self, pack_key: str) -> None:
         """Forget a pack's state. Unknown keys are no error."""

@@ -12,9 +12,8 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from packtrain.training import Speed
 from packtrain.workers.channel import Channel
 from packtrain.workers.engine import (
     EngineDiedError,
@@ -23,6 +22,7 @@ from packtrain.workers.engine import (
     SegmentResult,
     StateLostError,
 )
+from packtrain.workers.machines import Machines
 from packtrain.workers.messages import (
     Answered,
     CancelSegment,
@@ -30,10 +30,11 @@ from packtrain.workers.messages import (
     DropState,
     EngineOptions,
     EngineReport,
+    MachinesChanged,
     Refused,
     RunSegment,
     StartFailed,
-    WorkersChanged,
+    WantWorkers,
 )
 from packtrain.workers.process_session import end_session
 
@@ -56,8 +57,7 @@ class EngineChild:
         log_file: BinaryIO,
         place: str,
     ) -> None:
-        self.workers = 0
-        self.speed = Speed()
+        self.machines = Machines()
         self._process = process
         self._channel = channel
         self._scratch = scratch
@@ -71,13 +71,9 @@ class EngineChild:
 
     @classmethod
     async def spawn(
-        cls,
-        workers: int | None,
-        ray_address: str | None,
-        log_dir: Path | None,
-        deadlines: dict[str, float],
+        cls, log_dir: Path | None, ray_address: str | None, **options: Any
     ) -> EngineChild:
-        """Start a process. Raises :class:`EngineStartError` where the system does not let it."""
+        """Start a process; ``options`` are the others of :class:`EngineOptions`. Raises :class:`EngineStartError` where the system does not let it."""
         ours, theirs = socket.socketpair()
         with contextlib.ExitStack() as undo, theirs:
             undo.enter_context(ours)
@@ -93,9 +89,7 @@ class EngineChild:
             undo.pop_all()
         place = f"the Ray cluster at {ray_address}" if ray_address else "this machine"
         child = cls(process, await Channel.over(ours), scratch, log_file, place)
-        child._channel.post(
-            EngineOptions(workers=workers, ray_address=ray_address, scratch=scratch, **deadlines)
-        )
+        child._channel.post(EngineOptions(ray_address=ray_address, scratch=scratch, **options))
         return child
 
     async def wait_ready(self, timeout_seconds: float) -> None:
@@ -118,7 +112,7 @@ class EngineChild:
             ) from None
         if isinstance(message, StartFailed):
             raise EngineStartError(message.message)
-        self.workers, self.speed = message.workers, message.speed
+        self.machines = message.machines
         self._was_ready = True
 
     async def serve(self, on_change: Callable[[], None]) -> None:
@@ -129,8 +123,8 @@ class EngineChild:
 
     def _take(self, message: object, on_change: Callable[[], None]) -> None:
         match message:
-            case WorkersChanged(workers, speed):
-                self.workers, self.speed = workers, speed
+            case MachinesChanged(machines):
+                self.machines = machines
                 on_change()
             case Answered(request_id, answer):
                 waiting = self._waiting.get(request_id)
@@ -162,6 +156,10 @@ class EngineChild:
     def drop_state(self, pack_key: str) -> None:
         """Forget a pack's state."""
         self._channel.post(DropState(pack_key))
+
+    def want_workers(self, count: int) -> None:
+        """There is work for so many."""
+        self._channel.post(WantWorkers(count))
 
     async def _ask(self, request_id: int, request: object) -> SegmentResult | EngineReport:
         if self._is_gone:

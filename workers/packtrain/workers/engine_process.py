@@ -29,10 +29,11 @@ from packtrain.workers.messages import (
     DescribeEngine,
     DropState,
     EngineOptions,
+    MachinesChanged,
     Refused,
     RunSegment,
     StartFailed,
-    WorkersChanged,
+    WantWorkers,
 )
 from packtrain.workers.ray_environment import set_environment
 
@@ -98,6 +99,8 @@ class EngineProcess:
                     self._running[request_id].cancel()
             case DropState(pack_key):
                 engine.drop_state(pack_key)
+            case WantWorkers(count):
+                engine.want_workers(count)
             case DescribeEngine(request_id):
                 self._channel.post(Answered(request_id, engine.describe()))
 
@@ -127,7 +130,7 @@ def _connect(options: EngineOptions, channel: Channel) -> RayEngine:
             "Ray is not installed: run `pip install 'packtrain[server]'`"
         ) from error
     ray_cluster.connect(options)
-    return RayEngine(options, lambda *change: channel.post(WorkersChanged(*change)))
+    return RayEngine(options, lambda machines: channel.post(MachinesChanged(machines)))
 
 
 async def _serve(descriptor: int) -> Path | None:

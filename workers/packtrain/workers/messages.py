@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from packtrain.training import Speed
 from packtrain.workers.engine import (
     EngineError,
     Segment,
@@ -13,13 +12,15 @@ from packtrain.workers.engine import (
     SegmentResult,
     StateLostError,
 )
+from packtrain.workers.machines import Machines
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineOptions:
     """How an engine process runs Ray.
 
-    ``workers``: segments at a time; None: as many as there are CPUs. ``ray_address``: "auto" or
+    ``workers``: segments at a time; None: as many as there are CPUs. ``max_workers``: as many as
+    are wanted instead, up to so many, for which the cluster may have to grow. ``ray_address``: "auto" or
     host:port of a cluster that this machine is a node of; None: a cluster of its own, on loopback
     alone. ``scratch``: an empty folder for that cluster's files, with a short path, since Ray puts
     sockets into it, whose paths may have 107 bytes. A segment may take
@@ -30,6 +31,7 @@ class EngineOptions:
     workers: int | None
     ray_address: str | None
     scratch: Path
+    max_workers: int | None = None
     least_deadline_seconds: float = 60.0
     first_deadline_seconds: float = 900.0
     deadline_factor: float = 20.0
@@ -58,6 +60,13 @@ class DropState:
 
 
 @dataclass(frozen=True)
+class WantWorkers:
+    """There is work for so many workers."""
+
+    count: int
+
+
+@dataclass(frozen=True)
 class DescribeEngine:
     """Answer with an :class:`EngineReport`."""
 
@@ -77,12 +86,10 @@ class EngineReport:
 
 
 @dataclass(frozen=True)
-class WorkersChanged:
-    """Segments can run, so many at a time, at the speed of the slowest machine. The first one
-    says that the engine is ready."""
+class MachinesChanged:
+    """Workers have come or gone. The first one says that the engine is ready."""
 
-    workers: int
-    speed: Speed
+    machines: Machines
 
 
 @dataclass(frozen=True)

@@ -35,37 +35,44 @@ from packtrain.service.settings import Limits
 from packtrain.service.trained_networks import TrainedNetworks
 from packtrain.training import Speed
 from packtrain.v1 import job_pb2, spec_pb2
+from packtrain.workers import Memory
 
 # To plan a batch, and to store and tell it.
 _BATCH_SECONDS = 0.03
 
 
 class Planner:
-    """Plans jobs for a catalog, a number of workers and the server's limits.
+    """Plans jobs for a catalog, the workers that there are to be and the server's limits.
 
     Jobs may begin from networks of ``trained``, which are then ``kept``; without the two, none
-    may. ``speed`` tells that of the workers. Jobs may continue others of ``trials``; without
+    may. ``speed`` and ``memory`` tell those of the workers. Jobs may continue others of ``trials``; without
     them, none may.
     """
 
     def __init__(
         self,
         catalog: Catalog,
-        workers: int,
+        workers: Callable[[], int],
         limits: Limits,
         trained: TrainedNetworks | None = None,
         kept: NetworkStore | None = None,
         speed: Callable[[], Speed] = Speed,
         trials: PastTrials | None = None,
+        memory: Callable[[], Memory] = Memory.of_this_machine,
     ) -> None:
         self._catalog = catalog
         self._workers = workers
         self._limits = limits
-        self._most_memory = limits.max_job_memory_bytes
         self._trained = trained
         self._kept = kept
         self._speed = speed
         self._trials = trials
+        self._memory = memory
+
+    @property
+    def _most_memory(self) -> int:
+        """Of one trial, in bytes."""
+        return self._limits.trial_memory_bytes(self._memory())
 
     def expand_stored(
         self, job: JobRecord, proposal: Proposal | None = None, without: Collection[int] = ()
@@ -140,7 +147,10 @@ class Planner:
 
     def plan_packs(self, parts: Sequence[Part]) -> list[PlannedPack]:
         """Cut parts of a job into packs for the workers and their present speed."""
-        return plan_packs(parts, self._workers, self._speed())
+        workers = self._workers()
+        # A worker has its share of the memory, half of which is for the data.
+        most_bytes = self._memory().total_bytes // (2 * max(1, workers))
+        return plan_packs(parts, workers, self._speed(), most_bytes)
 
     def plan(
         self,
@@ -266,8 +276,9 @@ class Planner:
 
     def _check_memory(self, packs: Sequence[PlannedPack], field: str) -> None:
         memory = sum(pack.memory_bytes for pack in packs)
-        if memory > self._limits.max_job_memory_bytes:
-            needed, limit = memory, self._limits.max_job_memory_bytes
+        limit = self._limits.job_memory_bytes(self._memory())
+        if memory > limit:
+            needed = memory
             description = (
                 f"the job would need {needed / 2**30:,.2f} GiB of the workers' memory; this "
                 f"server takes {limit / 2**30:,.2f} GiB: fewer trials, smaller layers or fewer "
@@ -294,7 +305,7 @@ class Planner:
         return plan.SerializeToString()
 
     def _estimate(self, expansion: Expansion, packs: Sequence[PlannedPack]) -> Estimate:
-        workers, speed = self._workers, self._speed()
+        workers, speed = self._workers(), self._speed()
         brackets = expansion.brackets
         if brackets is None:
             return estimate_packs(packs, workers, speed)
