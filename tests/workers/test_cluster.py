@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -69,10 +70,14 @@ def within(seconds: float, what: str):
     assert took < seconds
 
 
-async def until_workers(engine: SupervisedEngine, count: int) -> tuple[int, ...]:
+async def until(is_so: Callable[[], bool]) -> None:
     async with asyncio.timeout(60):
-        while engine.workers != count:
+        while not is_so():  # noqa: ASYNC110 - processes set no events
             await asyncio.sleep(0.05)
+
+
+async def until_workers(engine: SupervisedEngine, count: int) -> tuple[int, ...]:
+    await until(lambda: engine.workers == count)
     return (await engine.describe()).worker_process_ids
 
 
@@ -82,10 +87,8 @@ async def test_a_node_that_joins_is_used(cluster, engine):
     memory = engine.memory
     assert 0 < memory.total_bytes == memory.machine_bytes
     node = cluster.add_node()
-    async with asyncio.timeout(60):
-        while not node.find("raylet/raylet"):
-            await asyncio.sleep(0.1)
-    with within(25, "a node that joins is used after its raylet's start"):
+    await until(lambda: cluster.log.read_text().count("Ray runtime started") == 2)
+    with within(20, "a node that has joined is used"):
         workers = await until_workers(engine, 2)
     assert set(workers) - {first} <= set(node.process_ids)
     assert (engine.capacity, engine.memory.total_bytes > memory.total_bytes) == (2, True)
@@ -131,9 +134,7 @@ async def test_a_killed_node_loses_only_its_packs(cluster, engine, segment, pack
         await until_workers(engine, 1)
     for result in await asyncio.gather(*tasks):
         np.testing.assert_array_equal(result.metrics.values, expected)
-    async with asyncio.timeout(30):
-        while engine.capacity != 1:
-            await asyncio.sleep(0.1)
+    await until(lambda: engine.capacity == 1)
 
 
 async def test_a_killed_service_leaves_no_actors(cluster, engine):
@@ -150,6 +151,5 @@ async def test_a_killed_service_leaves_no_actors(cluster, engine):
     service.kill()
     await service.wait()
     with within(10, "the actors of a killed service end"):
-        while worker in cluster.head.process_ids:
-            await asyncio.sleep(0.05)
+        await until(lambda: worker not in cluster.head.process_ids)
     assert not cluster.head.find("ray::SegmentActor")
