@@ -70,20 +70,21 @@ class RayNode:
 
 
 class RayCluster:
-    """A head, which has CPUs of its own, and nodes that come and go."""
+    """A head, which has one CPU, and nodes that come and go."""
 
-    def __init__(self, folder: Path, *options: str, cpus: int = 1, **environment: str) -> None:
-        self._folder = folder
+    def __init__(
+        self, folder: Path, *options: str, port: int | None = None, **environment: str
+    ) -> None:
         self.log = folder / "nodes.log"
-        self.address = f"127.0.0.1:{free_port()}"
-        port = self.address.rpartition(":")[2]
+        port = port or free_port()
+        self.address = f"127.0.0.1:{port}"
         self.head = RayNode(
             self.log,
             "--head",
             "--include-dashboard=false",
             "--node-ip-address=127.0.0.1",
             f"--port={port}",
-            f"--num-cpus={cpus}",
+            "--num-cpus=1",
             f"--temp-dir={folder}/ray",
             *options,
             **environment,

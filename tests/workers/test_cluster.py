@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import time
@@ -50,6 +51,7 @@ def cluster(tmp_path_factory):
             patch.setenv(name, value)
         with running_cluster(folder) as cluster:
             yield cluster
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 
 from packtrain.workers.deadlines import find_deadline
-from packtrain.workers.demand import PEAK_SECONDS, Demand
+from packtrain.workers.demand import Demand
 from packtrain.workers.machines import ClusterSize, Memory, size_cluster
 from packtrain.workers.messages import EngineOptions
 
+PEAK_SECONDS = 30.0
+
 
 def test_demand_rises_at_once_and_falls_after_a_while() -> None:
-    demand = Demand()
+    demand = Demand(PEAK_SECONDS)
     assert demand.peak(0.0) == 1
     demand.tell(3, 1.0)
     demand.tell(8, 2.0)
@@ -35,7 +37,7 @@ def test_demand_rises_at_once_and_falls_after_a_while() -> None:
 
 
 def test_demand_takes_no_memory() -> None:
-    demand = Demand()
+    demand = Demand(PEAK_SECONDS)
     for second in range(10_000):
         demand.tell(10_000 - second, second)
         demand.peak(second)

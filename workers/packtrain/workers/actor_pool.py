@@ -53,8 +53,8 @@ class ActorPool:
 
     There is a worker for each CPU of the cluster, as nodes come and go, but no more than ``limit``.
     With ``max_workers`` there are as many as are wanted instead, up to so many: those for which no
-    CPU is there yet wait in Ray, whose autoscaler then adds nodes, and those that are no longer
-    wanted end, so that it can take nodes away.
+    CPU is there yet wait in Ray, whose autoscaler then adds nodes, and those that were not wanted
+    for ``idle_seconds`` end, so that it can take nodes away.
 
     The first worker of each node measures its speed before it takes segments; the slowest node's
     counts, because a job is done when its last pack is.
@@ -65,6 +65,7 @@ class ActorPool:
         limit: int | None,
         on_change: Callable[[Machines], None],
         max_workers: int | None = None,
+        idle_seconds: float = 0.0,
     ) -> None:
         self._limit = limit
         self._max_workers = max_workers
@@ -84,7 +85,7 @@ class ActorPool:
         # By node; None while one of its workers measures.
         self._speeds: dict[str, Speed | None] = {}
         self._size = ClusterSize()
-        self._demand = Demand()
+        self._demand = Demand(idle_seconds)
         self._wanted = 0
         self._is_started = False
         self._tasks: set[asyncio.Task[None]] = set()

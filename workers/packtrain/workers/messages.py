@@ -20,7 +20,8 @@ class EngineOptions:
     """How an engine process runs Ray.
 
     ``workers``: segments at a time; None: as many as there are CPUs. ``max_workers``: as many as
-    are wanted instead, up to so many, for which the cluster may have to grow. ``ray_address``: "auto" or
+    are wanted instead, up to so many, for which the cluster may have to grow; those that were not
+    wanted for ``idle_seconds`` end. ``ray_address``: "auto" or
     host:port of a cluster that this machine is a node of; None: a cluster of its own, on loopback
     alone. ``scratch``: an empty folder for that cluster's files, with a short path, since Ray puts
     sockets into it, whose paths may have 107 bytes. A segment may take
@@ -32,6 +33,7 @@ class EngineOptions:
     ray_address: str | None
     scratch: Path
     max_workers: int | None = None
+    idle_seconds: float = 30.0
     least_deadline_seconds: float = 60.0
     first_deadline_seconds: float = 900.0
     deadline_factor: float = 20.0

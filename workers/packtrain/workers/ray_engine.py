@@ -87,7 +87,9 @@ class RayEngine:
 
     def __init__(self, options: EngineOptions, on_change: Callable[[Machines], None]) -> None:
         self._options = options
-        self._pool = ActorPool(options.workers, on_change, options.max_workers)
+        self._pool = ActorPool(
+            options.workers, on_change, options.max_workers, options.idle_seconds
+        )
         self._states: StateTable[PlacedState] = StateTable()
         store_bytes = ray.cluster_resources().get("object_store_memory", 10**9)  # type: ignore[no-untyped-call]
         self._data = DataStore(int(store_bytes) // 2)

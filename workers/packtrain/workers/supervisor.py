@@ -49,7 +49,7 @@ class SupervisedEngine:
     ``max_workers``: as many workers as :meth:`want_workers` wants, up to so many, on a cluster that
     can grow.
     ``log_dir``: where the child's ``engine.log`` goes; None: only its last words are kept.
-    ``on_change`` is called whenever ``status`` or ``workers`` changed. ``deadlines`` are those of
+    ``on_change`` is called whenever ``status`` or ``workers`` changed. ``times`` are those of
     :class:`packtrain.workers.messages.EngineOptions`.
     """
 
@@ -62,13 +62,13 @@ class SupervisedEngine:
         log_dir: Path | None = None,
         start_timeout_seconds: float = 90.0,
         on_change: Callable[[], None] | None = None,
-        **deadlines: float,
+        **times: float,
     ) -> None:
         self._ray_address = ray_address
         self._options: dict[str, Any] = {
             "workers": workers,
             "max_workers": max_workers,
-            **deadlines,
+            **times,
         }
         self._log_dir = log_dir
         self._start_timeout_seconds = start_timeout_seconds
