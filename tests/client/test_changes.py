@@ -82,9 +82,11 @@ async def test_an_update_names_what_it_changes(
         assert request.job.spec.epochs == 60
     first = fake.requests["UpdateJob"][0]
     assert (first.job.etag, first.request_id) == ("e", "mine")
-    fake.script("GetJob", get_job(spec={"search": {"sobol": {"trials": 4}}}))
-    client.update_job("j", trials=8)
-    assert fake.requests["UpdateJob"][-1].job.spec.search.sobol.trials == 8
+    for kind in ("sobol", "tpe", "gaussian_process", "cma_es", "nsga2"):
+        fake.script("GetJob", get_job(spec={"search": {kind: {"trials": 4}}}))
+        client.update_job("j", trials=8)
+        asked = fake.requests["UpdateJob"][-1].job.spec.search
+        assert getattr(asked, kind).trials == 8
     client.update_job("j", priority=0)
     assert list(fake.requests["UpdateJob"][-1].update_mask.paths) == ["priority"]
 

@@ -11,6 +11,7 @@ import grpc
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.postgresql import Postgres
 from tests.service.specifications import PLAIN, read
 
 from packtrain.service.contract import Planner
@@ -43,10 +44,13 @@ def offered(tmp_path: Path) -> Path:
     return directory
 
 
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    """A new database; the tests of the store hold over any other URL too."""
-    return f"sqlite:///{tmp_path / 'store.db'}"
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind: what tests of the store hold of one, they hold of the other."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.db'}"
+    postgres: Postgres = request.getfixturevalue("postgres")
+    return postgres.empty_database()
 
 
 @pytest.fixture
@@ -128,11 +132,9 @@ async def start_server(
     *,
     before_segment: Hook | None = None,
     limits: Limits | None = None,
-    datasets: tuple[Path, ...] = (),
+    **fields: object,
 ) -> AsyncIterator[Api]:
-    settings = Settings(
-        port=0, data_dir=data_dir, datasets=datasets, workers=2, limits=limits or Limits()
-    )
+    settings = Settings(port=0, data_dir=data_dir, workers=2, limits=limits or Limits(), **fields)
     engine = LocalEngine(workers=2, before_segment=before_segment)
     async with (
         running_server(settings, lambda _settings, _on_change: engine) as server,
@@ -205,11 +207,17 @@ def moons() -> Callable[..., spec_pb2.JobSpec]:
     return make
 
 
+@pytest.fixture(autouse=True)
+def _short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that stops doesn't wait long for the segments that a test holds."""
+    monkeypatch.setattr("packtrain.service.server._SAVE_SECONDS", 0.2)
+
+
 @pytest.fixture
 def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each segment is one epoch, so that there is something to happen between segments."""
-    monkeypatch.setattr("packtrain.service.pack_run.SEGMENT_SECONDS", 0.0)
-    monkeypatch.setattr("packtrain.service.pack_run._FIRST_SEGMENT_SECONDS", 0.0)
+    monkeypatch.setattr("packtrain.service.pack_run.SEGMENT_SECONDS", 1e-9)
+    monkeypatch.setattr("packtrain.service.pack_run._FIRST_SEGMENT_SECONDS", 1e-9)
 
 
 @pytest.fixture(scope="module")

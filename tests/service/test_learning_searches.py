@@ -18,6 +18,7 @@ from packtrain.service.contract import offered
 from packtrain.service.objectives import Scores
 from packtrain.service.proposals import Proposer
 from packtrain.service.samplers import Cube
+from packtrain.service.slices import Steps
 from packtrain.v1 import job_pb2, server_service_pb2, spec_pb2, training_service_pb2
 from packtrain.workers import Segment
 
@@ -166,9 +167,9 @@ async def test_repeats_are_told_by_their_mean_and_what_diverged_as_the_worst(
     told: list[Scores] = []
     learn = Proposer.learn
 
-    def spy(proposer: Proposer, first: int, points: Cube, scores: Scores) -> None:
+    def spy(proposer: Proposer, first: int, points: Cube, scores: Scores) -> Steps[None]:
         told.append(scores)
-        learn(proposer, first, points, scores)
+        return learn(proposer, first, points, scores)
 
     monkeypatch.setattr(Proposer, "learn", spy)
     spec = learning(trials=8, batch_size=4, startup_trials=4)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -19,6 +22,9 @@ from packtrain.service.positions import unit_of
 from packtrain.service.proposals import Proposer
 from packtrain.service.samplers import Cube, Random
 from packtrain.service.search import SearchSpace
+from packtrain.service.slices import Steps
+
+T = TypeVar("T")
 
 NUMBERS = (
     Parameter("rate", Uniform(1e-4, 1.0, log=True)),
@@ -42,6 +48,15 @@ if offered("gaussian_process"):
     CASES += [(GaussianProcess(16, 4), NUMBERS), (GaussianProcess(16, 4), MIXED)]
 
 
+def finish(steps: Steps[T]) -> T:
+    """What all the steps come to."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value
+
+
 def near(points: Cube) -> Scores:
     """More the nearer to 0.3 in all coordinates; far away they fail."""
     scores = -((points - 0.3) ** 2).sum(axis=1, keepdims=True)
@@ -53,9 +68,9 @@ def search(
 ) -> Iterator[tuple[Cube, Scores]]:
     while first < stop:
         count = min(learner.batch_size, stop - first)
-        points = proposer.propose(first, count)
+        points = finish(proposer.propose(first, count))
         scores = near(points)
-        proposer.learn(first, points, scores)
+        finish(proposer.learn(first, points, scores))
         yield points, scores
         first += count
 
@@ -71,10 +86,10 @@ def test_a_study_that_is_told_again_goes_on_the_same(
     for known in (1, len(batches) // 2, len(batches) - 1):
         again, first = study(), 0
         for points, scores in batches[:known]:
-            again.learn(first, points, scores)
+            finish(again.learn(first, points, scores))
             first += len(points)
         np.testing.assert_array_equal(
-            again.propose(first, len(batches[known][0])), batches[known][0]
+            finish(again.propose(first, len(batches[known][0]))), batches[known][0]
         )
 
 
@@ -105,8 +120,9 @@ def test_seeds_tell_studies_apart() -> None:
 @pytest.mark.parametrize("learner", [Tpe(48, 8), CmaEs(48, 8), Nsga2(48, 8)])
 def test_lessons_of_another_job_are_learned_from_at_once(learner: Learner) -> None:
     points = Random(40).cube([p.path for p in NUMBERS], 9, 0, 40)
-    taught = Proposer(NUMBERS, learner, 1, 5, (points, near(points)))
-    begun = taught.propose(0, 8)
+    taught = Proposer(NUMBERS, learner, 1, 5)
+    finish(taught.learn_lessons(points, near(points)))
+    begun = finish(taught.propose(0, 8))
     assert np.median(near(begun)) > np.median(near(points))
 
 
@@ -114,9 +130,9 @@ def test_several_objectives_spread_along_their_front() -> None:
     learner = Nsga2(400, 20)
     proposer = Proposer(NUMBERS[:2], learner, 2, 5)
     for first in range(0, 400, 20):
-        points = proposer.propose(first, 20)
+        points = finish(proposer.propose(first, 20))
         scores = -np.stack([points[:, 0] ** 2, (points[:, 0] - 1) ** 2], axis=1)
-        proposer.learn(first, points, scores - points[:, 1:])
+        finish(proposer.learn(first, points, scores - points[:, 1:]))
     # What costs both is gone; what trades one for the other is not.
     assert np.median(points[:, 1]) < 0.2
     assert np.ptp(points[:, 0]) > 0.5
@@ -169,3 +185,41 @@ def test_nothing_is_proposed_by_a_space_alone() -> None:
     propose: Callable[..., object] = SearchSpace(MIXED, Tpe(8)).columns
     with pytest.raises(ValueError, match="known to the store alone"):
         propose(1, 0, 8)
+
+
+# Two threads need Optuna: the first is in the middle of its import when the second begins. Parts of
+# Optuna that import each other are then within both.
+_AT_ONCE = """
+import sys, threading
+import numpy as np
+from packtrain.service.domains import Uniform
+from packtrain.service.learners import CmaEs, Tpe
+from packtrain.service.parameters import Parameter
+from packtrain.service.proposals import Proposer
+
+def learn(learner):
+    proposer = Proposer([Parameter("a", Uniform(0, 1))], learner, 1, 1)
+    list(proposer.learn(0, np.full((2, 1), 0.5), np.zeros((2, 1))))
+
+def meet(event, args):
+    if event != "import":
+        return
+    if args[0] == "optuna._callbacks" and threading.current_thread() is not second:
+        second.start()
+        met.wait(1)
+    elif args[0] == "optuna.trial._fixed":
+        met.set()
+
+failures, met = [], threading.Event()
+threading.excepthook = lambda args: failures.append(args.exc_value)
+second = threading.Thread(target=learn, args=(Tpe(4),))
+sys.addaudithook(meet)
+learn(CmaEs(4))
+second.join()
+assert not failures, failures
+"""
+
+
+def test_threads_that_import_optuna_at_once_get_all_of_it() -> None:
+    result = subprocess.run([sys.executable, "-c", _AT_ONCE], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr

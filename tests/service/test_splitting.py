@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tests.service.changes import Gate, assert_equal_values, blocks_of, pb, state_of
 from tests.service.specifications import RATE, read
-from tests.service.stored_jobs import CORES, block, create, ended, ints, record
+from tests.service.stored_jobs import CORES, block, create, ended, ints, own, record
 
 from packtrain.service.errors import IllegalTransitionError
 from packtrain.service.pack_run import _select_rows
@@ -207,14 +207,15 @@ async def test_cancelling_a_job_amid_its_halves(start_api: Any) -> None:
 
 async def test_a_split_is_one_guarded_transaction(store: Store) -> None:
     job = await create(store, "split", ints(0, 1, 2, 3, 4))
-    await store.start_pack(job.uid, 0)
+    owned = own(store, job.uid)
+    await owned.start_pack(0)
     await record(store, job.uid, 0, ints(0, 1, 2, 3, 4), 0, 3)
     last = block(ints(0, 1, 2, 3, 4), 4, 5)
     over = [ended(TrialState.SUCCEEDED, last, 1), ended(TrialState.DIVERGED, last, 2)]
-    await store.record_segment(job.uid, 0, 0, 3, 5, last, over, 10, CORES)
+    await owned.record_segment(0, 0, 3, 5, last, over, 10, CORES)
     with pytest.raises(IllegalTransitionError):
-        await store.split_pack(job.uid, 0, 1, [ints(0, 1), ints(3, 4)])
-    made = await store.split_pack(job.uid, 0, 0, [ints(0, 1), ints(3, 4)])
+        await owned.split_pack(0, 1, [ints(0, 1), ints(3, 4)])
+    made = await owned.split_pack(0, 0, [ints(0, 1), ints(3, 4)])
     assert [(p.index, p.trials.tolist(), p.epochs, p.until) for p in made] == [
         (1, [0, 1], 5, None),
         (2, [3, 4], 5, None),
@@ -230,7 +231,7 @@ async def test_a_split_is_one_guarded_transaction(store: Store) -> None:
         (2, "RUNNING"),
     ]
     with pytest.raises(IllegalTransitionError):
-        await store.split_pack(job.uid, 0, 0, [ints(0, 1), ints(3, 4)])
+        await owned.split_pack(0, 0, [ints(0, 1), ints(3, 4)])
     # The late writer is refused.
     with pytest.raises(IllegalTransitionError):
         await record(store, job.uid, 0, ints(0, 3, 4), 5, 6)

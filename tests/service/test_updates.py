@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import grpc
@@ -185,10 +184,6 @@ def learning(kind: str, moons: MakeSpec) -> spec_pb2.JobSpec:
             "trials",
             lambda m: random_search(m(()), 4, "latin_hypercube"),
             "the points of a latin_hypercube depend on how many there are",
-        ),
-        *(
-            ("trials", partial(learning, kind), "what it proposes ends with its trials")
-            for kind in ("tpe", "cma_es", "nsga2")
         ),
         ("trials", lambda m: random_search(m(()), 4, "sobol"), "use spec.search.sobol.trials"),
         ("trials", lambda m: searching_outputs(random_search(m(()), 1)), "are the first that"),

@@ -100,8 +100,9 @@ async def test_nodes_come_with_the_work_and_go_without_it(
         assert len(cluster.head.find("raylet/raylet")) == 3
         engine.want_workers(0)
         await until_workers(engine, 1)
+        # The worker that stays may be on any node.
         async with asyncio.timeout(90):
-            while len(cluster.head.find("raylet/raylet")) > 1:  # noqa: ASYNC110 - as above
+            while len(cluster.head.find("raylet/raylet")) > 2:  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.2)
     finally:
         await engine.stop()

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from packtrain.client import converters, names
@@ -192,10 +193,15 @@ def _name_update(wrong: Violation) -> Violation:
     return Violation(argument, wrong.description) if is_change else wrong
 
 
+# The searches that take more trials, as specifications name them.
+_EXTENDABLE = ("sobol", "tpe", "gaussian_process", "cma_es", "nsga2")
+
+
 def search_of(job: Job) -> str:
     """The kind of its search that a number of trials is asked for of. Any other is for the server
     to refuse."""
-    return "sobol" if "sobol" in job.spec.get("search", {}) else "random"
+    search = job.spec.get("search", {})
+    return next((kind for kind in _EXTENDABLE if kind in search), "random")
 
 
 def cancel_job(job: str, request_id: str | None) -> Call[Job]:
@@ -262,9 +268,9 @@ def _read_trial(response: Any) -> Trial:
     return converters.read_trial(response.trial)
 
 
-def get_best(job: str, metric: str, goal: Goal | None) -> Call[BestTrial | None]:
+def get_best(job: str, metric: str, goal: Goal | None) -> Call[BestTrial]:
     request = converters.request("GetJob", name=names.job_name(job), best_by=directed(metric, goal))
-    return Call("Training", "GetJob", request, converters.read_best)
+    return Call("Training", "GetJob", request, partial(converters.read_best, metric=metric))
 
 
 def get_importance(job: str, metric: str, goal: Goal | None) -> Call[Importance]:

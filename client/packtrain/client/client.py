@@ -163,7 +163,8 @@ class Client:
         request_id: str | None = None,
     ) -> Job:
         """Change a job's labels (those that are named; None removes one) and its priority, or
-        give it more trials (of a random or Sobol search) or epochs: a job that has ended goes on then.
+        give it more trials (of a search that is random, Sobol or learns) or epochs: a job that has
+        ended goes on then.
 
         Raises InvalidArgument where the numbers would not be those of a job that had so many from
         the beginning, FailedPrecondition where it was cancelled, Aborted where it no longer has
@@ -252,10 +253,11 @@ class Client:
         """One trial of a job."""
         return self._invoke(calls.get_trial(name, index))
 
-    def best_trial(self, name: str, metric: str, goal: Goal | None = None) -> BestTrial | None:
-        """The best trial so far by a metric; None where no trial has a finite value yet.
+    def best_trial(self, name: str, metric: str, goal: Goal | None = None) -> BestTrial:
+        """The best trial so far by a metric, of those that neither DIVERGED nor FAILED.
 
         ``goal`` None takes the highest for accuracies and their like, the lowest for all else.
+        Raises NoBestTrial where none of them has a finite value.
         """
         return self._invoke(calls.get_best(name, metric, goal))
 

@@ -161,8 +161,9 @@ class TrainingServiceServicer(object):
         """Changes a job's labels and priority, or gives it more trials or epochs than
         it had. Those may be given to a job that has ended, too: it is then RUNNING
         again. The numbers are those of a job that had so many from the beginning,
-        and what can't be made so is refused with the reason. A job that was
-        cancelled gets no more trials or epochs: FAILED_PRECONDITION.
+        and what can't be made so is refused with the reason; only an algorithm that
+        learns from results begins a new batch after the last one that it proposed,
+        however small that was. A job that was cancelled gets no more trials or epochs: FAILED_PRECONDITION.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -13,6 +13,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -21,9 +22,22 @@ from typing import Annotated, NoReturn
 import structlog
 import typer
 
+from packtrain.service.pack_run import LEAST_SAVE_SECONDS
 from packtrain.service.server import StartError, running_server
 from packtrain.service.settings import Limits, Settings, parse_listen
-from packtrain.workers import Engine, EngineStartError, SupervisedEngine
+from packtrain.service.slices import is_slice_running
+from packtrain.workers import (
+    Engine,
+    EngineStartError,
+    SupervisedEngine,
+    failpoints,
+    kill_child_sessions,
+)
+
+log = structlog.get_logger()
+
+# A stop takes seconds. Whatever hangs is left behind then: whoever sent SIGTERM waits half a minute.
+STOP_SECONDS = 27.0
 
 app = typer.Typer(
     add_completion=False,
@@ -41,6 +55,15 @@ def serve(
     data_dir: Annotated[
         Path, typer.Option(help="Where jobs, metrics, models and uploaded datasets are kept.")
     ] = Path("packtrain-data"),
+    store: Annotated[
+        str | None,
+        typer.Option(
+            envvar="PACKTRAIN_STORE",
+            metavar="URL",
+            help="A PostgreSQL that keeps jobs and metrics, postgresql://USER:PASSWORD@HOST/DB. "
+            "Default: SQLite in the data directory.",
+        ),
+    ] = None,
     datasets: Annotated[
         list[Path] | None,
         typer.Option(help="A directory whose files (IDX, npz, CSV) are offered by name."),
@@ -62,6 +85,20 @@ def serve(
         str | None,
         typer.Option(help="A running Ray cluster to join. Default: a local one of its own."),
     ] = None,
+    artifacts: Annotated[
+        str | None,
+        typer.Option(
+            help="Where checkpoints are kept: a folder, or a URI that fsspec knows, such as "
+            "s3://bucket/folder. Default: a folder in the data directory."
+        ),
+    ] = None,
+    checkpoint_every: Annotated[
+        float,
+        typer.Option(
+            help="Seconds that a pack trains between two checkpoints, at the least. They are "
+            "rarer where they would cost more than 2 % of the time."
+        ),
+    ] = LEAST_SAVE_SECONDS,
     max_job_memory: Annotated[
         float | None,
         typer.Option(help="GiB of the workers' memory that a job may need. Default: half of all."),
@@ -73,6 +110,7 @@ def serve(
     """
     _configure_logging()
     try:
+        failpoints.arm_from_environment()
         host, port = parse_listen(listen)
         limits = Limits()
         if max_job_memory is not None:
@@ -83,12 +121,16 @@ def serve(
             host=host,
             port=port,
             data_dir=data_dir.absolute(),
+            store=store or None,
             datasets=tuple(d.absolute() for d in datasets or ()),
             workers=_count_cores() if workers is None and ray_address is None else workers,
             max_workers=max_workers,
             ray_address=ray_address,
+            artifacts=_absolute(artifacts),
+            least_save_seconds=checkpoint_every,
             limits=limits,
         )
+        settings.open_checkpoints()
     except ValueError as error:
         _fail(str(error), 2)
     typer.echo("packtrain serve: starting its workers ...", err=True)
@@ -96,6 +138,14 @@ def serve(
         asyncio.run(_serve(settings))
     except (StartError, EngineStartError) as error:
         _fail(str(error), 1)
+    if is_slice_running():
+        # All is stored and closed. PyTorch aborts where Python ends a thread within its code.
+        sys.stdout.flush()
+        os._exit(0)
+
+
+def _absolute(artifacts: str | None) -> str | None:
+    return artifacts if artifacts is None or "://" in artifacts else str(Path(artifacts).absolute())
 
 
 def _count_cores() -> int:
@@ -112,7 +162,7 @@ def _make_engine(settings: Settings, on_change: Callable[[], None]) -> Engine:
         workers=settings.workers,
         max_workers=settings.max_workers,
         ray_address=settings.ray_address,
-        log_dir=settings.data_dir / "logs",
+        log_dir=settings.log_dir,
         on_change=on_change,
     )
 
@@ -120,8 +170,18 @@ def _make_engine(settings: Settings, on_change: Callable[[], None]) -> Engine:
 async def _serve(settings: Settings) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            log.warning("stopped_at_once")
+            _end_at_once(1)
+        stop.set()
+        watchdog.start()
+
+    watchdog = threading.Timer(STOP_SECONDS, _give_up)
+    watchdog.daemon = True
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, on_signal)
     serving = asyncio.create_task(_run(settings))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -135,12 +195,25 @@ async def _serve(settings: Settings) -> None:
         raise error
 
 
+def _give_up() -> None:
+    log.error("stop_timed_out", seconds=STOP_SECONDS)
+    _end_at_once(0)
+
+
+def _end_at_once(code: int) -> NoReturn:
+    """End without waiting for anything, and take the engine along, which may hang. Nothing is
+    lost: the store has what was acknowledged, as after a crash."""
+    kill_child_sessions()
+    os._exit(code)
+
+
 async def _run(settings: Settings) -> None:
     async with running_server(settings, _make_engine) as server:
         # One line that people read and programs wait for.
         typer.echo(
             f"packtrain {version('packtrain')} listens on {server.address} "
-            f"({server.engine.workers} workers, data in {settings.data_dir})"
+            f"({server.engine.workers} workers, data in {settings.data_dir}"
+            f"{', jobs in ' + settings.store_name if settings.store else ''})"
         )
         sys.stdout.flush()
         await server.wait_crash()

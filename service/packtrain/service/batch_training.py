@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
@@ -16,66 +15,85 @@ from packtrain.service.objectives import score_trials
 from packtrain.service.pack_training import PackTrainer
 from packtrain.service.proposals import Proposer
 from packtrain.service.records import Failure, JobRecord, PackRecord, Proposal
+from packtrain.service.slices import SlicedComputation, Steps
+from packtrain.service.slots import FairSlots
 from packtrain.service.states import TrialState
-from packtrain.service.store import Store
-
-# Sampling takes seconds at times: in threads of its own it delays no other call.
-_THREADS = ThreadPoolExecutor(2, thread_name_prefix="proposals")
+from packtrain.service.store import OwnedJob, Store
 
 T = TypeVar("T")
 TrainBatch = Callable[[Sequence[PackRecord], Mapping[int, TrialState], Expansion], Awaitable[None]]
 
 
 class BatchTraining:
-    """The batches of one job; ``whole`` is its expansion, ``train`` trains the packs of one of
-    them to their ends."""
+    """The batches of one job of this ``generation``; ``proposing`` are turns at proposing,
+    ``whole`` is the job's expansion, and ``train`` trains the packs of a batch to their ends."""
 
     def __init__(
         self,
         job: JobRecord,
+        generation: int,
+        owned: OwnedJob,
         store: Store,
         planner: Planner,
         trainer: PackTrainer,
+        proposing: FairSlots,
         whole: Expansion,
         train: TrainBatch,
     ) -> None:
         assert whole.space is not None
-        self._job, self._store, self._planner, self._trainer = job, store, planner, trainer
-        self._whole, self._space, self._train = whole, whole.space, train
+        assert whole.learner is not None
+        self._job, self._generation = job, generation
+        self._owned, self._store = owned, store
+        self._planner, self._trainer = planner, trainer
+        self._proposing, self._train = proposing, train
+        self._whole, self._space, self._learner = whole, whole.space, whole.learner
 
-    async def train(self) -> None:
-        """All batches, from wherever the store has them. Raises ServiceError."""
+    async def train(self, packs: Sequence[PackRecord], ended: Mapping[int, TrialState]) -> None:
+        """All batches, from wherever the store has them: it has these packs, and these trials have
+        ended. Raises ServiceError."""
         proposer = await self._open_study()
-        proposed = await self._store.list_proposals(self._job.uid)
-        for batch in proposed:
-            if batch is proposed[-1]:
-                await self._go_on(batch)
+        first = 0
+        left = [pack for pack in packs if not pack.is_closed and _goes_on(pack, ended)]
+        for batch in await self._store.list_proposals(self._job.uid):
+            if self._trainer.is_stopped:
+                return
+            if any(self._is_of(pack, batch) for pack in left):
+                await self._go_on(batch, packs, ended)
             await self._learn(proposer, batch)
-        first = sum(len(batch.points) for batch in proposed)
+            first += len(batch.points)
         while first < self._space.assignments and not self._trainer.is_stopped:
-            count = min(self._batch_size, self._space.assignments - first)
-            points = await _call(proposer.propose, first, count)
+            count = min(self._learner.batch_size, self._space.assignments - first)
+            points = await self._compute(proposer.propose(first, count))
+            if points is None:
+                return
             batch = Proposal(first, points)
             await self._begin(batch)
             await self._learn(proposer, batch)
             first += count
 
-    @property
-    def _batch_size(self) -> int:
-        assert self._whole.learner is not None
-        return self._whole.learner.batch_size
+    async def _compute(self, steps: Steps[T]) -> T | None:
+        """What the steps come to, a slice of them in each of the job's turns; None where the job
+        was stopped meanwhile."""
+        async with asyncio.TaskGroup() as tasks:
+            computing = tasks.create_task(self._take_turns(SlicedComputation(steps)))
+        return None if computing.cancelled() else computing.result()
+
+    async def _take_turns(self, computation: SlicedComputation[T]) -> T | None:
+        while not self._trainer.is_stopped:
+            async with self._trainer.turn(self._proposing):
+                await computation.run_slice(lambda: self._trainer.is_stopped)
+            if computation.is_over:
+                return computation.result
+        return None
 
     async def _open_study(self) -> Proposer:
-        assert self._whole.learner is not None
+        whole = self._whole
+        objectives, seed = len(whole.objectives), whole.spec.seed
+        proposer = Proposer(self._space.parameters, self._learner, objectives, seed)
         lessons = await self._store.find_lessons(self._job.uid)
-        return await _call(
-            Proposer,
-            self._space.parameters,
-            self._whole.learner,
-            len(self._whole.objectives),
-            self._whole.spec.seed,
-            (lessons.points, lessons.scores) if lessons else None,
-        )
+        if lessons is not None:
+            await self._compute(proposer.learn_lessons(lessons.points, lessons.scores))
+        return proposer
 
     async def _begin(self, batch: Proposal) -> None:
         """Plan a new batch, and train it. What can't be planned fails alone."""
@@ -85,8 +103,12 @@ class BatchTraining:
             failures[failure] += self._trials_of(assignment)
         planned = self._planner.plan_packs(expansion.parts) if expansion else []
         epochs = expansion.trial_epochs if expansion else 0
-        packs = await self._store.add_proposal(
-            self._job.uid, batch, [pack.to_new() for pack in planned], epochs, failures
+        packs = await self._owned.add_proposal(
+            self._generation,
+            batch,
+            [pack.to_new() for pack in planned],
+            epochs,
+            failures,
         )
         if expansion is not None:
             await self._train(packs, {}, expansion)
@@ -94,18 +116,17 @@ class BatchTraining:
     def _trials_of(self, assignment: int) -> range:
         return range(assignment * self._space.repeats, (assignment + 1) * self._space.repeats)
 
-    async def _go_on(self, batch: Proposal) -> None:
-        """Train the rest of a batch that was planned before."""
-        packs = await self._store.list_packs(self._job.uid)
-        planned = {trial for pack in packs for trial in pack.trials.tolist()}
-        assignments = range(batch.first, batch.first + len(batch.points))
-        without = [k for k in assignments if self._trials_of(k)[0] not in planned]
-        if len(without) == len(assignments):
-            return
-        expansion = await asyncio.to_thread(self._planner.expand_stored, self._job, batch, without)
-        mine = set(expansion.members.tolist())
-        ended = await self._store.ended_trials(self._job.uid)
-        await self._train([p for p in packs if p.trials[0] in mine], ended, expansion)
+    def _is_of(self, pack: PackRecord, batch: Proposal) -> bool:
+        """Whether the pack trains trials of the batch, which are then all that it trains."""
+        return 0 <= int(pack.trials[0]) // self._space.repeats - batch.first < len(batch.points)
+
+    async def _go_on(
+        self, batch: Proposal, packs: Sequence[PackRecord], ended: Mapping[int, TrialState]
+    ) -> None:
+        """Train what is left of a batch that was planned before: the rest of the last one, and
+        what is trained anew of any."""
+        expansion = await asyncio.to_thread(self._planner.expand_planned, self._job, batch, packs)
+        await self._train([p for p in packs if self._is_of(p, batch)], ended, expansion)
 
     async def _learn(self, proposer: Proposer, batch: Proposal) -> None:
         """Tell what came of a batch: of repeats, their mean."""
@@ -116,8 +137,8 @@ class BatchTraining:
             self._job, batch.first * repeats, count * repeats, ()
         )
         scores = score_trials(trials, self._whole.objectives).reshape(count, repeats, -1)
-        await _call(proposer.learn, batch.first, batch.points, np.mean(scores, axis=1))
+        await self._compute(proposer.learn(batch.first, batch.points, np.mean(scores, axis=1)))
 
 
-async def _call(function: Callable[..., T], *arguments: object) -> T:
-    return await asyncio.get_running_loop().run_in_executor(_THREADS, function, *arguments)
+def _goes_on(pack: PackRecord, ended: Mapping[int, TrialState]) -> bool:
+    return any(trial not in ended for trial in pack.trials.tolist())

@@ -4,7 +4,7 @@ on are stacked anew, so that stopping saves time and not only epochs."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -18,7 +18,7 @@ from packtrain.service.planner import Part, PlannedPack, TrialGroup, cut
 from packtrain.service.records import PackRecord
 from packtrain.service.standings import StandingsReader
 from packtrain.service.states import TrialState
-from packtrain.service.store import Store
+from packtrain.service.store import OwnedJob
 from packtrain.workers import Engine
 
 Task = asyncio.Task[list[PackRun]]
@@ -36,6 +36,7 @@ class BeginPack(Protocol):
         heirs: Sequence[Heirs],
         *,
         is_rebuildable: bool = True,
+        is_saved: bool = False,
     ) -> PackRun: ...
 
 
@@ -45,8 +46,7 @@ class BracketTraining:
 
     def __init__(
         self,
-        uid: str,
-        store: Store,
+        job: OwnedJob,
         engine: Engine,
         trainer: PackTrainer,
         expansion: Expansion,
@@ -54,17 +54,24 @@ class BracketTraining:
         begin: BeginPack,
         plan: PlanPacks,
     ) -> None:
-        self._uid, self._store, self._engine = uid, store, engine
+        self._job, self._engine = job, engine
         self._trainer, self._expansion = trainer, expansion
         self._standings = standings
         self._begin, self._plan = begin, plan
 
     async def train(self, packs: Sequence[PackRecord], ended: Mapping[int, TrialState]) -> None:
         """All of these open packs, to their ends; ``ended`` are the trials that have ended."""
+        saved = await self._trainer.checkpoints.find_saved_packs()
         async with asyncio.TaskGroup() as tasks:
             for bracket, members in self._by_bracket(packs):
-                runs = [self._begin(p, self._group_of(p.trials), ended, ()) for p in members]
+                runs = [self._begin_open(pack, ended, saved) for pack in members]
                 tasks.create_task(self._train_bracket(bracket, runs))
+
+    def _begin_open(
+        self, pack: PackRecord, ended: Mapping[int, TrialState], saved: Container[int]
+    ) -> PackRun:
+        group = self._group_of(pack.trials)
+        return self._begin(pack, group, ended, (), is_saved=pack.index in saved)
 
     def _by_bracket(
         self, packs: Sequence[PackRecord]
@@ -90,12 +97,13 @@ class BracketTraining:
                     await wait_all(begun)
                     await self._drop(held)
                 runs = came_to(runs, training)
-                held = {run.state_key for run in runs}
+                held = keys_of(runs)
+                await self._trainer.finish_stage(runs)
                 if bracket is None or self._trainer.is_stopped:
                     return
                 runs = await self._pass_rung(bracket, runs)
         finally:
-            await self._drop(held | {run.state_key for run in runs})
+            await self._drop(held | keys_of(runs))
 
     async def _pass_rung(self, bracket: Bracket, runs: Sequence[PackRun]) -> list[PackRun]:
         """Compare the trials; returned are the packs of those that go on."""
@@ -108,8 +116,7 @@ class BracketTraining:
         # Many trials with several objectives take a second to be ranked.
         survivors, planned = await asyncio.to_thread(self._select, bracket, rung, until, standings)
         arithmetics = tuple(dict.fromkeys(name for run in runs for name in run.arithmetics))
-        records = await self._store.pass_rung(
-            self._uid,
+        records = await self._job.pass_rung(
             rung,
             closed=[run.index for run in runs],
             stopped=np.setdiff1d(going, survivors, assume_unique=True),
@@ -128,7 +135,9 @@ class BracketTraining:
 
     def _begin_heir(self, record: PackRecord, runs: Sequence[PackRun]) -> PackRun:
         heirs = [found for run in runs if (found := run.find_heirs(record.trials)) is not None]
-        return self._begin(record, self._group_of(record.trials), {}, heirs)
+        run = self._begin(record, self._group_of(record.trials), {}, heirs)
+        run.clock.inherit(mean_left(runs))
+        return run
 
     def _group_of(self, trials: NDArray[np.int32]) -> TrialGroup:
         first = int(trials[0])
@@ -148,6 +157,16 @@ def came_to(runs: Sequence[PackRun], training: Sequence[Task]) -> list[PackRun]:
     turn when the job was stopped was cancelled, and its pack is where it was."""
     pairs = zip(runs, training, strict=True)
     return [part for run, t in pairs for part in ([run] if t.cancelled() else t.result())]
+
+
+def keys_of(runs: Sequence[PackRun]) -> set[str]:
+    """What the engine holds for them."""
+    return {key for run in runs for key in run.held_keys}
+
+
+def mean_left(runs: Sequence[PackRun]) -> float:
+    """Seconds of training until their states are due to be saved."""
+    return sum(run.clock.left for run in runs) / len(runs)
 
 
 async def wait_all(events: Sequence[asyncio.Event]) -> None:

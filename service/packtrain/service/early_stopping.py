@@ -7,6 +7,7 @@ from who came first.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -44,6 +45,10 @@ class Standings:
     mean: Scores
 
 
+# Of the trials under the median rule: 0.79, 0.86 and 1.00 of 120 on digits, with three seeds.
+_USUALLY_LEFT = 0.9
+
+
 class EarlyStopping(Protocol):
     """A rule that stops trials."""
 
@@ -58,8 +63,8 @@ class EarlyStopping(Protocol):
     ) -> NDArray[np.bool_]:
         """Which of the bracket's trials that are present go on after this rung, (K,)."""
 
-    def find_most(self, bracket: Bracket, rung: int) -> int:
-        """How many may go on after this rung, at most."""
+    def expect_survivors(self, bracket: Bracket, rung: int) -> int:
+        """About how many go on after this rung."""
 
 
 @dataclass(frozen=True)
@@ -83,10 +88,10 @@ class SuccessiveHalving:
         self, bracket: Bracket, rung: int, standings: Standings
     ) -> NDArray[np.bool_]:
         """The best of those that are present."""
-        return _keep_best(standings, self.find_most(bracket, rung))
+        return _keep_best(standings, self.expect_survivors(bracket, rung))
 
-    def find_most(self, bracket: Bracket, rung: int) -> int:
-        """Whoever diverged."""
+    def expect_survivors(self, bracket: Bracket, rung: int) -> int:
+        """Exactly so many, whoever diverged, unless fewer are left."""
         cuts = bracket.rungs.index(rung) + 1
         return max(1, len(bracket.trials) // int(self.reduction_factor**cuts))
 
@@ -121,9 +126,9 @@ class Hyperband:
         """As in successive halving."""
         return self._halving.find_survivors(bracket, rung, standings)
 
-    def find_most(self, bracket: Bracket, rung: int) -> int:
+    def expect_survivors(self, bracket: Bracket, rung: int) -> int:
         """As in successive halving."""
-        return self._halving.find_most(bracket, rung)
+        return self._halving.expect_survivors(bracket, rung)
 
     @property
     def _halving(self) -> SuccessiveHalving:
@@ -153,14 +158,15 @@ class MedianRule:
         mean = standings.mean[:, 0]
         if np.isneginf(mean).all():
             return standings.present
-        # Without those that were never measured, such as trials that can't be trained.
+        # Without those of which nothing counts: never measured, diverged or failed.
         median = np.median(mean[~np.isneginf(mean)])
         return standings.present & (standings.best[:, 0] >= median)
 
-    def find_most(self, bracket: Bracket, rung: int) -> int:
-        """All: it can't be told."""
+    def expect_survivors(self, bracket: Bracket, rung: int) -> int:
+        """The share that is usually left after the first rung. Hardly anyone is stopped later: the
+        median is that of all trials, of which those that were stopped stay the worst."""
         del rung
-        return len(bracket.trials)
+        return math.ceil(_USUALLY_LEFT * len(bracket.trials))
 
 
 def _keep_best(standings: Standings, quota: int) -> NDArray[np.bool_]:

@@ -6,8 +6,10 @@ ServiceError
 ├── AlreadyExistsError      ALREADY_EXISTS
 ├── IllegalTransitionError  FAILED_PRECONDITION
 ├── EtagMismatchError       ABORTED
+├── NotOwnerError           ABORTED (no call ever raises it: training alone does)
 ├── LimitExceededError      RESOURCE_EXHAUSTED
 ├── StoreUnavailableError   UNAVAILABLE
+│   └── StoreFullError      RESOURCE_EXHAUSTED
 └── ServerStoppingError     UNAVAILABLE
 """
 
@@ -74,12 +76,20 @@ class EtagMismatchError(ServiceError):
     """The resource changed since the caller read it."""
 
 
+class NotOwnerError(ServiceError):
+    """The job has another owner than the one that writes: what it trained comes too late."""
+
+
 class LimitExceededError(ServiceError):
     """A limit of the server would be exceeded."""
 
 
 class StoreUnavailableError(ServiceError):
-    """The store can't be written at the moment."""
+    """The store can't be used at the moment."""
+
+
+class StoreFullError(StoreUnavailableError):
+    """The store has no room left: it can be read, and written again when there is."""
 
 
 class ServerStoppingError(ServiceError):
@@ -92,7 +102,9 @@ STATUS_CODES: dict[type[ServiceError], grpc.StatusCode] = {
     AlreadyExistsError: grpc.StatusCode.ALREADY_EXISTS,
     IllegalTransitionError: grpc.StatusCode.FAILED_PRECONDITION,
     EtagMismatchError: grpc.StatusCode.ABORTED,
+    NotOwnerError: grpc.StatusCode.ABORTED,
     LimitExceededError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    StoreFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     StoreUnavailableError: grpc.StatusCode.UNAVAILABLE,
     ServerStoppingError: grpc.StatusCode.UNAVAILABLE,
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from packtrain.service.batch_training import BatchTraining
 from packtrain.service.bracket_training import BracketTraining
+from packtrain.service.checkpoints import Checkpoints
 from packtrain.service.contract import Expansion, Planner
 from packtrain.service.errors import IllegalTransitionError, ServiceError
 from packtrain.service.findings import find_learning_rates, measure_initial_cost
@@ -20,34 +21,45 @@ from packtrain.service.records import ActiveJob, Failure, JobRecord, PackRecord
 from packtrain.service.slots import FairSlots
 from packtrain.service.standings import StandingsReader
 from packtrain.service.states import JobState, TrialState
-from packtrain.service.store import Store
-from packtrain.workers import Engine
+from packtrain.service.store import OwnedJob, Store
+from packtrain.workers import ArtifactStore, Engine
 
 
 class JobTraining:
-    """One job; its models go into ``models_dir``, a folder of its own."""
+    """One job, in its owner's name, which takes turns at ``slots``, the workers, and at
+    ``proposing``; its models go into ``models_dir``, a folder of its own, its checkpoints into
+    ``artifacts``, one of a pack at most every ``least_save_seconds`` of its training."""
 
     def __init__(
         self,
         job: ActiveJob,
+        owned: OwnedJob,
         store: Store,
         engine: Engine,
         slots: FairSlots,
+        proposing: FairSlots,
         planner: Planner,
         models_dir: Path,
+        artifacts: ArtifactStore,
+        least_save_seconds: float,
     ) -> None:
         self.job = job
+        self._owned = owned
         self._store = store
         self._engine = engine
+        self._proposing = proposing
         self._planner = planner
         self._models_dir = models_dir
-        self._trainer = PackTrainer(job.uid, store, engine, slots)
+        self._least_save_seconds = least_save_seconds
+        self._checkpoints = Checkpoints(owned, store, engine, artifacts)
+        self._trainer = PackTrainer(owned, engine, slots, self._checkpoints)
         if job.state is JobState.CANCELLING:
             self._trainer.stop()
 
-    def stop(self) -> None:
-        """Stop after the segments that are under way: the store says what becomes of the job."""
-        self._trainer.stop()
+    def stop(self, *, saves: bool = False) -> None:
+        """Stop after the segments that are under way: the store says what becomes of the job.
+        ``saves``: :meth:`train` returns once the states are saved that are worth it."""
+        self._trainer.stop(saves=saves)
 
     async def train(self) -> None:
         """Until the job has ended, or was stopped. Raises ServiceError."""
@@ -64,17 +76,23 @@ class JobTraining:
                 return
             await self._train_all(record, expansion, packs, ended)
         if self._trainer.is_stopped:
-            await self._store.finish_cancelling(self.job.uid)
+            await self._owned.finish_cancelling()
         else:
             await self._finish(expansion)
+        await self._clean_up()
+
+    async def _clean_up(self) -> None:
+        """What has ended needs no checkpoints."""
+        if not await self._store.find_active_jobs([self.job.uid]):
+            await self._checkpoints.remove_all_files()
 
     async def fail(self, failure: Failure) -> None:
         """The job can't be trained."""
         try:
-            generation = self.job.generation
-            await self._store.finish_job(self.job.uid, JobState.FAILED, failure, generation)
+            await self._owned.finish_job(JobState.FAILED, failure, self.job.generation)
         except IllegalTransitionError:
-            await self._store.finish_cancelling(self.job.uid)
+            await self._owned.finish_cancelling()
+        await self._clean_up()
 
     async def _train_all(
         self,
@@ -90,20 +108,31 @@ class JobTraining:
             await self._train_packs(packs, ended, expansion)
             return
         batches = BatchTraining(
-            record, self._store, self._planner, self._trainer, expansion, self._train_packs
+            record,
+            self.job.generation,
+            self._owned,
+            self._store,
+            self._planner,
+            self._trainer,
+            self._proposing,
+            expansion,
+            self._train_packs,
         )
-        await batches.train()
+        await batches.train(packs, ended)
 
     async def _train_packs(
         self, packs: Sequence[PackRecord], ended: Mapping[int, TrialState], expansion: Expansion
     ) -> None:
-        parts = (self.job.uid, self._store, self._engine, self._trainer, expansion, self._standings)
+        parts = (self._engine, self._trainer, expansion, self._standings)
         begin, plan = self._begin_pack, self._planner.plan_packs
         try:
             if expansion.population is not None:
-                await PopulationTraining(*parts, expansion.population, begin, plan).train()
+                rule = expansion.population
+                await PopulationTraining(
+                    self._owned, self._store, *parts, rule, begin, plan
+                ).train()
             else:
-                training = BracketTraining(*parts, begin, plan)
+                training = BracketTraining(self._owned, *parts, begin, plan)
                 await training.train([pack for pack in packs if not pack.is_closed], ended)
         except* ServiceError as errors:
             raise _first_of(errors) from None
@@ -116,6 +145,7 @@ class JobTraining:
         heirs: Sequence[Heirs],
         *,
         is_rebuildable: bool = True,
+        is_saved: bool = False,
     ) -> PackRun:
         path = self._models_dir / f"{record.index}.safetensors"
         return PackRun(
@@ -127,6 +157,8 @@ class JobTraining:
             self._engine.speed,
             heirs,
             is_rebuildable=is_rebuildable,
+            least_save_seconds=self._least_save_seconds,
+            is_saved=is_saved,
         )
 
     async def _finish(self, expansion: Expansion | None) -> None:
@@ -139,9 +171,9 @@ class JobTraining:
         if expansion is not None and failure is None:
             finding = await self._find_rates(now, expansion)
         try:
-            await self._store.finish_job(now.uid, state, failure, self.job.generation, finding)
+            await self._owned.finish_job(state, failure, self.job.generation, finding)
         except IllegalTransitionError:
-            await self._store.finish_cancelling(now.uid)
+            await self._owned.finish_cancelling()
 
     async def _find_rates(self, job: JobRecord, expansion: Expansion) -> RateFinding | None:
         rates = expansion.range_rates

@@ -5,6 +5,9 @@ whose values are equally likely by their place, and of any other domain the shar
 distribution that lies below. So all domains go with all algorithms, and a point is exactly what
 was proposed, in the process that proposed it and in one that reads it again.
 
+Threads import Optuna by `import optuna` alone: it waits for the one that has begun to. Parts of it
+import each other, and two threads that enter by different ones meet halves of modules.
+
 A batch is a function of the job's seed, its first assignment and all results before it: each has a
 sampler of its own, seeded by the two, and a study that was told the batches before in their order.
 """
@@ -14,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,10 +28,12 @@ from packtrain.service.learners import CmaEs, GaussianProcess, Learner, Nsga2, T
 from packtrain.service.objectives import Scores
 from packtrain.service.parameters import Parameter
 from packtrain.service.samplers import Cube, Random
+from packtrain.service.slices import Steps
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
+    from optuna.study import Study
     from optuna.trial import FrozenTrial, Trial
 
 # Beyond, a place is no more exact than a share, and costs Optuna more.
@@ -36,33 +42,23 @@ _LAST_UNIT = 1 - 2.0**-53
 
 
 class Proposer:
-    """The study of one job. Blocks, for seconds at times: for threads.
-
-    ``objectives`` is their number, ``lessons`` what another job found: its points (K, parameters)
-    and their scores (K, objectives), more being better, -inf the worst.
-    """
+    """The study of one job. All that takes long is done in steps, for threads: one asks for a point
+    or tells of one. ``objectives`` is their number."""
 
     def __init__(
-        self,
-        parameters: Sequence[Parameter],
-        learner: Learner,
-        objectives: int,
-        seed: int,
-        lessons: tuple[Cube, Scores] | None = None,
+        self, parameters: Sequence[Parameter], learner: Learner, objectives: int, seed: int
     ) -> None:
         self._parameters = parameters
         self._learner = learner
+        self._objectives = objectives
         self._seed = seed
         self._results = 0
         self._order = _parents_first(parameters)
         self._asked: list[Trial] = []
-        self._open_study(objectives)
         self._lessons: list[FrozenTrial] = []
-        if lessons is not None:
-            self.learn(0, *lessons)
-            self._lessons = self._study.get_trials()
 
-    def _open_study(self, objectives: int) -> None:
+    @cached_property
+    def _study(self) -> Study:
         # A third of a second, that no other job should wait for.
         import optuna
 
@@ -71,10 +67,15 @@ class Proposer:
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
         # What failed is told as -inf.
         warnings.filterwarnings("ignore", "Clip non-finite values", UserWarning)
-        self._distributions = [_distribution(p.domain) for p in self._parameters]
-        self._study = optuna.create_study(directions=["maximize"] * objectives)
+        return optuna.create_study(directions=["maximize"] * self._objectives)
 
-    def propose(self, first: int, count: int) -> Cube:
+    def learn_lessons(self, points: Cube, scores: Scores) -> Steps[None]:
+        """What another job found, before all else: at points (K, parameters) the scores
+        (K, objectives), more being better, -inf the worst."""
+        yield from self.learn(0, points, scores)
+        self._lessons = self._study.get_trials()
+
+    def propose(self, first: int, count: int) -> Steps[Cube]:
         """The points of the assignments first <= k < first + count, (count, parameters)."""
         if self._results < self._learner.startup_trials:
             paths = [parameter.path for parameter in self._parameters]
@@ -85,22 +86,24 @@ class Proposer:
             trial = self._study.ask()
             self._suggest(trial, point)
             self._asked.append(trial)
+            yield
         return points
 
-    def learn(self, first: int, points: Cube, scores: Scores) -> None:
+    def learn(self, first: int, points: Cube, scores: Scores) -> Steps[None]:
         """What came of the points of the assignments from ``first`` on, the last that were
-        proposed, or those that another process proposed before."""
+        proposed, or those that another process proposed before; scores as of lessons."""
         if not self._asked and isinstance(self._learner, CmaEs | Nsga2):
-            self._propose_again(first, points)
+            yield from self._propose_again(first, points)
         if self._asked:
             for trial, row in zip(self._asked, scores.tolist(), strict=True):
                 self._study.tell(trial, row)
+                yield
         else:
-            self._add(points, scores)
+            yield from self._add(points, scores)
         self._asked.clear()
         self._results += len(points)
 
-    def _propose_again(self, first: int, points: Cube) -> None:
+    def _propose_again(self, first: int, points: Cube) -> Steps[None]:
         """These algorithms keep notes with the trials: make them anew by asking anew."""
         self._study.sampler = self._sampler(first)
         for point in points:
@@ -110,15 +113,19 @@ class Proposer:
             _ = trial.relative_params
             self._suggest(trial, point.copy())
             self._asked.append(trial)
+            yield
 
-    def _add(self, points: Cube, scores: Scores) -> None:
-        from optuna.trial import create_trial
+    def _add(self, points: Cube, scores: Scores) -> Steps[None]:
+        import optuna
 
-        names = {p.path: d for p, d in zip(self._parameters, self._distributions, strict=True)}
+        names = {p.path: _distribution(p.domain) for p in self._parameters}
         for point, row in zip(points, scores.tolist(), strict=True):
             known = self._known(point)
             has = {path: names[path] for path in known}
-            self._study.add_trial(create_trial(params=known, distributions=has, values=row))
+            self._study.add_trial(
+                optuna.trial.create_trial(params=known, distributions=has, values=row)
+            )
+            yield
 
     def _suggest(self, trial: Trial, point: NDArray[np.float64]) -> None:
         """Write down where the trial shall be, (parameters,)."""
@@ -151,8 +158,9 @@ class Proposer:
                     values[parameter.path] = int(parameter.domain.of_unit(point[i : i + 1])[0])
 
     def _sampler(self, first: int) -> BaseSampler:
-        from optuna import samplers
+        import optuna
 
+        samplers = optuna.samplers
         digest = hashlib.sha256(f"search:{self._seed}:{first}".encode()).digest()
         seed = int.from_bytes(digest[:4], "little")
         match self._learner:
@@ -207,8 +215,9 @@ def _share(place: int, count: int) -> float:
 
 
 def _distribution(domain: Domain) -> BaseDistribution:
-    from optuna import distributions
+    import optuna
 
+    distributions = optuna.distributions
     count = _places(domain)
     if count is None:
         return distributions.FloatDistribution(0.0, _LAST_UNIT)

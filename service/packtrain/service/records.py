@@ -75,7 +75,8 @@ class JobRecord:
 
 @dataclass(frozen=True)
 class ActiveJob:
-    """A job that has not ended, in brief."""
+    """A job that has not ended, in brief; ``owner`` is the replica that trains it, None where
+    there is none that lives."""
 
     uid: str
     job_id: str
@@ -83,6 +84,21 @@ class ActiveJob:
     trials: int
     priority: int
     generation: int
+    owner: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplicaRecord:
+    """A process that serves the store: ``name`` is for people, ``beats`` grow as long as it lives,
+    ``demand`` is how many workers it could use of a cluster that it shares (None: it shares none).
+    Times are those of the database's clock."""
+
+    replica_id: str
+    name: str
+    started: datetime
+    renewed: datetime
+    beats: int
+    demand: int | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -142,8 +158,9 @@ class NewJob:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Extension:
     """More to train for a job of this ``generation``: what its fields are then, the packs of its
-    further trials, and why some of these can't be trained. ``last_epoch`` is the one that the trials ended at that now go on; None:
-    none goes on."""
+    further trials, and why some of these can't be trained. ``last_epoch`` is the one that the
+    trials ended at that now go on; None: none goes on. ``learns``: its algorithm is still to
+    propose the further trials."""
 
     generation: int
     spec: bytes
@@ -155,6 +172,7 @@ class Extension:
     packs: tuple[NewPack, ...]
     last_epoch: int | None
     failures: Mapping[Failure, Sequence[int]] = field(default_factory=dict)
+    learns: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,12 +197,14 @@ class JobUpdate:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Retry:
     """Trials, (K,), of a job of this ``generation`` that FAILED: their packs, which are
-    ``closed``, and those in which they train anew."""
+    ``closed``, and those in which they train anew. ``learns``: its algorithm is to go on proposing
+    those that it had not proposed when the job FAILED."""
 
     generation: int
     trials: NDArray[np.int32]
     closed: tuple[int, ...]
     packs: tuple[NewPack, ...]
+    learns: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -215,6 +235,18 @@ class Adaptation:
     trial: int
     copied_trial: int
     parameters: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class CheckpointRecord:
+    """The state of a pack after ``epoch`` epochs, in the artifact store's file ``name``, of this
+    size and with this BLAKE2b digest (hexadecimal)."""
+
+    pack_index: int
+    epoch: int
+    name: str
+    size_bytes: int
+    digest: str
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

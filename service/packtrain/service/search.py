@@ -15,7 +15,7 @@ from packtrain.service.grids import GridPlan, grid_values
 from packtrain.service.learners import Learner
 from packtrain.service.parameters import Parameter
 from packtrain.service.positions import unit_of
-from packtrain.service.samplers import Cube, Sampler
+from packtrain.service.samplers import Cube, Random, Sampler
 
 
 @dataclass(frozen=True)
@@ -97,19 +97,37 @@ class SearchSpace:
     def edges(self) -> Cube:
         """Points at which each parameter exists and has each value of a choice, or each end of
         an interval, the others being at their first: what is wrong with a domain shows there."""
+        points, _ = self._find_edges()
+        return np.unique(points, axis=0)
+
+    def draw_at_edges(self, seed: int, most: int) -> Cube:
+        """Those same points, but for the other parameters, which are drawn: each as often as makes
+        about ``most`` points, at least once."""
+        points, given = self._find_edges()
+        times = max(1, most // len(points))
+        points, given = np.repeat(points, times, axis=0), np.repeat(given, times, axis=0)
+        paths = [parameter.path for parameter in self.parameters]
+        drawn = Random(len(points)).cube(paths, seed, 0, len(points))
+        return np.where(given, points, drawn)
+
+    def _find_edges(self) -> tuple[Cube, NDArray[np.bool_]]:
+        """The points, and which of their coordinates are there for their own sake."""
         index = {parameter.path: i for i, parameter in enumerate(self.parameters)}
         plain = np.array([_edges(p.domain)[0] for p in self.parameters])
-        rows = [plain]
+        rows, given = [plain], [np.zeros(len(plain), np.bool_)]
         for i, parameter in enumerate(self.parameters):
-            row, condition = plain.copy(), parameter.condition
+            row, mine, condition = plain.copy(), np.zeros(len(plain), np.bool_), parameter.condition
+            mine[i] = True
             while condition is not None:
                 above = index[condition.path]
                 row[above] = unit_of(self.parameters[above].domain, min(condition.values))
+                mine[above] = True
                 condition = self.parameters[above].condition
             for edge in _edges(parameter.domain):
                 row[i] = edge
                 rows.append(row.copy())
-        return np.unique(np.array(rows), axis=0)
+                given.append(mine)
+        return np.array(rows), np.array(given)
 
     def _place(self, points: Cube) -> dict[str, Column]:
         drawn = {p.path: p.domain.of_unit(points[:, i]) for i, p in enumerate(self.parameters)}

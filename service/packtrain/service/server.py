@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import IO
@@ -23,14 +24,16 @@ from packtrain.service.api import (
     ServerServicer,
     TrainingServicer,
 )
+from packtrain.service.checkpoint_sweep import sweep_checkpoints_hourly
 from packtrain.service.contract import Planner
 from packtrain.service.coordinator import Coordinator
 from packtrain.service.datasets import Catalog
 from packtrain.service.errors import StoreUnavailableError
 from packtrain.service.networks import NetworkStore
 from packtrain.service.past_trials import PastTrials
+from packtrain.service.replica import Replica
 from packtrain.service.settings import Settings
-from packtrain.service.store import Database, Store
+from packtrain.service.store import Database, Store, StoreOpenError
 from packtrain.service.trained_networks import TrainedNetworks
 from packtrain.v1 import (
     dataset_service_pb2,
@@ -47,7 +50,11 @@ log = structlog.get_logger()
 # Settings, and what to call when the number of workers has changed.
 MakeEngine = Callable[[Settings, Callable[[], None]], Engine]
 
-_GRACE_SECONDS = 5.0
+# A stop takes these together at most, and the engine's end beside the last: see STOP_SECONDS in
+# the module that gives up on one that hangs.
+_SAVE_SECONDS = 8.0
+_RECORD_SECONDS = 3.0
+_GRACE_SECONDS = 3.0
 _SWEEP_SECONDS = 3600.0
 _SERVICES = [
     training_service_pb2.DESCRIPTOR.services_by_name["TrainingService"].full_name,
@@ -71,8 +78,9 @@ class StartError(Exception):
 async def running_server(settings: Settings, make_engine: MakeEngine) -> AsyncIterator[Server]:
     """A server that accepts calls and trains, until the block is left. Raises StartError,
     EngineStartError."""
+    interceptor = ErrorInterceptor()
     grpc_server = grpc.aio.server(
-        interceptors=[ErrorInterceptor()],
+        interceptors=[interceptor],
         options=[
             *_OPTIONS,
             ("grpc.max_receive_message_length", settings.limits.max_message_bytes),
@@ -80,17 +88,21 @@ async def running_server(settings: Settings, make_engine: MakeEngine) -> AsyncIt
     )
     # First of all: a server that finds its port taken leaves nothing behind.
     address = f"{settings.host}:{_bind(grpc_server, settings)}"
-    lock = _open_data_dir(settings.data_dir)
-    database = Database(f"sqlite:///{settings.data_dir / 'packtrain.db'}")
+    database = Database(settings.store_url)
+    try:
+        lock = _open_data_dir(settings.data_dir, shared=database.is_shared)
+    except StartError:
+        await asyncio.to_thread(database.close)
+        raise
     try:
         try:
             await asyncio.to_thread(database.migrate)
-        except Exception as error:
-            raise StartError(
-                f"the store in {settings.data_dir} can't be opened: {error}"
-            ) from error
+        except StoreOpenError as error:
+            raise StartError(f"{settings.store_name} can't be opened: {error}") from error
         try:
-            server = await _start(settings, grpc_server, address, Store(database), make_engine)
+            server = await _start(
+                settings, grpc_server, interceptor, address, database, make_engine
+            )
         except OSError as error:
             raise StartError(
                 f"the data directory {settings.data_dir} can't be used ({error}): choose another "
@@ -112,16 +124,22 @@ class Server:
         self,
         address: str,
         grpc_server: grpc.aio.Server,
+        interceptor: ErrorInterceptor,
         health: HealthServicer,
         engine: Engine,
         store: Store,
+        coordinator: Coordinator,
+        replica: Replica,
         tasks: Sequence[asyncio.Task[None]],
     ) -> None:
         self.address = address
         self.engine = engine
         self._grpc_server = grpc_server
+        self._interceptor = interceptor
         self._health = health
         self._store = store
+        self._coordinator = coordinator
+        self._replica = replica
         self._tasks = tasks
 
     async def wait_crash(self) -> None:
@@ -129,24 +147,30 @@ class Server:
         await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
 
     async def stop(self) -> None:
-        """NOT_SERVING, no new segments, no more calls, no engine."""
+        """NOT_SERVING, no more calls, no new segments; what was trained is recorded and told, and
+        what trains is saved; then the watches end, and the engine."""
         await self._health.enter_graceful_shutdown()
+        self._interceptor.refuse_calls()
+        await self._coordinator.stop(_SAVE_SECONDS)
         for task in self._tasks:
             task.cancel()
         # Whatever they ended with is logged; the rest must be stopped all the same.
-        await asyncio.wait(self._tasks)
+        await asyncio.wait(self._tasks, timeout=_RECORD_SECONDS)
+        with contextlib.suppress(StoreUnavailableError):
+            await self._replica.leave()
         self._store.end_watches()
-        await self._grpc_server.stop(_GRACE_SECONDS)
-        await self.engine.stop()
+        await asyncio.gather(self._grpc_server.stop(_GRACE_SECONDS), self.engine.stop())
 
 
 async def _start(
     settings: Settings,
     grpc_server: grpc.aio.Server,
+    interceptor: ErrorInterceptor,
     address: str,
-    store: Store,
+    database: Database,
     make_engine: MakeEngine,
 ) -> Server:
+    store = Store(database)
     catalog = await asyncio.to_thread(
         Catalog, settings.data_dir, settings.datasets, settings.limits.max_upload_bytes
     )
@@ -166,7 +190,24 @@ async def _start(
         PastTrials(store),
         lambda: engine.memory,
     )
-    coordinator = Coordinator(store, engine, planner, models_dir)
+    replica = Replica(
+        store.replicas,
+        f"{socket.gethostname()} {address}",
+        shared=database.is_shared,
+        demand=lambda: _demand(settings, coordinator),
+        on_change=lambda: coordinator.wake(),
+        on_loss=lambda: coordinator.let_go(),
+        on_share=engine.share_cluster,
+    )
+    artifacts = settings.open_checkpoints()
+    coordinator = Coordinator(
+        store, replica, engine, planner, models_dir, artifacts, settings.least_save_seconds
+    )
+    try:
+        await replica.join()
+    except StoreUnavailableError as error:
+        # Full, maybe: it can be read all the same, and the replica joins when there is room.
+        log.warning("store_unavailable", error=error.message)
     health = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, grpc_server)
     training_service_pb2_grpc.add_TrainingServiceServicer_to_server(
@@ -183,19 +224,36 @@ async def _start(
     await grpc_server.start()
     for name in ("", *_SERVICES):
         await health.set(name, health_pb2.HealthCheckResponse.SERVING)
+    # Before the engine is there: others give it its share of the cluster then.
+    renewing = asyncio.create_task(replica.run(), name="replica")
     try:
         await engine.start()
     except BaseException:
+        renewing.cancel()
         await grpc_server.stop(None)
         await engine.stop()
+        await replica.leave()
         raise
     tasks = [
+        renewing,
         asyncio.create_task(coordinator.run(), name="coordinator"),
+        asyncio.create_task(store.hear_others(coordinator.hear), name="hearer"),
         asyncio.create_task(_sweep_hourly(store, catalog, networks, models_dir), name="sweeper"),
+        asyncio.create_task(sweep_checkpoints_hourly(store, artifacts), name="checkpoint-sweeper"),
     ]
     for task in tasks:
         task.add_done_callback(_tell_crash)
-    return Server(address, grpc_server, health, engine, store, tasks)
+    return Server(
+        address, grpc_server, interceptor, health, engine, store, coordinator, replica, tasks
+    )
+
+
+def _demand(settings: Settings, coordinator: Coordinator) -> int | None:
+    """None: nobody else uses its workers."""
+    if settings.ray_address is None:
+        return None
+    most = settings.workers or settings.max_workers
+    return coordinator.demand if most is None else min(coordinator.demand, most)
 
 
 def _bind(server: grpc.aio.Server, settings: Settings) -> int:
@@ -216,8 +274,8 @@ def _tell_crash(task: asyncio.Task[None]) -> None:
         log.error("task_crashed", task=task.get_name(), exc_info=task.exception())
 
 
-def _open_data_dir(data_dir: Path) -> IO[str]:
-    """Make it, and hold it: it has one server at a time."""
+def _open_data_dir(data_dir: Path, *, shared: bool) -> IO[str]:
+    """Make it, and hold it: it has one server at a time, or, ``shared``, those of one store."""
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         lock = (data_dir / "lock").open("w")
@@ -227,7 +285,7 @@ def _open_data_dir(data_dir: Path) -> IO[str]:
             "choose another with --data-dir"
         ) from error
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError as error:
         lock.close()
         raise StartError(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import socket
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from packtrain.workers import Memory
+from packtrain.service.pack_run import LEAST_SAVE_SECONDS
+from packtrain.workers import ArtifactStore, Memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +53,10 @@ class Settings:
     workers: int | None = None
     max_workers: int | None = None
     ray_address: str | None = None
+    artifacts: str | None = None
+    least_save_seconds: float = LEAST_SAVE_SECONDS
+    # PostgreSQL's URL; None: SQLite in the data directory. It holds a password, maybe.
+    store: str | None = field(default=None, repr=False)
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -62,9 +70,58 @@ class Settings:
                 "--max-workers is for a Ray cluster that grows: give --ray-address too, and not "
                 "--workers"
             )
+        if not self.least_save_seconds >= 0:
+            raise ValueError(
+                f"--checkpoint-every must be 0 seconds or more, not {self.least_save_seconds}"
+            )
+        if self.store is not None:
+            _check_store(self.store)
         for directory in self.datasets:
             if not directory.is_dir():
                 raise ValueError(f"--datasets must be a directory: {directory} is none")
+
+    def open_checkpoints(self) -> ArtifactStore:
+        """Where checkpoints are kept. Raises ValueError with a sentence."""
+        root = self.artifacts or str(self.data_dir / "artifacts")
+        try:
+            return ArtifactStore(f"{root.rstrip('/')}/checkpoints")
+        except ValueError as error:
+            raise ValueError(f"--artifacts: {error}") from None
+
+    @property
+    def store_url(self) -> str:
+        """What the store's database is opened with."""
+        return self.store or f"sqlite:///{self.data_dir / 'packtrain.db'}"
+
+    @property
+    def log_dir(self) -> Path:
+        """Where the engine's log goes; of each replica into a folder of its own."""
+        logs = self.data_dir / "logs"
+        return logs if self.store is None else logs / f"{socket.gethostname()}-{self.port}"
+
+    @property
+    def store_name(self) -> str:
+        """The store in a few words, without what is secret of it."""
+        if self.store is None:
+            return f"the store in {self.data_dir}"
+        parts = urlsplit(self.store)
+        return f"the store at {parts.netloc.rpartition('@')[2] or 'localhost'}{parts.path}"
+
+
+def _check_store(url: str) -> None:
+    """Raises ValueError, in words that tell nothing of a password."""
+    expected = "--store must be postgresql://USER:PASSWORD@HOST/DATABASE"
+    scheme, colon, _ = url.partition("://")
+    if not colon or scheme not in ("postgresql", "postgres"):
+        raise ValueError(f"{expected}; without it jobs are kept in SQLite in the data directory")
+    authority = urlsplit(url).netloc
+    host = authority.rpartition("@")[2]
+    # What is misread of a password would be told as a host or a port later.
+    if authority.count("@") > 1 or not re.fullmatch(r"([^:]*(:\d*)?|\[.*\](:\d*)?)(,.*)?", host):
+        raise ValueError(
+            f"{expected}, with what is special in user and password percent-encoded: "
+            "@ as %40, / as %2F, : as %3A"
+        )
 
 
 def parse_listen(text: str) -> tuple[str, int]:

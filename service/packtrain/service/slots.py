@@ -57,11 +57,6 @@ class FairSlots:
         self._arrivals = itertools.count()
         self._mixed_turns = 0
 
-    @property
-    def demand(self) -> int:
-        """Turns that are held or waited for, but by jobs that get none."""
-        return self._taken + sum(len(line.waiting) for line in self._ready.values())
-
     @contextlib.asynccontextmanager
     async def turn(self, job: str) -> AsyncIterator[None]:
         """Wait for a turn, and hold it."""
@@ -110,6 +105,12 @@ class FairSlots:
         """The job has no more use for turns: its priority is 0 again, and it is not held."""
         self._delist(self._line(job))
         del self._lines[job]
+
+    @property
+    def demand(self) -> int:
+        """The turns that are held or waited for, without those of jobs that get none."""
+        waiting = (len(line.waiting) for line in self._lines.values() if not line.is_held)
+        return self._taken + sum(waiting)
 
     def refresh(self) -> None:
         """Hand out what turns there are; to be called too when the capacity has grown."""

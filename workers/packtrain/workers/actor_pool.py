@@ -15,6 +15,7 @@ import ray
 import structlog
 
 from packtrain.training import Speed
+from packtrain.workers.cluster_share import ClusterShare
 from packtrain.workers.demand import Demand
 from packtrain.workers.engine import EngineStartError
 from packtrain.workers.liveness import SILENT, wait_until_lost
@@ -87,6 +88,7 @@ class ActorPool:
         self._size = ClusterSize()
         self._demand = Demand(idle_seconds)
         self._wanted = 0
+        self._share: ClusterShare | None = None
         self._is_started = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._starting: set[asyncio.Task[None]] = set()
@@ -118,10 +120,18 @@ class ActorPool:
                 return worker
 
     def release(self, worker: Worker) -> None:
-        """It is idle again. The dead are already being replaced."""
-        if worker.alive:
-            worker.is_idle = True
-            self._idle.put_nowait(worker)
+        """It is idle again, or others need its CPU. The dead are already being replaced."""
+        if not worker.alive:
+            return
+        worker.is_idle = True
+        self._idle.put_nowait(worker)
+        if self._share is not None:
+            self._let_go()
+
+    def share_cluster(self, share: ClusterShare) -> None:
+        """Other engines use the cluster too: have no more workers than this."""
+        self._share = share
+        self._resize()
 
     def want(self, count: int) -> None:
         """There is work for so many workers."""
@@ -165,15 +175,23 @@ class ActorPool:
             await asyncio.sleep(LOOK_SECONDS)
 
     def _resize(self) -> None:
-        if self._max_workers is not None:
-            now = asyncio.get_running_loop().time()
-            self._wanted = min(self._demand.peak(now), self._max_workers)
+        self._wanted = self._count_wanted()
+        # Not for a node that is gone: its workers are found dead, and live ones would be ended in
+        # their stead.
+        if self._max_workers is not None or self._share is not None:
             self._let_go()
-        elif self._limit is not None:
-            self._wanted = min(self._size.cpus, self._limit)
-        else:
-            self._wanted = self._size.cpus
         self._fill()
+
+    def _count_wanted(self) -> int:
+        if self._max_workers is not None:
+            peak = self._demand.peak(asyncio.get_running_loop().time())
+            # What is shared is the cluster as large as it may become.
+            return min(peak, self._share_of(self._max_workers))
+        cpus = self._share_of(self._size.cpus)
+        return cpus if self._limit is None else min(cpus, self._limit)
+
+    def _share_of(self, cpus: int) -> int:
+        return cpus if self._share is None else self._share.workers(cpus)
 
     def _let_go(self) -> None:
         """End idle workers that are not wanted, those first that have the fewest beside them, so

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from packtrain.training import DataType, Pack, SegmentMetrics, Selection, Speed
+from packtrain.workers.cluster_share import ClusterShare
 from packtrain.workers.machines import Memory
 
 
@@ -78,8 +79,45 @@ class SegmentResult:
     arithmetic: str
 
 
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """The state that is held under ``pack_key`` after ``epoch`` epochs: ``trials``, (K,), are the
+    indices of its rows' trials, ``signature`` is what a pack that goes on from it must agree in."""
+
+    pack_key: str
+    epoch: int
+    trials: NDArray[np.int32]
+    signature: str
+
+
+@dataclass(frozen=True)
+class CheckpointFile:
+    """A state that was written to ``uri``: its whole size, and the BLAKE2b digest (hexadecimal)
+    of all that stands before the digest in the file."""
+
+    uri: str
+    size_bytes: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class SavedState:
+    """A checkpoint's file, and the seconds that writing it took."""
+
+    file: CheckpointFile
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedState:
+    """What a checkpoint's file turned out to hold: ``trials``, (K,), after ``epoch`` epochs."""
+
+    epoch: int
+    trials: NDArray[np.int32]
+
+
 class EngineError(Exception):
-    """Base of what running a segment can end with."""
+    """Base of what an engine's work can end with."""
 
 
 class StateLostError(EngineError):
@@ -102,6 +140,10 @@ def out_of_memory(trials: int) -> SegmentFailedError:
         f"a worker ran out of memory over {what}; smaller layers, smaller mini-batches or fewer "
         "rows of data need less",
     )
+
+
+class CheckpointError(EngineError):
+    """A checkpoint can't be written or read: a sentence that says why."""
 
 
 class EngineStartError(EngineError):
@@ -142,8 +184,26 @@ class Engine(Protocol):
         """There is work for so many workers: an engine whose cluster can grow asks for them, and
         lets go those that are not wanted for a while."""
 
+    async def save_state(self, snapshot: Snapshot, uri: str) -> SavedState:
+        """Write a held state to a new file, while segments run. The state is taken as it is when
+        this is called, so that the pack's next segment need not wait.
+
+        Raises :class:`StateLostError` where it is not held, and :class:`CheckpointError`.
+        """
+
+    async def load_state(self, pack_key: str, file: CheckpointFile, signature: str) -> LoadedState:
+        """Hold what a checkpoint's file has under ``pack_key``.
+
+        Raises :class:`CheckpointError` where the file is missing, is not what was written, or is
+        of another signature, and :class:`StateLostError` where the engine ends meanwhile.
+        """
+
     async def drop_state(self, pack_key: str) -> None:
         """Forget a pack's state. Unknown keys are no error."""
+
+    def share_cluster(self, share: ClusterShare) -> None:
+        """Use no more than this of a cluster that other engines use too. Workers that have a
+        segment in hand end it first. Without effect on an engine that has a machine of its own."""
 
     async def stop(self) -> None:
         """End all workers and processes. Running segments raise StateLostError."""

@@ -14,25 +14,35 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from packtrain.workers import failpoints
 from packtrain.workers.channel import Channel
+from packtrain.workers.cluster_share import ClusterShare
 from packtrain.workers.engine import (
+    CheckpointFile,
     EngineDiedError,
     EngineStartError,
+    LoadedState,
+    SavedState,
     Segment,
     SegmentResult,
+    Snapshot,
     StateLostError,
 )
 from packtrain.workers.machines import Machines
 from packtrain.workers.messages import (
+    Answer,
     Answered,
-    CancelSegment,
+    CancelRequest,
     DescribeEngine,
     DropState,
     EngineOptions,
     EngineReport,
+    LoadState,
     MachinesChanged,
     Refused,
     RunSegment,
+    SaveState,
+    ShareCluster,
     StartFailed,
     WantWorkers,
 )
@@ -65,7 +75,7 @@ class EngineChild:
         self._place = place
         self._log_start = log_file.tell()
         self._request_ids = itertools.count()
-        self._waiting: dict[int, asyncio.Future[SegmentResult | EngineReport]] = {}
+        self._waiting: dict[int, asyncio.Future[Answer]] = {}
         self._was_ready = False
         self._is_gone = False
 
@@ -138,12 +148,24 @@ class EngineChild:
     async def run_segment(self, segment: Segment) -> SegmentResult:
         """Run it. Raises :class:`StateLostError` or :class:`SegmentFailedError`."""
         request_id = next(self._request_ids)
-        try:
-            answer = await self._ask(request_id, RunSegment(request_id, segment))
-        except asyncio.CancelledError:
-            self._channel.post(CancelSegment(request_id))
-            raise
+        await failpoints.hit_async("service.before_segment_sent", _lost)
+        answer = await self._ask(request_id, RunSegment(request_id, segment))
+        await failpoints.hit_async("service.after_result_received", _lost)
         assert isinstance(answer, SegmentResult)
+        return answer
+
+    async def save_state(self, snapshot: Snapshot, uri: str) -> SavedState:
+        """Write a held state. Raises :class:`StateLostError` or :class:`CheckpointError`."""
+        request_id = next(self._request_ids)
+        answer = await self._ask(request_id, SaveState(request_id, snapshot, uri))
+        assert isinstance(answer, SavedState)
+        return answer
+
+    async def load_state(self, pack_key: str, file: CheckpointFile, signature: str) -> LoadedState:
+        """Hold a checkpoint's state. Raises :class:`StateLostError` or :class:`CheckpointError`."""
+        request_id = next(self._request_ids)
+        answer = await self._ask(request_id, LoadState(request_id, pack_key, file, signature))
+        assert isinstance(answer, LoadedState)
         return answer
 
     async def describe(self) -> EngineReport:
@@ -161,15 +183,21 @@ class EngineChild:
         """There is work for so many."""
         self._channel.post(WantWorkers(count))
 
-    async def _ask(self, request_id: int, request: object) -> SegmentResult | EngineReport:
+    def share_cluster(self, share: ClusterShare) -> None:
+        """Use no more than this of the cluster."""
+        self._channel.post(ShareCluster(share))
+
+    async def _ask(self, request_id: int, request: object) -> Answer:
         if self._is_gone:
             raise StateLostError("the engine process is gone")
-        waiting: asyncio.Future[SegmentResult | EngineReport]
-        waiting = asyncio.get_running_loop().create_future()
+        waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting[request_id] = waiting
         try:
             self._channel.post(request)
             return await waiting
+        except asyncio.CancelledError:
+            self._channel.post(CancelRequest(request_id))
+            raise
         finally:
             del self._waiting[request_id]
 
@@ -210,6 +238,10 @@ class EngineChild:
         return next(
             (line for line in reversed(text.split("\n")) if line.strip()), "it said nothing"
         )
+
+
+def _lost() -> Exception:
+    return StateLostError("a failpoint was reached")
 
 
 async def _execute(theirs: socket.socket, log_file: BinaryIO) -> asyncio.subprocess.Process:

@@ -16,22 +16,35 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
+from packtrain.workers import failpoints
 from packtrain.workers.channel import Channel
-from packtrain.workers.engine import EngineError, EngineStartError
+from packtrain.workers.engine import (
+    EngineError,
+    EngineStartError,
+    Segment,
+    SegmentFailedError,
+    SegmentResult,
+    StateLostError,
+)
 from packtrain.workers.messages import (
+    Answer,
     Answered,
-    CancelSegment,
+    CancelRequest,
     DescribeEngine,
     DropState,
     EngineOptions,
+    LoadState,
     MachinesChanged,
     Refused,
     RunSegment,
+    SaveState,
+    ShareCluster,
     StartFailed,
     WantWorkers,
 )
@@ -71,6 +84,7 @@ class EngineProcess:
     async def _serve(self, options: EngineOptions) -> None:
         # Nothing else runs yet, so Ray may block: a service that goes away meanwhile is noticed
         # right after.
+        failpoints.hit("engine.before_start", _not_started)
         engine = _connect(options, self._channel)
         first_request = asyncio.create_task(self._channel.receive())
         start = asyncio.create_task(engine.start())
@@ -79,6 +93,7 @@ class EngineProcess:
             if not start.done() and first_request.done():
                 first_request.result()  # the end of the channel, most likely
             await start
+            await failpoints.hit_async("engine.before_ready", _not_started)
             log.info("engine.ready")
             self._take(engine, await first_request)
             while True:
@@ -90,32 +105,55 @@ class EngineProcess:
 
     def _take(self, engine: RayEngine, request: object) -> None:
         match request:
-            case RunSegment(request_id):
-                task = asyncio.create_task(self._run(engine, request))
-                self._running[request_id] = task
-                task.add_done_callback(lambda _: self._running.pop(request_id))
-            case CancelSegment(request_id):
+            case RunSegment(request_id, segment):
+                self._answer(request_id, _run_segment(engine, segment))
+            case SaveState(request_id, snapshot, uri):
+                self._answer(request_id, engine.save_state(snapshot, uri))
+            case LoadState(request_id, pack_key, file, signature):
+                self._answer(request_id, engine.load_state(pack_key, file, signature))
+            case CancelRequest(request_id):
                 if request_id in self._running:
                     self._running[request_id].cancel()
             case DropState(pack_key):
                 engine.drop_state(pack_key)
             case WantWorkers(count):
                 engine.want_workers(count)
+            case ShareCluster(share):
+                engine.share_cluster(share)
             case DescribeEngine(request_id):
                 self._channel.post(Answered(request_id, engine.describe()))
 
-    async def _run(self, engine: RayEngine, request: RunSegment) -> None:
+    def _answer(self, request_id: int, work: Awaitable[Answer]) -> None:
+        task = asyncio.create_task(self._run(request_id, work))
+        self._running[request_id] = task
+        task.add_done_callback(lambda _: self._running.pop(request_id))
+
+    async def _run(self, request_id: int, work: Awaitable[Answer]) -> None:
         try:
-            result = await engine.run_segment(request.segment)
+            answer = await work
         except EngineError as error:
-            self._channel.post(Refused.by(request.request_id, error))
+            self._channel.post(Refused.by(request_id, error))
         except Exception as error:
-            log.exception("segment.unexpected_error")
-            self._channel.post(
-                Refused(request.request_id, "ENGINE_ERROR", f"{type(error).__name__}: {error}")
-            )
+            log.exception("request.unexpected_error")
+            sentence = f"{type(error).__name__}: {error}"
+            self._channel.post(Refused.by(request_id, SegmentFailedError("ENGINE_ERROR", sentence)))
         else:
-            self._channel.post(Answered(request.request_id, result))
+            self._channel.post(Answered(request_id, answer))
+
+
+def _not_started() -> Exception:
+    return EngineStartError("a failpoint was reached")
+
+
+async def _run_segment(engine: RayEngine, segment: Segment) -> SegmentResult:
+    await failpoints.hit_async("engine.after_segment_received", _lost)
+    result = await engine.run_segment(segment)
+    await failpoints.hit_async("engine.before_result_sent", _lost)
+    return result
+
+
+def _lost() -> Exception:
+    return StateLostError("a failpoint was reached")
 
 
 def _connect(options: EngineOptions, channel: Channel) -> RayEngine:
@@ -176,6 +214,7 @@ def main() -> None:
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    failpoints.arm_from_environment()
     scratch = None
     try:
         scratch = asyncio.run(_serve(int(sys.argv[1])))

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from packtrain.workers.cluster_share import ClusterShare
 from packtrain.workers.engine import (
+    CheckpointFile,
     EngineError,
+    LoadedState,
+    SavedState,
     Segment,
     SegmentFailedError,
     SegmentResult,
-    StateLostError,
+    Snapshot,
 )
 from packtrain.workers.machines import Machines
 
@@ -48,7 +52,7 @@ class RunSegment:
 
 
 @dataclass(frozen=True)
-class CancelSegment:
+class CancelRequest:
     """Nobody waits for this answer any more."""
 
     request_id: int
@@ -66,6 +70,32 @@ class WantWorkers:
     """There is work for so many workers."""
 
     count: int
+
+
+@dataclass(frozen=True)
+class SaveState:
+    """Write a held state to a file, and answer with a :class:`SavedState`."""
+
+    request_id: int
+    snapshot: Snapshot
+    uri: str
+
+
+@dataclass(frozen=True)
+class LoadState:
+    """Hold what a checkpoint has, and answer with a :class:`LoadedState`."""
+
+    request_id: int
+    pack_key: str
+    file: CheckpointFile
+    signature: str
+
+
+@dataclass(frozen=True)
+class ShareCluster:
+    """Use no more than this of the cluster."""
+
+    share: ClusterShare
 
 
 @dataclass(frozen=True)
@@ -101,19 +131,23 @@ class StartFailed:
     message: str
 
 
+Answer = SegmentResult | SavedState | LoadedState | EngineReport
+
+
 @dataclass(frozen=True)
 class Answered:
     """What a request came to."""
 
     request_id: int
-    answer: SegmentResult | EngineReport
+    answer: Answer
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A segment ended in an error; ``reason`` empty: its state is lost."""
+    """A request ended in an error of this ``kind``."""
 
     request_id: int
+    kind: type[EngineError]
     reason: str
     message: str
 
@@ -121,10 +155,10 @@ class Refused:
     def by(cls, request_id: int, error: EngineError) -> Refused:
         """The message for an error, whose own pickle would not keep its reason."""
         reason = error.reason if isinstance(error, SegmentFailedError) else ""
-        return cls(request_id, reason, str(error))
+        return cls(request_id, type(error), reason, str(error))
 
     def error(self) -> EngineError:
         """The error that it was."""
-        if self.reason:
-            return SegmentFailedError(self.reason, self.message)
-        return StateLostError(self.message)
+        if issubclass(self.kind, SegmentFailedError):
+            return self.kind(self.reason, self.message)
+        return self.kind(self.message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -25,12 +26,19 @@ from ray.exceptions import (
 
 from packtrain.training import PackState, TrainingData
 from packtrain.workers.actor_pool import ActorPool, Worker
+from packtrain.workers.checkpoints import load_checkpoint, save_checkpoint
+from packtrain.workers.cluster_share import ClusterShare
 from packtrain.workers.data_store import DataStore
 from packtrain.workers.deadlines import find_deadline
 from packtrain.workers.engine import (
+    CheckpointError,
+    CheckpointFile,
+    LoadedState,
+    SavedState,
     Segment,
     SegmentFailedError,
     SegmentResult,
+    Snapshot,
     StateLostError,
     out_of_memory,
 )
@@ -94,6 +102,9 @@ class RayEngine:
         store_bytes = ray.cluster_resources().get("object_store_memory", 10**9)  # type: ignore[no-untyped-call]
         self._data = DataStore(int(store_bytes) // 2)
         self._occupied: set[asyncio.Task[Outcome]] = set()
+        # One checkpoint is written and one is read at a time: no more memory than that is in use.
+        self._savers = ThreadPoolExecutor(1, thread_name_prefix="save")
+        self._loaders = ThreadPoolExecutor(1, thread_name_prefix="load")
 
     async def start(self) -> None:
         """Return when workers are up. Raises :class:`EngineStartError`."""
@@ -103,8 +114,8 @@ class RayEngine:
         """Run it, on another worker if need be.
 
         Raises :class:`StateLostError`, or :class:`SegmentFailedError` with the reason
-        ``TRAINING_ERROR``, ``DATA_ERROR``, ``DATA_TOO_LARGE``, ``OUT_OF_MEMORY``, ``WORKER_LOST``
-        or ``MODEL_NOT_WRITTEN``.
+        ``TRAINING_ERROR``, ``DATA_ERROR``, ``DATA_TOO_LARGE``, ``OUT_OF_MEMORY``, ``WORKER_LOST``,
+        ``MODEL_NOT_WRITTEN`` or ``DISK_FULL``, after which it can be run again.
         """
         claim = self._states.claim(segment)
         try:
@@ -246,9 +257,27 @@ class RayEngine:
         """There is work for so many workers."""
         self._pool.want(count)
 
+    async def save_state(self, snapshot: Snapshot, uri: str) -> SavedState:
+        """Write a held state. Raises :class:`StateLostError` or :class:`CheckpointError`."""
+        held = self._states.find(snapshot.pack_key, snapshot.epoch)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._savers, _save, held.state.reference, snapshot, uri)
+
+    async def load_state(self, pack_key: str, file: CheckpointFile, signature: str) -> LoadedState:
+        """Hold a checkpoint's state. Raises :class:`CheckpointError`."""
+        loop = asyncio.get_running_loop()
+        loaded, state = await loop.run_in_executor(self._loaders, _load, file, signature)
+        here = ray.get_runtime_context().get_node_id()
+        self._states.put(pack_key, loaded.epoch, PlacedState(state, here))
+        return loaded
+
     def drop_state(self, pack_key: str) -> None:
         """Forget a pack's state. Unknown keys are no error."""
         self._states.drop(pack_key)
+
+    def share_cluster(self, share: ClusterShare) -> None:
+        """Use no more than this of the cluster."""
+        self._pool.share_cluster(share)
 
     def describe(self) -> EngineReport:
         """What this engine holds."""
@@ -266,6 +295,8 @@ class RayEngine:
         for task in tuple(self._occupied):
             task.cancel()
         self._states.clear()
+        for threads in (self._savers, self._loaders):
+            threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _translate(error: BaseException, trials: int) -> Exception:
@@ -284,6 +315,25 @@ def _translate(error: BaseException, trials: int) -> Exception:
 
 def _first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0]
+
+
+def _save(state: StateRef, snapshot: Snapshot, uri: str) -> SavedState:
+    # Here and not in the worker, as models are. The state is not copied: it is read where the
+    # object store has it.
+    try:
+        found = ray.get(state)
+    except RayError as error:
+        raise CheckpointError(f"the state is lost: {str(error).strip().splitlines()[0]}") from error
+    return save_checkpoint(found, snapshot, uri)
+
+
+def _load(file: CheckpointFile, signature: str) -> tuple[LoadedState, StateRef]:
+    state, trials = load_checkpoint(file, signature)
+    try:
+        return LoadedState(state.epoch, trials), ray.put(state)
+    except (RayError, MemoryError) as error:
+        sentence = f"{file.uri} can't be held: {str(error).strip().splitlines()[0]}"
+        raise CheckpointError(sentence) from error
 
 
 def _write_model(segment: Segment, state: StateRef) -> None:

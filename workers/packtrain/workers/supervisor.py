@@ -13,11 +13,16 @@ from typing import Any
 import structlog
 
 from packtrain.training import Speed
+from packtrain.workers.cluster_share import ClusterShare
 from packtrain.workers.engine import (
+    CheckpointFile,
     EngineDiedError,
     EngineStartError,
+    LoadedState,
+    SavedState,
     Segment,
     SegmentResult,
+    Snapshot,
     StateLostError,
 )
 from packtrain.workers.engine_child import EngineChild
@@ -77,6 +82,7 @@ class SupervisedEngine:
         # As of the last child, while there is none.
         self._machines = Machines(capacity=max_workers or workers or 1)
         self._wanted: int | None = None
+        self._share: ClusterShare | None = None
         self._status = EngineStatus.STOPPED
         self._status_changed = asyncio.Event()
         self._supervision: asyncio.Task[None] | None = None
@@ -143,10 +149,32 @@ class SupervisedEngine:
             raise StateLostError("the engine process was started anew")
         return await (await self._wait_child()).run_segment(segment)
 
+    async def save_state(self, snapshot: Snapshot, uri: str) -> SavedState:
+        """Write a held state. Raises :class:`StateLostError` or :class:`CheckpointError`."""
+        if self._child is None:
+            raise StateLostError("the engine process was started anew")
+        return await self._child.save_state(snapshot, uri)
+
+    async def load_state(self, pack_key: str, file: CheckpointFile, signature: str) -> LoadedState:
+        """Hold a checkpoint's state, waiting for an engine that is being started.
+
+        Raises :class:`StateLostError` or :class:`CheckpointError`.
+        """
+        return await (await self._wait_child()).load_state(pack_key, file, signature)
+
     async def drop_state(self, pack_key: str) -> None:
         """Forget a pack's state. Unknown keys are no error."""
         if self._child is not None:
             self._child.drop_state(pack_key)
+
+    def share_cluster(self, share: ClusterShare) -> None:
+        """Use no more than this of a cluster that other engines use too; one of its own it has to
+        itself."""
+        if self._ray_address is None or share == self._share:
+            return
+        self._share = share
+        if self._child is not None:
+            self._child.share_cluster(share)
 
     async def describe(self) -> EngineReport:
         """Process ids and numbers of what is held, for diagnosis."""
@@ -219,6 +247,8 @@ class SupervisedEngine:
             self._child = child
             if self._wanted is not None:
                 child.want_workers(self._wanted)
+            if self._share is not None:
+                child.share_cluster(self._share)
             self._change(EngineStatus.READY)
             log.info("engine.ready", **asdict(child.machines))
             if not ready.done():

@@ -62,7 +62,7 @@ def update(
         list[str] | None, typer.Option(metavar="KEY", help="Take a label off; may be repeated.")
     ] = None,
     trials: Annotated[
-        int | None, typer.Option(help="So many trials in all, of a random or Sobol search.")
+        int | None, typer.Option(help="So many trials in all: random, Sobol, or that learn.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="So many epochs in all.")] = None,
     as_json: JsonOption = False,

@@ -32,7 +32,12 @@ from packtrain.service.contract.draws import gather_draws
 from packtrain.service.contract.early_stopping import read_early_stopping
 from packtrain.service.contract.fields import Violations, set_parents
 from packtrain.service.contract.learning_rates import fill_range, is_range
-from packtrain.service.contract.mismatches import Mismatch, find_failures
+from packtrain.service.contract.mismatches import (
+    Mismatch,
+    are_combinations,
+    find_failures,
+    is_explained,
+)
 from packtrain.service.contract.models import (
     Origins,
     check_model_initialization,
@@ -40,6 +45,7 @@ from packtrain.service.contract.models import (
 )
 from packtrain.service.contract.paths import is_within
 from packtrain.service.contract.population import check_rungs, read_population
+from packtrain.service.contract.rows import Rows, draw_rows, leave_out, place_rows
 from packtrain.service.contract.search import ParameterSpace, read_search
 from packtrain.service.contract.selections import Sources
 from packtrain.service.contract.structures import Structure, read_structure
@@ -51,7 +57,6 @@ from packtrain.service.objectives import Objective
 from packtrain.service.planner import Part, TrialGroup, cut
 from packtrain.service.population import PopulationBasedTraining
 from packtrain.service.records import Failure, Proposal
-from packtrain.service.samplers import Random
 from packtrain.service.search import SearchSpace
 from packtrain.training import Cost, DataType, Initialization, Pack, Rule, Schedule, Trials
 from packtrain.v1 import spec_pb2
@@ -110,8 +115,10 @@ class Expansion:
     @property
     def times(self) -> float:
         """How many times as many trials the job has: of an algorithm that learns, the first batch
-        stands for all."""
-        return 1.0 if self.learner is None else self.trials / len(self.members)
+        stands for all, with those of it that can't be trained."""
+        if self.learner is None:
+            return 1.0
+        return self.trials / (len(self.members) + sum(map(len, self.failures.values())))
 
     @property
     def parts(self) -> list[Part]:
@@ -182,36 +189,49 @@ def expand(
         parameters, trials = None, 1
     space = parameters.space if parameters else None
     learns = space is not None and isinstance(space.algorithm, Learner)
-    rows = _place_rows(space, spec.seed, proposal, without)
+    rows = place_rows(space, spec.seed, proposal, without)
     sources = Sources(datasets, stored)
     early_stopping = read_early_stopping(spec, list(rows[-1][1]), violations)
     population = read_population(spec, parameters, rows[-1][1], NUMBERS, violations)
     _set_parents(spec, rows[0][1])
-    found: list[list[TrialGroup]] = []
-    objectives: set[tuple[Objective, ...]] = set()
+    if proposal is not None and not any(is_within(p, "dataset") for p in rows[0][1]):
+        rows = rows[-1:]  # what the others would be read for is known
+
+    def read(part: Rows, violations: Violations) -> _Expander:
+        return _Expander(spec, parameters, part, sources, origins, violations)
+
+    def has_right_values() -> bool:
+        if space is None or not learns:
+            return found[0].has_right_values
+        if stored is not None:  # so it was when the job was created
+            return True
+        part = draw_rows(space, spec.seed)
+        drawn = _Expander(spec, parameters, part, Sources(datasets), origins, Violations())
+        return drawn.has_right_values
+
+    found = [read(part, violations) for part in rows]
     failures: Mapping[Failure, Sequence[int]] = {}
-    is_known = proposal is not None and not any(is_within(p, "dataset") for p in rows[0][1])
-    for members, columns in rows[-1:] if is_known else rows:
-        expander = _Expander(spec, parameters, columns, members, sources, origins, violations)
-        groups = [g for g in expander.groups() if g is not None]
-        if len(rows) == 1 and (failing := expander.find_failures()):
-            # Those that are left, over the data that all were looked up in.
-            failures, violations = failing, Violations()
-            rows = [_without(rows[0], failures)]
-            expander = _Expander(
-                spec, parameters, rows[0][1], rows[0][0], sources, origins, violations
-            )
-            groups = [g for g in expander.groups() if g is not None]
-        violations = gather_draws(violations, expander.mismatches, None if learns else members)
-        found.append(groups)
-        objectives |= expander.objectives
+    # Of a proposal that is wrong each assignment is expanded alone.
+    is_right = proposal is None or not found[-1].mismatches
+    mismatches = [m for expander in found for m in expander.mismatches]
+    if violations and is_right and is_explained(mismatches, violations) and has_right_values():
+        # Those that are left, over the data that all were looked up in.
+        wrong = [find_failures(expander.mismatches) for expander in found]
+        left = [leave_out(part, failing) for part, failing in zip(rows, wrong, strict=True)]
+        if any(len(members) for members, _ in left):
+            failures, violations = wrong[-1], Violations()
+            rows = [part for part in left if len(part[0])]
+            found = [read(part, violations) for part in rows]
+    mismatches = [m for expander in found for m in expander.mismatches]
+    violations = gather_draws(violations, mismatches, None if learns else rows[0][0])
+    objectives = {same for expander in found for same in expander.objectives}
     if len(objectives) > 1:
         violations.add("search.objectives", "must name their metrics: trials differ in the default")
-    if population is not None and found[-1]:
-        check_rungs(population, found[-1][0].pack.signature, violations)
+    if population is not None and found[-1].groups:
+        check_rungs(population, found[-1].groups[0].pack.signature, violations)
     violations.raise_if_any()
     (same,) = objectives
-    groups, shapes = found[-1], [g for part in found[:-1] for g in part]
+    groups, shapes = found[-1].groups, [g for part in found[:-1] for g in part.groups]
     return Expansion(
         spec=with_defaults(spec, [*groups, *shapes], same),
         space=space,
@@ -226,43 +246,6 @@ def expand(
         population=population,
         failures=failures,
     )
-
-
-def _without(
-    row: tuple[Indices, Columns], failures: Mapping[Failure, Sequence[int]]
-) -> tuple[Indices, Columns]:
-    members, columns = row
-    stays = np.flatnonzero(~np.isin(members, [k for ks in failures.values() for k in ks]))
-    return members[stays], {path: column.take(stays) for path, column in columns.items()}
-
-
-def _place_rows(
-    space: SearchSpace | None, seed: int, proposal: Proposal | None, without: Collection[int]
-) -> list[tuple[Indices, Columns]]:
-    """The trials, and their columns. Before those of a proposal come rows that show whatever its
-    domains can bring about, so that all is checked when the job is created, and its datasets are
-    found in the same order ever after."""
-    if space is None:
-        return [(np.zeros(1, np.int64), {})]
-    if not isinstance(space.algorithm, Learner):
-        everyone = np.arange(space.trials, dtype=np.int64)
-        return [(everyone, space.columns(seed, 0, space.trials))]
-    proposal = proposal or first_proposal(space, seed)
-    edges = space.place(space.edges())
-    count = len(next(iter(edges.values())).values)
-    assignments = proposal.first + np.arange(len(proposal.points), dtype=np.int64)
-    stays = ~np.isin(assignments, list(without))
-    members = assignments[stays][:, np.newaxis] * space.repeats + np.arange(space.repeats)
-    placed = space.place(proposal.points[stays])
-    return [(np.arange(count, dtype=np.int64), edges), (members.ravel(), placed)]
-
-
-def first_proposal(space: SearchSpace, seed: int) -> Proposal:
-    """The first batch of an algorithm that learns, where no other job's results are known."""
-    assert isinstance(space.algorithm, Learner)
-    count = min(space.algorithm.batch_size, space.assignments)
-    paths = [parameter.path for parameter in space.parameters]
-    return Proposal(0, Random(space.assignments).cube(paths, seed, 0, count))
 
 
 def _set_parents(spec: spec_pb2.JobSpec, columns: Columns) -> None:
@@ -285,13 +268,13 @@ class _Expander:
         self,
         spec: spec_pb2.JobSpec,
         parameters: ParameterSpace | None,
-        columns: Columns,
-        trials: Indices,
+        rows: Rows,
         sources: Sources,
         origins: Origins,
         violations: Violations,
     ) -> None:
         self._spec = spec
+        trials, columns = rows
         self._trials = trials
         self._searched = Searched(spec, parameters, columns, trials, violations, self._blame)
         self._sources = sources
@@ -302,8 +285,9 @@ class _Expander:
         self.mismatches: list[Mismatch] = []
         paths = self._searched.paths()
         self._structural = [p for p in paths if self._place_of(p) is _STRUCTURE]
+        self.groups = [group for group in self._read_groups() if group is not None]
 
-    def groups(self) -> Iterator[TrialGroup | None]:
+    def _read_groups(self) -> Iterator[TrialGroup | None]:
         data_type = networks.read_data_type(self._spec, self._violations)
         self._searched.check_numbers(data_type, self._violations)
         everything = np.arange(len(self._trials), dtype=np.int64)
@@ -325,14 +309,10 @@ class _Expander:
                 structure.chosen.validation_rows,
             )
 
-    def find_failures(self) -> dict[Failure, list[int]] | None:
-        """Why some trials can't be trained, and which; None where the specification is right, or
-        wrong for them all."""
-        if not self._violations:
-            return None
-        return find_failures(
-            self.mismatches, self._violations, len(self._trials), self._searched.codes
-        )
+    @property
+    def has_right_values(self) -> bool:
+        """Whether whatever is wrong with some of the trials is right with others."""
+        return are_combinations(self.mismatches, len(self._trials), self._searched.codes)
 
     def _read_structure(self, spec: spec_pb2.JobSpec) -> Structure | None:
         structure = read_structure(spec, self._sources, self._violations)

@@ -14,8 +14,10 @@ from packtrain.service.contract.search import searched_paths
 from packtrain.training import CosineDecay, OneCycle, PolynomialDecay, RateShape
 from packtrain.v1 import spec_pb2
 
-# Searches of which trial k depends on the seed, what is searched, and k alone.
-TRIALS = {kind: f"spec.search.{kind}.trials" for kind in ("random", "sobol")}
+_LEARNING = ("tpe", "gaussian_process", "cma_es", "nsga2")
+# Searches of which trial k depends on the seed, what is searched, and k alone; and those that go
+# on proposing by what came of the trials before.
+TRIALS = {kind: f"spec.search.{kind}.trials" for kind in ("random", "sobol", *_LEARNING)}
 EPOCHS = "spec.epochs"
 
 _SOURCES = ("dataset.name", "dataset.inline", "dataset.synthetic")
@@ -25,10 +27,6 @@ _FIXED: dict[str | None, str] = {
     "latin_hypercube": "the points of a latin_hypercube depend on how many there are",
     "learning_rate_range": "the trials of a learning_rate_range are compared with each other",
     "points": "its points are listed",
-    **dict.fromkeys(
-        ("tpe", "gaussian_process", "cma_es", "nsga2"),
-        "what it proposes ends with its trials (a new job may continue it: search.continues)",
-    ),
 }
 
 
@@ -80,7 +78,7 @@ def _find_wrong_trials(job: Expansion, asked: str, trials: int) -> Iterator[str]
     search = job.spec.search
     kind = search.WhichOneof("algorithm")
     if kind not in TRIALS:
-        yield f"can't be changed: {_FIXED[kind]}; a random or a sobol search takes more trials"
+        yield f"can't be changed: {_FIXED[kind]}; a search that is random, sobol or learns takes more trials"
         return
     if kind != asked:
         yield f"is of another search than the job's: use {TRIALS[kind]}"
@@ -90,7 +88,8 @@ def _find_wrong_trials(job: Expansion, asked: str, trials: int) -> Iterator[str]
         yield f"must be at least {now}, which the job has: none are taken away"
     if trials == now:
         return
-    if (rule := _find_comparing(job)) is not None:
+    # A batch of an algorithm that learns is compared with itself alone.
+    if job.learner is None and (rule := _find_comparing(job)) is not None:
         yield (
             f"can't be raised beside {rule}: the trials that there are were compared without the "
             "further ones"

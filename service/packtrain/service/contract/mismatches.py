@@ -28,31 +28,38 @@ class Mismatch:
     violations: tuple[Violation, ...]
 
 
-def find_failures(
-    mismatches: Sequence[Mismatch],
-    violations: Iterable[Violation],
-    count: int,
-    codes: Callable[[str], NDArray[np.int64]],
-) -> dict[Failure, list[int]] | None:
-    """Why trials can't be trained, and the places of those that can't, of ``count`` trials; None
-    where anything is wrong that is not a matter of combinations. ``codes`` gives a number for what
-    each trial has at a path, (count,), equal where that is."""
-    if not set(violations) <= {v for m in mismatches for v in m.violations}:
-        return None
+def is_explained(mismatches: Sequence[Mismatch], violations: Iterable[Violation]) -> bool:
+    """Whether all that is wrong is wrong with some trials."""
+    return set(violations) <= {v for m in mismatches for v in m.violations}
+
+
+def find_failures(mismatches: Sequence[Mismatch]) -> dict[Failure, list[int]]:
+    """Why trials can't be trained, and the places of those that can't."""
     wrong: dict[int, dict[Violation, None]] = defaultdict(dict)
     for mismatch in mismatches:
         for place in mismatch.members.tolist():
             wrong[place].update(dict.fromkeys(mismatch.violations))
-    right = np.setdiff1d(np.arange(count, dtype=np.int64), list(wrong))
-    if not len(right):
-        return None
-    for mismatch in mismatches:
-        for path in mismatch.paths:
-            code = codes(path)
-            if code[mismatch.members[0]] not in code[right]:
-                return None
     failures: dict[Failure, list[int]] = defaultdict(list)
     for place, found in sorted(wrong.items()):
         text = "; ".join(f"{v.field}: {v.description}" for v in found)
         failures[Failure("INVALID_COMBINATION", text)].append(place)
     return dict(failures)
+
+
+def are_combinations(
+    mismatches: Sequence[Mismatch], count: int, codes: Callable[[str], NDArray[np.int64]]
+) -> bool:
+    """Whether whatever is wrong with some of ``count`` trials is right with others. ``codes`` gives
+    a number for what each trial has at a path, (count,), equal where that is."""
+    is_right = np.ones(count, np.bool_)
+    for mismatch in mismatches:
+        is_right[mismatch.members] = False
+    right = np.flatnonzero(is_right)
+    if not len(right):
+        return False
+    for mismatch in mismatches:
+        for path in mismatch.paths:
+            code = codes(path)
+            if code[mismatch.members[0]] not in code[right]:
+                return False
+    return True

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
@@ -15,11 +17,20 @@ from packtrain.service.contract.fields import Violations
 from packtrain.service.contract.models import Origins
 from packtrain.service.datasets import Catalog
 from packtrain.service.errors import InvalidSpecError, ServiceError, Violation
-from packtrain.service.estimate import Estimate, estimate_brackets, estimate_packs
+from packtrain.service.estimate import Estimate, Stage, estimate_brackets, find_stages
 from packtrain.service.labels import find_wrong_labels, find_wrong_priority
+from packtrain.service.learners import proposal_seconds
 from packtrain.service.networks import NetworkStore
+from packtrain.service.overheads import Overheads, find_slowness
 from packtrain.service.past_trials import PastTrials
-from packtrain.service.planner import Part, PlannedPack, cut, memory_bytes, plan_packs
+from packtrain.service.planner import (
+    Part,
+    PlannedPack,
+    TrialGroup,
+    cut,
+    memory_bytes,
+    plan_packs,
+)
 from packtrain.service.records import (
     Extension,
     Failure,
@@ -37,16 +48,13 @@ from packtrain.training import Speed
 from packtrain.v1 import job_pb2, spec_pb2
 from packtrain.workers import Memory
 
-# To plan a batch, and to store and tell it.
-_BATCH_SECONDS = 0.03
-
 
 class Planner:
     """Plans jobs for a catalog, the workers that there are to be and the server's limits.
 
     Jobs may begin from networks of ``trained``, which are then ``kept``; without the two, none
-    may. ``speed`` and ``memory`` tell those of the workers. Jobs may continue others of ``trials``; without
-    them, none may.
+    may. ``speed`` and ``memory`` tell those of the workers. Jobs may continue others of
+    ``trials``; without them, none may.
     """
 
     def __init__(
@@ -103,7 +111,7 @@ class Planner:
         can't be trained, by their index; they fail alone. None: no other is left. Blocks."""
         try:
             expansion = self.expand_stored(job, batch)
-            if all(memory_bytes(g, 1) <= self._most_memory for g in expansion.groups):
+            if not any(map(self._is_too_large, expansion.groups)):
                 return expansion, {}
         except InvalidSpecError:
             pass
@@ -116,17 +124,39 @@ class Planner:
             return None, failures
         return self.expand_stored(job, batch, failures), failures
 
+    def expand_planned(
+        self, job: JobRecord, batch: Proposal, packs: Sequence[PackRecord]
+    ) -> Expansion:
+        """A batch that is in these packs of a stored job, but for what could not be planned.
+        Blocks. Raises as :meth:`expand_stored`."""
+        planned = {trial for pack in packs for trial in pack.trials.tolist()}
+        repeats = spec_pb2.JobSpec.FromString(job.spec).search.repeats or 1
+        assignments = range(batch.first, batch.first + len(batch.points))
+        without = [k for k in assignments if k * repeats not in planned]
+        return self.expand_stored(job, batch, without)
+
     def _leave_out_large(self, expansion: Expansion) -> Expansion:
         """Without the trials each of which is too large for the workers' memory by itself, unless
-        all of them are; they fail alone."""
-        if expansion.learner is not None:
-            return expansion
-        large = [g for g in expansion.groups if memory_bytes(g, 1) > self._most_memory]
+        all of them are; they fail alone. Where a first batch has no other, what else its algorithm
+        may propose stands for it."""
+        large = [g for g in expansion.groups if self._is_too_large(g)]
         rest = tuple(g for g in expansion.groups if g not in large)
+        failures = dict(expansion.failures)
+        for group in large:
+            reason = self._too_large(memory_bytes(group, 1))
+            failures[reason] = [*failures.get(reason, ()), *group.indices.tolist()]
+        if not rest:
+            rest = tuple(g for g in expansion.shapes if not self._is_too_large(g))
+            failures = {}
         if not large or not rest:
             return expansion
-        failures = {self._too_large(memory_bytes(g, 1)): g.indices.tolist() for g in large}
-        return replace(expansion, groups=rest, failures={**expansion.failures, **failures})
+        if expansion.learner is None:
+            return replace(expansion, groups=rest, failures=failures)
+        members = np.sort(np.concatenate([group.indices for group in rest]))
+        return replace(expansion, groups=rest, members=members, failures=failures)
+
+    def _is_too_large(self, group: TrialGroup) -> bool:
+        return memory_bytes(group, 1) > self._most_memory
 
     def _too_large(self, needed: int) -> Failure:
         return Failure(
@@ -179,7 +209,7 @@ class Planner:
             job_id=job_id,
             uid=uid,
             spec=expansion.spec.SerializeToString(),
-            plan=self._describe(expansion, packs),
+            plan=self._describe(expansion, packs, lessons),
             trials=expansion.trials,
             trial_epochs_total=round(expansion.times * expansion.trial_epochs),
             metrics=expansion.metrics,
@@ -189,7 +219,7 @@ class Planner:
             labels=labels or {},
             priority=priority,
             packs=tuple(pack.to_new() for pack in packs) if expansion.learner is None else (),
-            failures=expansion.failures,
+            failures=expansion.failures if expansion.learner is None else {},
             lessons=lessons,
         )
 
@@ -209,7 +239,9 @@ class Planner:
             prefix = "" if error.reason == "MEMORY_LIMIT_EXCEEDED" else f"{field}."
             violations.add_all(error.violations, prefix)
             return None
-        check_further_trials(old, new, violations)
+        learns = new.learner is not None
+        if not learns:
+            check_further_trials(old, new, violations)
         further = [replace(p, trials=p.trials[p.trials >= old.trials]) for p in new.parts]
         packs = self.plan_packs([part for part in further if len(part.trials)])
         return Extension(
@@ -217,24 +249,28 @@ class Planner:
             spec=new.spec.SerializeToString(),
             plan=self._describe(new, whole),
             trials=new.trials,
-            trial_epochs_total=new.trial_epochs,
+            trial_epochs_total=round(new.times * new.trial_epochs),
             metrics=new.metrics,
             layer_sizes=new.layer_sizes,
-            packs=tuple(pack.to_new() for pack in packs),
-            failures=_of_trials_from(old.trials, new.failures),
+            # What an algorithm that learns has not proposed is not known yet.
+            packs=() if learns else tuple(pack.to_new() for pack in packs),
+            failures={} if learns else _of_trials_from(old.trials, new.failures),
             last_epoch=old.spec.epochs if new.spec.epochs > old.spec.epochs else None,
+            learns=learns,
         )
 
     def retry(
-        self, job: JobRecord, failed: Sequence[TrialRecord], packs: Sequence[PackRecord]
+        self,
+        job: JobRecord,
+        failed: Sequence[TrialRecord],
+        packs: Sequence[PackRecord],
+        proposals: Sequence[Proposal] = (),
     ) -> Retry:
-        """New packs for the trials of the job that FAILED. Blocks. Raises IllegalTransitionError
-        where they can't be trained."""
+        """New packs for the trials of the job that FAILED; ``packs`` and ``proposals`` are all that
+        the job has. Blocks. Raises IllegalTransitionError where they can't be trained."""
         if not failed:
             raise job.refuse("NO_FAILED_TRIALS", "none of its trials has FAILED")
         expansion = self._expand_ended(job)
-        if expansion.learner is not None:
-            raise job.refuse("TRIALS_LEARNED", "its algorithm has learned that they failed")
         if expansion.brackets is not None:
             compared = (
                 "its trials are stopped early"
@@ -247,15 +283,16 @@ class Planner:
         for trial in failed:
             if trial.pack_index is not None:  # those without can't be trained
                 members.setdefault(trial.pack_index, []).append(trial.index)
-        if not members:
+        if not members and not _find_unproposed(expansion, failed, proposals):
             why = failed[0].failure.message if failed[0].failure else "see the job"
             raise job.refuse("TRIALS_IMPOSSIBLE", f"they can't be trained: {why}")
+        groups_of = self._find_groups(job, expansion, packs, proposals)
         parts: dict[Part, PackRecord] = {}
         for index, indices in members.items():
             # A pack's trials are of one group; what was recorded of them is not recorded anew.
-            (part,) = cut(expansion.groups, np.array(indices, np.int32), packs[index].epochs, 0)
-            total = part.group.pack.signature.epochs
-            parts[replace(part, until=total)] = packs[index]
+            pack = packs[index]
+            (part,) = cut(groups_of(pack), np.array(indices, np.int32), pack.epochs, 0)
+            parts[replace(part, until=part.group.pack.signature.epochs)] = pack
         planned = self.plan_packs(list(parts))
         return Retry(
             generation=job.generation,
@@ -265,7 +302,28 @@ class Planner:
                 replace(pack.to_new(parts[pack.part].arithmetics), started=False)
                 for pack in planned
             ),
+            learns=expansion.learner is not None,
         )
+
+    def _find_groups(
+        self,
+        job: JobRecord,
+        whole: Expansion,
+        packs: Sequence[PackRecord],
+        proposals: Sequence[Proposal],
+    ) -> Callable[[PackRecord], Sequence[TrialGroup]]:
+        """Gives the groups that a pack's trials are of: of an algorithm that learns, those of its
+        batch."""
+        if whole.learner is None or whole.space is None:
+            return lambda _: whole.groups
+        repeats = whole.space.repeats
+        firsts = [batch.first for batch in proposals]
+
+        @cache
+        def of_batch(index: int) -> Sequence[TrialGroup]:
+            return self.expand_planned(job, proposals[index], packs).groups
+
+        return lambda pack: of_batch(bisect_right(firsts, int(pack.trials[0]) // repeats) - 1)
 
     def _expand_ended(self, job: JobRecord) -> Expansion:
         try:
@@ -291,27 +349,42 @@ class Planner:
                 metadata={"memory_bytes": str(needed), "limit_bytes": str(limit)},
             )
 
-    def _describe(self, expansion: Expansion, packs: Sequence[PlannedPack]) -> bytes:
+    def _describe(
+        self, expansion: Expansion, packs: Sequence[PlannedPack], lessons: Lessons | None = None
+    ) -> bytes:
         """The job's plan, serialized."""
-        estimate, times = self._estimate(expansion, packs), expansion.times
+        known = 0 if lessons is None else len(lessons.points)
+        estimate, times = self._estimate(expansion, known), expansion.times
         plan = job_pb2.JobPlan(
             trials=expansion.trials,
             packs=len(packs) * expansion.batches,
             memory_bytes=sum(pack.memory_bytes for pack in packs),
             operations=times * sum(group.operations for group in expansion.groups),
-            worker_seconds=times * estimate.worker_seconds,
-            seconds=times * estimate.seconds + _proposal_seconds(expansion),
+            worker_seconds=estimate.worker_seconds,
+            seconds=estimate.seconds,
         )
         return plan.SerializeToString()
 
-    def _estimate(self, expansion: Expansion, packs: Sequence[PlannedPack]) -> Estimate:
-        workers, speed = self._workers(), self._speed()
-        brackets = expansion.brackets
-        if brackets is None:
-            return estimate_packs(packs, workers, speed)
-        return estimate_brackets(
-            expansion.early_stopping, brackets, expansion.groups, workers, speed
+    def _estimate(self, expansion: Expansion, known: int) -> Estimate:
+        speed, groups = self._speed(), expansion.groups
+        if expansion.brackets is None:
+            brackets: list[list[Stage]] = [[expansion.parts]]
+        else:
+            rule = expansion.early_stopping
+            brackets = [list(find_stages(rule, each, groups)) for each in expansion.brackets]
+        found = estimate_brackets(brackets, self._workers(), speed).times(expansion.times)
+        found = found.plus(Overheads.at(speed).job)
+        if expansion.learner is None or expansion.space is None:
+            return found
+        space = expansion.space
+        asked = proposal_seconds(
+            expansion.learner,
+            space.assignments,
+            known,
+            len(space.parameters),
+            len(expansion.objectives),
         )
+        return found.plus(find_slowness(speed) * asked)
 
     def _expand_new(self, spec: spec_pb2.JobSpec) -> tuple[Expansion, Lessons | None]:
         violations = Violations()
@@ -337,16 +410,18 @@ class Planner:
         return self._kept.put(expansion.networks)
 
 
-def _proposal_seconds(expansion: Expansion) -> float:
-    """About how long the workers wait for an algorithm that learns."""
-    if expansion.learner is None or expansion.space is None:
-        return 0.0
-    each = expansion.learner.seconds_each * expansion.space.assignments
-    return each + _BATCH_SECONDS * expansion.batches
-
-
 def _of_trials_from(
     first: int, failures: Mapping[Failure, Sequence[int]]
 ) -> dict[Failure, list[int]]:
     left = {failure: [k for k in trials if k >= first] for failure, trials in failures.items()}
     return {failure: trials for failure, trials in left.items() if trials}
+
+
+def _find_unproposed(
+    expansion: Expansion, failed: Sequence[TrialRecord], proposals: Sequence[Proposal]
+) -> bool:
+    """Whether some trials FAILED with their job before they were proposed."""
+    if expansion.learner is None or expansion.space is None:
+        return False
+    proposed = expansion.space.repeats * sum(len(batch.points) for batch in proposals)
+    return any(trial.index >= proposed for trial in failed)

@@ -30,21 +30,23 @@ from packtrain.service.states import ENDED_JOB_STATES, JobState, TrialState
 from packtrain.service.store import schema
 from packtrain.service.store.jobs import (
     add_packs,
+    begin_change,
     check_etag,
     get_job,
     remember_request,
-    repeated_uid,
 )
 from packtrain.service.store.log import append_events
-from packtrain.service.store.training import fail_trials, move_job
+from packtrain.service.store.notices import announce
+from packtrain.service.store.proposals import estimate_epochs, reopen_unproposed
+from packtrain.service.store.training import count_off, fail_trials, move_job
 
 _J, _P, _T = schema.jobs.c, schema.packs.c, schema.trials.c
 
 
 def pause_job(connection: Connection, job_id: str, request: RequestKey | None) -> JobRecord:
     """See Store.pause_job."""
-    job = get_job(connection, job_id)
-    if request is not None and repeated_uid(connection, request) is not None:
+    job, is_repeated = begin_change(connection, job_id, request)
+    if is_repeated:
         return job
     if not move_job(connection, job.uid, JobState.PAUSED):
         reason = "JOB_ENDED" if job.state in ENDED_JOB_STATES else f"JOB_{job.state.name}"
@@ -55,8 +57,8 @@ def pause_job(connection: Connection, job_id: str, request: RequestKey | None) -
 
 def resume_job(connection: Connection, job_id: str, request: RequestKey | None) -> JobRecord:
     """See Store.resume_job."""
-    job = get_job(connection, job_id)
-    if request is not None and repeated_uid(connection, request) is not None:
+    job, is_repeated = begin_change(connection, job_id, request)
+    if is_repeated:
         return job
     state = JobState.QUEUED if job.started is None else JobState.RUNNING
     if not move_job(connection, job.uid, state, leaving=[JobState.PAUSED]):
@@ -69,8 +71,8 @@ def update_job(
     connection: Connection, job_id: str, change: JobUpdate, request: RequestKey | None
 ) -> JobRecord:
     """See Store.update_job."""
-    job = get_job(connection, job_id)
-    if request is not None and repeated_uid(connection, request) is not None:
+    job, is_repeated = begin_change(connection, job_id, request)
+    if is_repeated:
         return job
     check_etag(job, change.etag)
     if change.labels is not None:
@@ -106,6 +108,8 @@ def _extend(connection: Connection, job: JobRecord, extension: Extension) -> Non
     if extension.packs:
         add_packs(connection, job.uid, extension.packs)
     events += fail_trials(connection, job.uid, extension.failures)
+    if extension.learns:
+        events += reopen_unproposed(connection, job.uid)
     connection.execute(
         update(schema.jobs)
         .where(_J.uid == job.uid)
@@ -118,6 +122,8 @@ def _extend(connection: Connection, job: JobRecord, extension: Extension) -> Non
             layer_sizes=json.dumps(extension.layer_sizes),
         )
     )
+    if extension.learns:
+        estimate_epochs(connection, job.uid)
     _train_on(connection, job, events)
 
 
@@ -140,7 +146,7 @@ def _reopen(connection: Connection, uid: str, last_epoch: int) -> list[EventBody
     trials = np.sort(np.array(found.all(), np.int32))
     if not len(trials):
         return []
-    _count_off(connection, uid, TrialState.SUCCEEDED, len(trials))
+    count_off(connection, uid, TrialState.SUCCEEDED, len(trials))
     epochs = np.full(len(trials), last_epoch, np.int32)
     return [TrialsChanged(TrialState.RUNNING, trials, epochs)]
 
@@ -149,8 +155,8 @@ def retry_job(
     connection: Connection, job_id: str, retry: Retry, request: RequestKey | None
 ) -> JobRecord:
     """See Store.retry_job."""
-    job = get_job(connection, job_id)
-    if request is not None and repeated_uid(connection, request) is not None:
+    job, is_repeated = begin_change(connection, job_id, request)
+    if is_repeated:
         return job
     job.check_changeable()
     _check_generation(job, retry.generation)
@@ -161,7 +167,7 @@ def retry_job(
     )
     if connection.execute(failed).rowcount != len(retry.trials):
         raise _changed(job)
-    _count_off(connection, job.uid, TrialState.FAILED, len(retry.trials))
+    count_off(connection, job.uid, TrialState.FAILED, len(retry.trials))
     connection.execute(
         update(schema.packs)
         .where(_P.job_uid == job.uid, _P.pack_index.in_(retry.closed))
@@ -172,6 +178,8 @@ def retry_job(
         TrialsChanged(TrialState.QUEUED, p.trials, np.full(len(p.trials), p.begin, np.int32))
         for p in retry.packs
     ]
+    if retry.learns:
+        events += reopen_unproposed(connection, job.uid)
     _train_on(connection, job, events)
     _revise(connection, job.uid)
     remember_request(connection, request, job.uid)
@@ -190,11 +198,7 @@ def _train_on(connection: Connection, job: JobRecord, events: list[EventBody]) -
 def _revise(connection: Connection, uid: str) -> None:
     revision = {_J.revision: _J.revision + 1}
     connection.execute(update(schema.jobs).where(_J.uid == uid).values(revision))
-
-
-def _count_off(connection: Connection, uid: str, state: TrialState, count: int) -> None:
-    counter = _J[state.value]
-    connection.execute(update(schema.jobs).where(_J.uid == uid).values({counter: counter - count}))
+    announce(connection, uid)
 
 
 def _check_generation(job: JobRecord, generation: int) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from packtrain.service.errors import IllegalTransitionError
 from packtrain.service.records import (
+    EventBody,
     Failure,
     JobRecord,
     Lessons,
@@ -17,31 +18,37 @@ from packtrain.service.records import (
     PackRecord,
     Proposal,
     TrialRecord,
+    TrialsChanged,
 )
 from packtrain.service.states import JobState, TrialState
 from packtrain.service.store import schema
 from packtrain.service.store.jobs import add_packs
+from packtrain.service.store.locks import hold_job
 from packtrain.service.store.log import append_events
-from packtrain.service.store.training import fail_trials, list_packs, list_trials
+from packtrain.service.store.training import count_off, fail_trials, list_packs, list_trials
 
 # The packs of a paused job wait for it to go on.
-_TRAINING = (JobState.QUEUED.value, JobState.RUNNING.value, JobState.PAUSED.value)
+_TRAINING = (JobState.QUEUED, JobState.RUNNING, JobState.PAUSED)
 
-_J, _Q, _L = schema.jobs.c, schema.proposals.c, schema.lessons.c
+_J, _Q, _L, _T = schema.jobs.c, schema.proposals.c, schema.lessons.c, schema.trials.c
 
 
 def add_proposal(
     connection: Connection,
     uid: str,
+    generation: int,
     proposal: Proposal,
     packs: Sequence[NewPack],
     trial_epochs: int,
     failures: Mapping[Failure, Sequence[int]],
 ) -> list[PackRecord]:
-    """See Store.add_proposal."""
-    row = connection.execute(select(_J.state, _J.trials).where(_J.uid == uid)).one_or_none()
-    if row is None or row.state not in _TRAINING:
+    """See OwnedJob.add_proposal."""
+    if hold_job(connection, uid) not in _TRAINING:
         raise IllegalTransitionError("JOB_ENDED", "the job no longer trains")
+    query = select(_J.generation).where(_J.uid == uid)
+    if connection.execute(query).scalar_one() != generation:
+        # What trains anew is learned from first.
+        raise IllegalTransitionError("JOB_CHANGED", "the job has got more to train meanwhile")
     known = count_proposed(connection, uid)
     if known != proposal.first:
         raise IllegalTransitionError("PROPOSED", f"{known} assignments have been proposed before")
@@ -51,11 +58,11 @@ def add_proposal(
             first_assignment=proposal.first,
             assignments=len(proposal.points),
             points=proposal.points.astype("<f8").tobytes(),
-            trials=sum(len(pack.trials) for pack in packs),
+            trials=sum(map(len, (*(pack.trials for pack in packs), *failures.values()))),
             trial_epochs=trial_epochs,
         )
     )
-    _estimate_epochs(connection, uid, row.trials)
+    estimate_epochs(connection, uid)
     append_events(connection, uid, fail_trials(connection, uid, failures))
     if not packs:
         return []
@@ -63,16 +70,38 @@ def add_proposal(
     return [pack for pack in list_packs(connection, uid) if pack.index >= first]
 
 
-def _estimate_epochs(connection: Connection, uid: str, trials: int) -> None:
+def estimate_epochs(connection: Connection, uid: str) -> None:
     """The epochs of all trials, if those to come train as long as those that are known."""
+    trials = connection.execute(select(_J.trials).where(_J.uid == uid)).scalar_one()
     known, epochs = connection.execute(
         select(func.sum(_Q.trials), func.sum(_Q.trial_epochs)).where(_Q.job_uid == uid)
     ).one()
     if known:
-        total = round(epochs * trials / known)
+        # PostgreSQL's sums are decimals.
+        total = round(int(epochs) * trials / int(known))
         connection.execute(
             update(schema.jobs).where(_J.uid == uid).values(trial_epochs_total=total)
         )
+
+
+def reopen_unproposed(connection: Connection, uid: str) -> list[EventBody]:
+    """The trials that FAILED with their job, before they were proposed, wait for that again; the
+    events that tell it."""
+    proposed = select(func.coalesce(func.sum(_Q.trials), 0)).where(_Q.job_uid == uid)
+    found = connection.execute(
+        delete(schema.trials)
+        .where(
+            _T.job_uid == uid,
+            _T.trial_index >= proposed.scalar_subquery(),
+            _T.state == TrialState.FAILED.value,
+        )
+        .returning(_T.trial_index)
+    ).scalars()
+    trials = np.sort(np.array(found.all(), np.int32))
+    if not len(trials):
+        return []
+    count_off(connection, uid, TrialState.FAILED, len(trials))
+    return [TrialsChanged(TrialState.QUEUED, trials, np.zeros_like(trials))]
 
 
 def count_proposed(connection: Connection, uid: str) -> int:

@@ -61,7 +61,21 @@ jobs = Table(
     Column("priority", Integer, nullable=False),
     Column("generation", Integer, nullable=False),
     Column("last_sequence", BigInteger, nullable=False),
+    Column("owner", String(32)),
     Index("jobs_by_state", "state", "order"),
+)
+
+# The processes that serve the store. A job whose owner is not here is nobody's. Times are those of
+# the database's clock; ``demand`` is NULL where the replica's workers are its own.
+replicas = Table(
+    "replicas",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(255), nullable=False),
+    Column("started", BigInteger, nullable=False),
+    Column("renewed", BigInteger, nullable=False),
+    Column("beats", BigInteger, nullable=False),
+    Column("demand", Integer),
 )
 
 packs = Table(
@@ -79,7 +93,8 @@ packs = Table(
     Column("generation", Integer, nullable=False),
 )
 
-# What algorithms that learn have proposed: float64 (assignments, parameters) of the unit cube.
+# What algorithms that learn have proposed: float64 (assignments, parameters) of the unit cube; how
+# many trials that makes, and the epochs of those of them that can be trained.
 proposals = Table(
     "proposals",
     metadata,
@@ -126,6 +141,18 @@ adaptations = Table(
     Column("epoch", Integer, primary_key=True),
     Column("copied_trial", Integer, nullable=False),
     Column("parameters", Text, nullable=False),
+)
+
+# The states that packs go on from after a crash; files of these names are the artifact store's.
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    _job_key(),
+    Column("pack_index", Integer, primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    Column("name", String(128), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("digest", String(64), nullable=False),
 )
 
 events = Table(

@@ -24,7 +24,7 @@ def split_pack(
     generation: int,
     parts: tuple[NDArray[np.int32], ...],
 ) -> list[PackRecord]:
-    """See Store.split_pack."""
+    """See OwnedJob.split_pack."""
     require_training(connection, uid)
     closed = connection.execute(
         update(schema.packs)

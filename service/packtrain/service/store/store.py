@@ -16,20 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from packtrain.service.learning_rates import RateFinding
 from packtrain.service.records import (
     ActiveJob,
     Adaptation,
-    EndedTrials,
+    CheckpointRecord,
     Event,
-    Failure,
     JobRecord,
     JobUpdate,
     Lessons,
     LogPart,
-    MetricsRecorded,
     NewJob,
-    NewPack,
     PackRecord,
     Proposal,
     RequestKey,
@@ -38,16 +34,27 @@ from packtrain.service.records import (
 )
 from packtrain.service.results.columns import TrialColumns
 from packtrain.service.states import JobState, TrialState
-from packtrain.service.store import changes, jobs, log, proposals, training, trial_columns
+from packtrain.service.store import (
+    changes,
+    checkpoints,
+    endings,
+    jobs,
+    log,
+    proposals,
+    training,
+    trial_columns,
+)
 from packtrain.service.store.adaptations import list_adaptations
 from packtrain.service.store.database import Database
-from packtrain.service.store.splitting import split_pack
+from packtrain.service.store.owned_job import OwnedJob
+from packtrain.service.store.replicas import Replicas
 
 
 class Store:
     """Everything durable, by domain words. All methods may raise StoreUnavailableError."""
 
     def __init__(self, database: Database) -> None:
+        self.replicas = Replicas(database)
         self._database = database
         self._listeners: dict[str, set[asyncio.Event]] = defaultdict(set)
         # Under way, by the job and the sequence after which they read.
@@ -77,6 +84,22 @@ class Store:
             if not self._listeners[uid]:
                 del self._listeners[uid]
 
+    async def hear_others(self, on_change: Callable[[str | None], None]) -> None:
+        """Until cancelled: wake listeners for what other processes append to the logs of the same
+        store, and call ``on_change`` with the uid of each job that they change, or with None where
+        any may have been changed: at first, after the store was gone, and every few seconds."""
+
+        def hear(uid: str | None) -> None:
+            for changed in list(self._listeners) if uid is None else [uid]:
+                self._tell(changed)
+            on_change(uid)
+
+        await self._database.hear(hear)
+
+    def _tell_of(self, record: JobRecord | None) -> None:
+        if record is not None:
+            self._tell(record.uid)
+
     def _tell(self, uid: str) -> None:
         # A read that began before may miss what is told of: nobody else joins it.
         self._reads.pop(uid, None)
@@ -85,24 +108,30 @@ class Store:
 
     # Jobs
 
-    async def create_job(self, job: NewJob, request: RequestKey | None) -> JobRecord:
-        """The new job, or, for a repeated request, the job of the first time.
+    async def create_job(
+        self, job: NewJob, request: RequestKey | None, owner: str | None = None
+    ) -> JobRecord:
+        """The new job, or, for a repeated request, the job of the first time. ``owner`` is the
+        replica that trains it; None: whoever claims it.
 
         Raises AlreadyExistsError, InvalidSpecError (the request id was used otherwise).
         """
-        return await self._database.write(partial(training.create_job, job=job, request=request))
+        return await self._database.write(
+            partial(training.create_job, job=job, request=request, owner=owner)
+        )
 
     async def repeated(self, request: RequestKey) -> JobRecord | None:
         """The job that this very request brought about before, if it did."""
         return await self._database.read(partial(jobs.find_repeated, request=request))
 
-    async def was_repeated(self, request: RequestKey) -> bool:
-        """Whether this very request, of something else than a job, was carried out before."""
-        return await self._database.read(lambda c: jobs.repeated_uid(c, request) is not None)
+    async def repeated_target(self, request: RequestKey) -> str | None:
+        """What this very request, of something else than a job, was for, if it came before."""
+        return await self._database.read(partial(jobs.repeated_uid, request=request))
 
-    async def remember(self, request: RequestKey | None) -> None:
-        """The request, of something else than a job, has been carried out."""
-        await self._database.write(lambda c: jobs.remember_request(c, request, ""))
+    async def remember(self, request: RequestKey, target: str) -> None:
+        """The request, of something else than a job, is about to be carried out. ``target`` names
+        what it is for in 32 characters at most."""
+        await self._database.write(partial(jobs.remember_alone, request=request, target=target))
 
     async def get_job(self, job_id: str) -> JobRecord:
         """Raises NotFoundError."""
@@ -138,14 +167,18 @@ class Store:
             )
         )
 
-    async def active_jobs(self, limit: int) -> list[ActiveJob]:
-        """Jobs that have neither ended nor are paused: those begun first, then by their priority
-        and their order."""
-        return await self._database.read(partial(jobs.active_jobs, limit=limit))
+    async def active_jobs(self, owner: str, limit: int) -> list[ActiveJob]:
+        """Jobs that have neither ended nor are paused, and are ``owner``'s or nobody's: those begun
+        first, then by their priority and their order."""
+        return await self._database.read(partial(jobs.active_jobs, owner=owner, limit=limit))
 
-    async def find_active_job(self, uid: str) -> ActiveJob | None:
-        """The job, paused or not; None where it has ended or there is none."""
-        return await self._database.read(partial(jobs.find_active_job, uid=uid))
+    async def find_active_jobs(self, uids: Sequence[str]) -> dict[str, ActiveJob]:
+        """Those of these jobs, paused or not, that have not ended."""
+        return await self._database.read(partial(jobs.find_active_jobs, uids=tuple(uids)))
+
+    def owned_job(self, uid: str, owner: str) -> OwnedJob:
+        """The job as the replica that owns it may write it."""
+        return OwnedJob(uid, owner, self._database, partial(self._tell, uid))
 
     async def datasets_in_use(self) -> set[str]:
         """Digests of the datasets of all jobs that have not ended."""
@@ -158,7 +191,7 @@ class Store:
     async def cancel_job(self, job_id: str, request: RequestKey | None) -> JobRecord:
         """QUEUED to CANCELLED, RUNNING and PAUSED to CANCELLING. Raises
         IllegalTransitionError."""
-        return await self._change(partial(training.cancel_job, job_id=job_id, request=request))
+        return await self._change(partial(endings.cancel_job, job_id=job_id, request=request))
 
     async def pause_job(self, job_id: str, request: RequestKey | None) -> JobRecord:
         """QUEUED or RUNNING to PAUSED. Raises NotFoundError, IllegalTransitionError."""
@@ -189,15 +222,7 @@ class Store:
         )
 
     async def _change(self, transaction: Callable[[Connection], JobRecord]) -> JobRecord:
-        record = await self._database.write(transaction)
-        self._tell(record.uid)
-        return record
-
-    async def finish_cancelling(self, uid: str) -> None:
-        """CANCELLING to CANCELLED, with every trial that had not ended, some at a time."""
-        while not await self._database.write(partial(training.finish_cancelling, uid=uid)):
-            self._tell(uid)
-        self._tell(uid)
+        return await self._database.write(transaction, self._tell_of)
 
     async def delete_job(
         self, job_id: str, etag: str, request: RequestKey | None
@@ -206,12 +231,9 @@ class Store:
 
         Raises NotFoundError, IllegalTransitionError, EtagMismatchError.
         """
-        record = await self._database.write(
-            partial(jobs.delete_job, job_id=job_id, etag=etag, request=request)
+        return await self._database.write(
+            partial(jobs.delete_job, job_id=job_id, etag=etag, request=request), self._tell_of
         )
-        if record is not None:
-            self._tell(record.uid)
-        return record
 
     async def all_uids(self) -> set[str]:
         """Of every job there is."""
@@ -227,127 +249,17 @@ class Store:
         """The trials that have ended, by index, and how."""
         return await self._database.read(partial(training.ended_trials, uid=uid))
 
-    async def start_pack(self, uid: str, pack_index: int) -> None:
-        """The pack's trials are RUNNING, and so is the job. Repeating it does nothing.
-
-        Raises IllegalTransitionError where the job no longer trains.
-        """
-        await self._database.write(partial(training.start_pack, uid=uid, pack_index=pack_index))
-        self._tell(uid)
-
-    async def record_segment(
-        self,
-        uid: str,
-        pack_index: int,
-        generation: int,
-        from_epoch: int,
-        to_epoch: int,
-        block: MetricsRecorded | None,
-        ended: Sequence[EndedTrials],
-        trial_epochs: int,
-        arithmetics: Sequence[str],
-    ) -> None:
-        """The pack's position goes from one epoch to another, with what was measured between.
-
-        ``trial_epochs`` are the epochs that this adds, summed over trials; ``arithmetics`` all
-        that the pack was trained with so far. Raises IllegalTransitionError where the pack is not
-        at ``from_epoch`` or of another ``generation``, or the job has ended.
-        """
-        await self._database.write(
-            partial(
-                training.record_segment,
-                uid=uid,
-                pack_index=pack_index,
-                generation=generation,
-                from_epoch=from_epoch,
-                to_epoch=to_epoch,
-                block=block,
-                ended=tuple(ended),
-                trial_epochs=trial_epochs,
-                arithmetics=tuple(arithmetics),
-            )
-        )
-        self._tell(uid)
-
-    async def pass_rung(
-        self,
-        uid: str,
-        rung: int,
-        closed: Sequence[int],
-        stopped: NDArray[np.int32],
-        packs: Sequence[NewPack],
-        adaptations: Sequence[Adaptation] = (),
-    ) -> list[PackRecord]:
-        """Trials have been compared at epoch ``rung``: their packs are closed, some trials are
-        stopped, the others go on in new packs, which are returned; some of a population's copied
-        others.
-
-        Raises IllegalTransitionError where the job no longer trains, or this was done before.
-        """
-        made = await self._database.write(
-            partial(
-                training.pass_rung,
-                uid=uid,
-                rung=rung,
-                closed=tuple(closed),
-                stopped=stopped,
-                packs=tuple(packs),
-                adaptations=tuple(adaptations),
-            )
-        )
-        self._tell(uid)
-        return made
-
-    async def split_pack(
-        self, uid: str, pack_index: int, generation: int, parts: Sequence[NDArray[np.int32]]
-    ) -> list[PackRecord]:
-        """A pack is too large: it is closed, and its trials, (K,) for each part, go on in new
-        packs, which are returned, from what was recorded.
-
-        Raises IllegalTransitionError where the job no longer trains, or the pack is closed or of
-        another ``generation``.
-        """
-        made = await self._database.write(
-            partial(
-                split_pack,
-                uid=uid,
-                pack_index=pack_index,
-                generation=generation,
-                parts=tuple(parts),
-            )
-        )
-        self._tell(uid)
-        return made
-
     async def list_adaptations(self, uid: str) -> list[Adaptation]:
         """What trials of a population copied, by epoch and trial."""
         return await self._database.read(partial(list_adaptations, uid=uid))
 
-    async def add_proposal(
-        self,
-        uid: str,
-        proposal: Proposal,
-        packs: Sequence[NewPack],
-        trial_epochs: int,
-        failures: Mapping[Failure, Sequence[int]],
-    ) -> list[PackRecord]:
-        """An algorithm that learns has proposed: its trials will train in these packs, which are
-        returned, for so many epochs in all, but for those that can't, which are FAILED.
+    async def list_checkpoints(self, uid: str) -> list[CheckpointRecord]:
+        """Those of all the job's packs, the latest epoch first."""
+        return await self._database.read(partial(checkpoints.list_checkpoints, uid=uid))
 
-        Raises IllegalTransitionError where the job no longer trains, or this was done before.
-        """
-        made = await self._database.write(
-            partial(
-                proposals.add_proposal,
-                uid=uid,
-                proposal=proposal,
-                packs=tuple(packs),
-                trial_epochs=trial_epochs,
-                failures=dict(failures),
-            )
-        )
-        self._tell(uid)
-        return made
+    async def checkpoints_in_use(self) -> dict[str, set[str]]:
+        """The names of all checkpoints, by the uid of each job that has not ended."""
+        return await self._database.read(checkpoints.checkpoints_in_use)
 
     async def count_proposed(self, uid: str) -> int:
         """How many assignments the job's algorithm has proposed, if it learns."""
@@ -368,48 +280,6 @@ class Store:
         return self._database.read_blocking(
             partial(proposals.read_results, job=job, states=tuple(states))
         )
-
-    async def fail_pack(self, uid: str, pack_index: int, generation: int, failure: Failure) -> None:
-        """Every trial of the pack that has not ended is FAILED.
-
-        Raises IllegalTransitionError where the job no longer trains, or the pack is of another
-        ``generation``.
-        """
-        await self._database.write(
-            partial(
-                training.fail_pack,
-                uid=uid,
-                pack_index=pack_index,
-                generation=generation,
-                failure=failure,
-            )
-        )
-        self._tell(uid)
-
-    async def finish_job(
-        self,
-        uid: str,
-        state: JobState,
-        failure: Failure | None,
-        generation: int,
-        finding: RateFinding | None = None,
-    ) -> None:
-        """The job has ended, with what it found; FAILED, so have all its trials that had not.
-
-        Raises IllegalTransitionError where it may not go to ``state``, or is of another
-        ``generation``: there is more to train.
-        """
-        await self._database.write(
-            partial(
-                training.finish_job,
-                uid=uid,
-                state=state,
-                failure=failure,
-                generation=generation,
-                finding=finding,
-            )
-        )
-        self._tell(uid)
 
     async def list_trials(
         self, job: JobRecord, first: int, limit: int, states: Sequence[TrialState]
