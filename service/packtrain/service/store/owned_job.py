@@ -29,7 +29,6 @@ from packtrain.service.store.database import Database
 from packtrain.service.store.endings import JobEnd
 from packtrain.service.store.replicas import check_owner
 
-
 T = TypeVar("T")
 
 
