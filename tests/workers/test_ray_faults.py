@@ -165,7 +165,7 @@ async def test_a_worker_without_memory_can_take_fewer_networks(engine, segment, 
     await until(lambda: engine.workers == 1)
     count = 64
     wide = Signature(
-        sizes=(12, 20_000, 3),
+        sizes=(12, 200_000, 3),
         hidden_activation=Activation.SIGMOID,
         output_activation=Activation.SIGMOID,
         batch_size=10,
@@ -189,7 +189,7 @@ async def test_a_worker_without_memory_can_take_fewer_networks(engine, segment, 
     small = large.select(np.array([7]))
     expected = (await engine.run_segment(segment("alone", 0, 1, pack=small))).metrics.values
     (worker,) = (await engine.describe()).worker_process_ids
-    leave_memory(worker, 60_000_000)
+    leave_memory(worker, 1_000_000_000)
     with pytest.raises(SegmentFailedError, match="these 64 networks together") as caught:
         await engine.run_segment(segment("large", 0, 1, pack=large))
     assert caught.value.reason == "OUT_OF_MEMORY"

@@ -6,6 +6,7 @@ import sys
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import NoReturn
 from functools import cache
 
 import numpy as np
@@ -336,18 +337,27 @@ class Planner:
         memory = sum(pack.memory_bytes for pack in packs)
         limit = self._limits.job_memory_bytes(self._memory())
         if memory > limit:
-            needed = memory
-            description = (
-                f"the job would need {needed / 2**30:,.2f} GiB of the workers' memory; this "
-                f"server takes {limit / 2**30:,.2f} GiB: fewer trials, smaller layers or fewer "
-                "epochs help"
+            self._refuse_memory(
+                field, "the job would need", memory, limit, "of the workers' memory"
             )
-            raise InvalidSpecError(
-                "MEMORY_LIMIT_EXCEEDED",
-                f"{field}: {description}",
-                violations=[Violation(field, description)],
-                metadata={"memory_bytes": str(needed), "limit_bytes": str(limit)},
+        # Those that are too large by themselves were left out, unless all are.
+        least = min((memory_bytes(pack.part.group, 1) for pack in packs), default=0)
+        if least > self._most_memory:
+            self._refuse_memory(
+                field, "a trial would need", least, self._most_memory, "of one machine's memory"
             )
+
+    def _refuse_memory(self, field: str, who: str, needed: int, limit: int, what: str) -> NoReturn:
+        description = (
+            f"{who} {needed / 2**30:,.2f} GiB {what}; this server takes {limit / 2**30:,.2f} GiB: "
+            "fewer trials, smaller layers or fewer epochs help"
+        )
+        raise InvalidSpecError(
+            "MEMORY_LIMIT_EXCEEDED",
+            f"{field}: {description}",
+            violations=[Violation(field, description)],
+            metadata={"memory_bytes": str(needed), "limit_bytes": str(limit)},
+        )
 
     def _describe(
         self, expansion: Expansion, packs: Sequence[PlannedPack], lessons: Lessons | None = None
