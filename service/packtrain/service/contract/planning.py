@@ -6,8 +6,8 @@ import sys
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import NoReturn
 from functools import cache
+from typing import NoReturn
 
 import numpy as np
 
