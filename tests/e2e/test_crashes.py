@@ -157,6 +157,7 @@ def test_sigterm_during_the_start_ends_it_at_once(tmp_path: Path) -> None:
     [
         (["--listen", "nonsense"], 2, "--listen must be HOST:PORT"),
         (["--workers", "0"], 2, "--workers must be at least 1"),
+        (["--max-workers", "4"], 2, "--max-workers is for a Ray cluster that grows"),
         (["--store", "mysql://host/jobs"], 2, "--store must be postgresql://"),
         (["--datasets", "/nowhere"], 2, "--datasets must be a directory"),
         (["--data-dir", "/dev/null/x"], 1, "can't be written"),

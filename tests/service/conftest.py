@@ -228,7 +228,9 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
 @pytest.fixture
 def plan(catalog: Catalog) -> Callable[..., NewJob]:
     def run(spec: spec_pb2.JobSpec, **limits: int) -> object:
-        return Planner(catalog, 2, Limits(max_trials=10_000, **limits)).plan(spec, "job", "uid")
+        return Planner(catalog, lambda: 2, Limits(max_trials=10_000, **limits)).plan(
+            spec, "job", "uid"
+        )
 
     return run
 

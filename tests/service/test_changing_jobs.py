@@ -329,7 +329,7 @@ async def test_failed_trials_are_trained_anew(
     async def fail_once(segment: Segment) -> None:
         if failing and segment.start_epoch == 4:
             failing.clear()
-            raise SegmentFailedError("OUT_OF_MEMORY", "the worker had no room for the pack")
+            raise SegmentFailedError("TRAINING_ERROR", "a bug")
 
     spec = moons((0.1, 0.5, 1.0, 3.0))
     sizes = spec.search.parameters.add(path="batch_size")
@@ -360,12 +360,12 @@ async def test_a_job_that_failed_is_retried(start_api: Any, moons: MakeSpec) -> 
         nonlocal failures
         if segment.start_epoch == 3 and failures:
             failures -= 1
-            raise SegmentFailedError("OUT_OF_MEMORY", "the worker had no room for the pack")
+            raise SegmentFailedError("TRAINING_ERROR", "a bug")
 
     async with start_api(before_segment=fail) as api:
         job = await api.train(moons())
         for left in (1, 0):
-            assert (state_of(job), job.failure.reason) == ("FAILED", "OUT_OF_MEMORY")
+            assert (state_of(job), job.failure.reason) == ("FAILED", "TRAINING_ERROR")
             assert failures == left
             retried = await retry(api, job.name)
             assert not retried.HasField("failure")

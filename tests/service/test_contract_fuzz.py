@@ -255,7 +255,7 @@ def odd_specs(draw: st.DrawFn) -> spec_pb2.JobSpec:
 @pytest.fixture(scope="module")
 def planner(tmp_path_factory: pytest.TempPathFactory) -> Planner:
     data_dir: Path = tmp_path_factory.mktemp("data")
-    return Planner(Catalog(data_dir, max_upload_bytes=1 << 20), 2, Limits(max_trials=500))
+    return Planner(Catalog(data_dir, max_upload_bytes=1 << 20), lambda: 2, Limits(max_trials=500))
 
 
 @given(spec=odd_specs() | sensible_specs())

@@ -40,7 +40,7 @@ def catalog(tmp_path: Path, offered: Path) -> Catalog:
 def violations(catalog: Catalog, dataset: dict[str, Any], **fields: Any) -> list[Violation]:
     document = {"dataset": dataset, "batchSize": 2, **fields}
     try:
-        Planner(catalog, 1, Limits()).plan(read(document), "job", "uid")
+        Planner(catalog, lambda: 1, Limits()).plan(read(document), "job", "uid")
     except InvalidSpecError as error:
         return list(error.violations)
     return []

@@ -224,12 +224,12 @@ async def test_a_trial_that_diverges_leaves_its_siblings(
 async def test_a_segment_that_fails_fails_its_trials(start_api: Any, moons: MakeSpec) -> None:
     async def fail_late(segment: Segment) -> None:
         if segment.start_epoch == 3:
-            raise SegmentFailedError("OUT_OF_MEMORY", "the worker had no room for the pack")
+            raise SegmentFailedError("TRAINING_ERROR", "a bug")
 
     async with start_api(before_segment=fail_late) as api:
         job = await api.train(moons())
         assert job.state == job_pb2.JOB_STATE_FAILED
-        assert job.failure.reason == "OUT_OF_MEMORY"
+        assert job.failure.reason == "TRAINING_ERROR"
         assert job.progress.failed == 4
         for trial in await api.trials(job.name):
             assert (trial.state, trial.epochs) == (job_pb2.TRIAL_STATE_FAILED, 3)

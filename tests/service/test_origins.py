@@ -277,7 +277,7 @@ def test_a_transfer_leaves_the_other_layers_to_their_own_start(
     trained = Trained({Origin("a", 0): network_of(2, 5, 1)})
     spec = begin_from(moons(()), "jobs/a", layers=1)
     spec.initialization.model.rest.xavier.SetInParent()
-    planner = Planner(Catalog(tmp_path), 2, Limits(), trained, NetworkStore(tmp_path / "n"))
+    planner = Planner(Catalog(tmp_path), lambda: 2, Limits(), trained, NetworkStore(tmp_path / "n"))
     job = planner.plan(spec, "b", "uid")
     (given,) = planner.expand_stored(job).groups[0].pack.trials.initializations
     assert isinstance(given, GivenArrays)
@@ -292,7 +292,7 @@ def test_a_thousand_trials_hold_a_network_once(tmp_path: Path, moons: MakeSpec) 
     rest = spec.search.parameters.add(path="initialization.model.trial")
     rest.choice.values.add(number_value=1)
     rest.choice.values.add(number_value=2)
-    planner = Planner(Catalog(tmp_path), 2, Limits(), trained, NetworkStore(tmp_path / "n"))
+    planner = Planner(Catalog(tmp_path), lambda: 2, Limits(), trained, NetworkStore(tmp_path / "n"))
     job = planner.plan(spec, "b", "uid")
     assert trained.reads == 2
     (group,) = planner.expand_stored(job).groups
@@ -319,7 +319,7 @@ def test_different_jobs_may_be_chosen_among(tmp_path: Path, moons: MakeSpec) -> 
         {"scaled_gaussian": {}},
     ):
         parameter.choice.values.add().struct_value.update(value)
-    planner = Planner(Catalog(tmp_path), 2, Limits(), trained, NetworkStore(tmp_path / "n"))
+    planner = Planner(Catalog(tmp_path), lambda: 2, Limits(), trained, NetworkStore(tmp_path / "n"))
     job = planner.plan(spec, "c", "uid")
     first, second, third = planner.expand_stored(job).groups[0].pack.trials.initializations
     assert (len(first.weights), len(second.weights)) == (2, 1)
@@ -332,7 +332,7 @@ def test_more_than_a_server_carries_is_refused(
 ) -> None:
     monkeypatch.setattr("packtrain.service.contract.models.MAX_ORIGIN_BYTES", 150)
     trained = Trained({Origin("a", i): network_of(2, 5, 1) for i in range(2)})
-    planner = Planner(Catalog(tmp_path), 2, Limits(), trained, NetworkStore(tmp_path / "n"))
+    planner = Planner(Catalog(tmp_path), lambda: 2, Limits(), trained, NetworkStore(tmp_path / "n"))
     with pytest.raises(Exception, match="more than 1 GiB in all"):
         planner.plan(begin_from(moons(()), "jobs/a"), "b", "uid")
 

@@ -280,12 +280,12 @@ async def test_a_population_that_can_not_be_trained_again_fails(start_api: Any) 
             lost.add("lost")
             api.engine.lose_state()
         elif segment.start_epoch == 1 and lost:
-            raise SegmentFailedError("OUT_OF_MEMORY", "a worker had no memory left")
+            raise SegmentFailedError("TRAINING_ERROR", "a bug")
 
     lost: set[str] = set()
     async with start_api(before_segment=fail_once_lost) as api:
         job = await api.train(spec())
-        assert (job.state, job.failure.reason) == (job_pb2.JOB_STATE_FAILED, "OUT_OF_MEMORY")
+        assert (job.state, job.failure.reason) == (job_pb2.JOB_STATE_FAILED, "TRAINING_ERROR")
         assert job.progress.failed == TRIALS
         # What was recorded stays.
         assert {t.epochs for t in await api.trials(job.name)} <= {4, 5, 6}
@@ -297,7 +297,7 @@ async def test_a_failed_pack_leaves_the_population(start_api: Any) -> None:
     async def fail_once(segment: Segment) -> None:
         if segment.start_epoch == 3 and not failed:
             failed.add("failed")
-            raise SegmentFailedError("OUT_OF_MEMORY", "a worker had no memory left")
+            raise SegmentFailedError("TRAINING_ERROR", "a bug")
 
     failed: set[str] = set()
     async with start_api(before_segment=fail_once) as api:

@@ -243,7 +243,7 @@ async def test_a_job_that_was_cancelled_trains_no_more(start_api: Any, moons: Ma
 async def test_trials_that_are_compared_are_not_retried(
     api: Any, moons: MakeSpec, compared: Callable[[spec_pb2.JobSpec], spec_pb2.JobSpec]
 ) -> None:
-    api.engine.fail_next(SegmentFailedError("OUT_OF_MEMORY", "no room"))
+    api.engine.fail_next(SegmentFailedError("TRAINING_ERROR", "a bug"))
     job = await api.train(compared(moons()))
     assert state_of(job) == "FAILED"
     found = await refused(retry(api, job.name))

@@ -9,6 +9,7 @@ import pytest
 from packtrain.training import Speed
 from packtrain.workers.actor_pool import ActorPool, Worker
 from packtrain.workers.cluster_share import ClusterShare
+from packtrain.workers.machines import ClusterSize
 from packtrain.workers.segment_actor import Whereabouts
 
 FAST = Speed(operation=1e-12)
@@ -20,7 +21,7 @@ class Told:
 
     def __init__(self) -> None:
         self.told: list[tuple[int, Speed]] = []
-        self.pool = ActorPool(None, lambda workers, speed: self.told.append((workers, speed)))
+        self.pool = ActorPool(None, lambda m: self.told.append((m.workers, m.speed)))
         self.pool._is_started = True
 
     def add(self, node: str, speed: Speed | None) -> Worker:
@@ -66,7 +67,7 @@ def test_idle_workers_beyond_the_share_are_ended(
     ended: list[object] = []
     monkeypatch.setattr("packtrain.workers.actor_pool.ray.kill", ended.append)
     workers = [pool.add("a", FAST) for _ in range(4)]
-    pool.pool._cpus = 4
+    pool.pool._size = ClusterSize(cpus=4)
     for worker in workers[:2]:
         pool.pool.release(worker)
     pool.pool.share_cluster(ClusterShare((4, 9, 9), 0))

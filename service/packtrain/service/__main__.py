@@ -69,7 +69,17 @@ def serve(
         typer.Option(help="A directory whose files (IDX, npz, CSV) are offered by name."),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Workers to train on. Default: one for each core.")
+        int | None,
+        typer.Option(
+            help="Workers to train on. Default: one for each core, or CPU of the cluster."
+        ),
+    ] = None,
+    max_workers: Annotated[
+        int | None,
+        typer.Option(
+            help="With --ray-address, instead of --workers: as many as there is work for, up to so "
+            "many; Ray's autoscaler adds and removes nodes."
+        ),
     ] = None,
     ray_address: Annotated[
         str | None,
@@ -113,7 +123,8 @@ def serve(
             data_dir=data_dir.absolute(),
             store=store or None,
             datasets=tuple(d.absolute() for d in datasets or ()),
-            workers=len(os.sched_getaffinity(0)) if workers is None else workers,
+            workers=_count_cores() if workers is None and ray_address is None else workers,
+            max_workers=max_workers,
             ray_address=ray_address,
             artifacts=_absolute(artifacts),
             least_save_seconds=checkpoint_every,
@@ -137,6 +148,10 @@ def _absolute(artifacts: str | None) -> str | None:
     return artifacts if artifacts is None or "://" in artifacts else str(Path(artifacts).absolute())
 
 
+def _count_cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
 def _fail(sentence: str, code: int) -> NoReturn:
     typer.echo(f"packtrain serve: {sentence}", err=True)
     raise typer.Exit(code)
@@ -145,6 +160,7 @@ def _fail(sentence: str, code: int) -> NoReturn:
 def _make_engine(settings: Settings, on_change: Callable[[], None]) -> Engine:
     return SupervisedEngine(
         workers=settings.workers,
+        max_workers=settings.max_workers,
         ray_address=settings.ray_address,
         log_dir=settings.log_dir,
         on_change=on_change,

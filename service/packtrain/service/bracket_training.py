@@ -21,6 +21,7 @@ from packtrain.service.states import TrialState
 from packtrain.service.store import OwnedJob
 from packtrain.workers import Engine
 
+Task = asyncio.Task[list[PackRun]]
 PlanPacks = Callable[[Sequence[Part]], list[PlannedPack]]
 
 
@@ -90,11 +91,12 @@ class BracketTraining:
             while runs:
                 begun = [asyncio.Event() for _ in runs]
                 async with asyncio.TaskGroup() as tasks:
-                    for run, event in zip(runs, begun, strict=True):
-                        tasks.create_task(self._trainer.train(run, event))
+                    pairs = zip(runs, begun, strict=True)
+                    training = [tasks.create_task(self._trainer.train(*pair)) for pair in pairs]
                     # What the packs began from is held no longer than it takes them to begin.
                     await wait_all(begun)
                     await self._drop(held)
+                runs = came_to(runs, training)
                 held = keys_of(runs)
                 await self._trainer.finish_stage(runs)
                 if bracket is None or self._trainer.is_stopped:
@@ -148,6 +150,13 @@ class BracketTraining:
     async def _drop(self, pack_keys: set[str]) -> None:
         for pack_key in pack_keys:
             await self._engine.drop_state(pack_key)
+
+
+def came_to(runs: Sequence[PackRun], training: Sequence[Task]) -> list[PackRun]:
+    """The packs that these have become by the tasks that trained them. A task that waited for a
+    turn when the job was stopped was cancelled, and its pack is where it was."""
+    pairs = zip(runs, training, strict=True)
+    return [part for run, t in pairs for part in ([run] if t.cancelled() else t.result())]
 
 
 def keys_of(runs: Sequence[PackRun]) -> set[str]:

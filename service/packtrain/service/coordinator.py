@@ -38,6 +38,8 @@ log = structlog.get_logger()
 _MAX_ACTIVE_JOBS = 1_000
 _MAX_ACTIVE_TRIALS = 4_000_000
 _STORE_RETRY_SECONDS = 1.0
+# A node takes a minute to come: so often is often enough to say how many workers are wanted.
+_DEMAND_SECONDS = 1.0
 # The net under what other replicas tell: they change our jobs, and leave theirs to us.
 _LOOK_SECONDS = 1.0
 # Jobs whose algorithms propose at a time: they share one interpreter.
@@ -139,6 +141,7 @@ class Coordinator:
     async def run(self) -> None:
         """Train whatever there is, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._tell_demand())
             while True:
                 self._wake.clear()
                 try:
@@ -187,6 +190,11 @@ class Coordinator:
         if len(fitting) < len(free):
             self._put_away()
         return await self._store.replicas.claim(me, fitting) if fitting else set()
+
+    async def _tell_demand(self) -> None:
+        while True:
+            self._engine.want_workers(self.demand)
+            await asyncio.sleep(_DEMAND_SECONDS)
 
     def _begin_jobs(self, found: Sequence[ActiveJob]) -> Iterator[JobTraining]:
         """Those of the jobs that are not begun yet, as far as there is room."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -70,7 +71,9 @@ class PackRun:
         self.until = self.total if record.until is None else record.until
         self.arithmetics = record.arithmetics
         self.generation = record.generation
-        self._key = f"{uid}/{record.index}/{record.generation}"
+        self._is_closed = record.is_closed
+        self._uid = uid
+        self._key = _name_state(uid, record)
         self._group = group
         self._model_path = model_path
         self._trials = trials_left(record.trials, ended)
@@ -91,10 +94,15 @@ class PackRun:
         if heirs and all(part.source is not None for part in heirs):
             self.go_on_from(heirs)
         begun = pack_of(group, self._trials, begins=False)
-        self.clock = CheckpointClock(state_bytes(begun), least_save_seconds)
+        self._least_save_seconds = least_save_seconds
+        self.clock = self._make_clock()
         self._initial_seconds = initial_seconds(speed, begun)
         self._epoch_seconds = group.epoch_seconds(speed, begun)
         self._target_seconds = SEGMENT_SECONDS if self.started else _FIRST_SEGMENT_SECONDS
+
+    def _make_clock(self) -> CheckpointClock:
+        pack = pack_of(self._group, self._trials, begins=False)
+        return CheckpointClock(state_bytes(pack), self._least_save_seconds)
 
     @property
     def is_over(self) -> bool:
@@ -151,6 +159,42 @@ class PackRun:
         (held,) = self._sources
         places = rows if held.rows is None else held.rows[rows]
         return Heirs(trials[here], self.until, Source(held.pack_key, places))
+
+    @property
+    def is_divisible(self) -> bool:
+        """Whether it may go on as two packs. A closed one is trained again only for what others
+        went on from, as the store has it."""
+        return len(self.going) > 1 and not self._is_closed
+
+    def halve(self) -> list[NDArray[np.intp]]:
+        """Its rows as two parts, ascending, in each of which some trial has not ended: whoever has
+        ended waits for the others' model."""
+        going, ended = np.flatnonzero(~self._has_ended), np.flatnonzero(self._has_ended)
+        count = min(max(1, len(self._trials) // 2 - len(ended)), len(going) - 1)
+        return [np.sort(np.concatenate([ended, going[:count]])), going[count:]]
+
+    def trials_of(self, rows: NDArray[np.intp]) -> NDArray[np.int32]:
+        """The trials in these rows, ascending."""
+        return np.sort(self._trials[rows])
+
+    def take(self, record: PackRecord, rows: NDArray[np.intp]) -> PackRun:
+        """A run of the pack ``record``, which goes on with these rows, ascending, of this one from
+        where this one is."""
+        part = copy.copy(self)
+        part.index, part.generation = record.index, record.generation
+        part._key, part._attempt = _name_state(self._uid, record), 0
+        part._model_path = self._model_path.with_name(f"{record.index}.safetensors")
+        part._trials = self._trials[rows]
+        part._has_ended, part._is_known = self._has_ended[rows], self._is_known[rows]
+        part._sources = _select_rows(self._sources, rows)
+        # It holds nothing of its own yet; a checkpoint of this one has its trials too.
+        part._held_trials, part._borrowed = None, set()
+        share = len(rows) / len(self._trials)
+        part._initial_seconds = self._initial_seconds * share
+        part._epoch_seconds = self._epoch_seconds * share
+        part.clock = part._make_clock()
+        part.clock.inherit(self.clock.left)
+        return part
 
     def abandon(self, failure: Failure) -> None:
         """Its trials have failed."""
@@ -333,6 +377,25 @@ class Recording:
     ) -> EndedTrials:
         final = self.block.values[rows, epochs - self.block.first_epoch]
         return EndedTrials(state, self.block.trials[rows], epochs, final)
+
+
+def _name_state(uid: str, record: PackRecord) -> str:
+    return f"{uid}/{record.index}/{record.generation}"
+
+
+def _select_rows(sources: Sequence[Source], rows: NDArray[np.intp]) -> tuple[Source, ...]:
+    """These rows, ascending, of the sources, one below the other."""
+    found: list[Source] = []
+    first = 0
+    for source in sources:
+        if source.rows is None:  # the only one, and all of it
+            return (Source(source.pack_key, rows),)
+        end = first + len(source.rows)
+        mine = rows[(rows >= first) & (rows < end)] - first
+        if len(mine):
+            found.append(Source(source.pack_key, source.rows[mine]))
+        first = end
+    return tuple(found)
 
 
 def trials_left(trials: NDArray[np.int32], ended: Mapping[int, TrialState]) -> NDArray[np.int32]:

@@ -25,6 +25,9 @@ from packtrain.workers import (
 log = structlog.get_logger()
 
 _STORE_RETRY_SECONDS = 1.0
+# Why a smaller pack may be trained where this one was not. The system ends a process that takes too
+# much memory without a word: that is seen as workers that die over one pack.
+_TOO_LARGE = frozenset({"OUT_OF_MEMORY", "WORKER_LOST"})
 # A pack that is over waits no longer for a checkpoint that is being written.
 _SAVING_SECONDS = 10.0
 _DISK_RETRY_SECONDS = 5.0
@@ -67,18 +70,35 @@ class PackTrainer:
         finally:
             self._waiting.discard(task)
 
-    async def train(self, run: PackRun, begun: asyncio.Event | None = None) -> None:
+    async def train(self, run: PackRun, begun: asyncio.Event | None = None) -> list[PackRun]:
         """Train until the pack is over: its end, or where its trials are compared with others.
-        ``begun`` is set as soon as it no longer needs what it began from. Raises StateLostError
-        where the state is lost of a pack that can't be rebuilt by itself."""
+        ``begun`` is set as soon as it no longer needs what it began from. Returned are the packs
+        that it came to: several where it was too large for a worker.
+
+        Raises StateLostError where the state is lost of a pack that can't be rebuilt by itself.
+        """
+        begun = begun or asyncio.Event()
+        try:
+            failure = await self._train_whole(run, begun)
+            if failure is None:
+                return [run]
+            if failure.reason in _TOO_LARGE and run.is_divisible:
+                return await self._train_halves(run, begun)
+            run.abandon(failure)
+            await self._job.fail_pack(run.index, run.generation, failure)
+            return [run]
+        finally:
+            begun.set()
+
+    async def _train_whole(self, run: PackRun, begun: asyncio.Event) -> Failure | None:
+        """Train it as one pack; why that can't be done, if it can't."""
         recording: asyncio.Task[None] | None = None
         saving: asyncio.Task[bool] | None = None
         try:
             while not run.is_over and not self.is_stopped:
                 async with self.turn():
                     made = await self._run_segment(run)
-                if begun is not None:
-                    begun.set()
+                begun.set()
                 # The next segment is handed out while this one is recorded, never two ahead. Made
                 # before anything is waited for: what is trained is recorded, cancelled or not.
                 before = recording
@@ -92,18 +112,58 @@ class PackTrainer:
                 await asyncio.wait({saving}, timeout=_SAVING_SECONDS)
         except SegmentFailedError as error:
             log.warning("pack_failed", pack=run.state_key, reason=error.reason, why=str(error))
-            if recording is not None:
-                await recording
-            failure = Failure(error.reason, str(error))
-            run.abandon(failure)
-            await self._job.fail_pack(run.index, run.generation, failure)
+            return Failure(error.reason, str(error))
         finally:
-            if begun is not None:
-                begun.set()
             if saving is not None:
                 await _give_up(saving)
             if recording is not None:
                 await recording
+        return None
+
+    async def _train_halves(self, run: PackRun, begun: asyncio.Event) -> list[PackRun]:
+        """Go on with a pack as two, each of which may be split again, down to the one network that
+        is to blame: that one fails alone, and the others' numbers are the same in any pack."""
+        rows = run.halve()
+        records = await self._job.split_pack(
+            run.index, run.generation, [run.trials_of(part) for part in rows]
+        )
+        log.info("pack_split", pack=run.state_key, into=[record.index for record in records])
+        halves = [run.take(record, part) for record, part in zip(records, rows, strict=True)]
+        events = [asyncio.Event() for _ in halves]
+        lost: list[StateLostError] = []
+
+        async def train(half: PackRun, event: asyncio.Event) -> list[PackRun]:
+            # Raised, it would cancel the other one amid what it records.
+            try:
+                return await self.train(half, event)
+            except StateLostError as error:
+                lost.append(error)
+                return [half]
+
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                pairs = zip(halves, events, strict=True)
+                training = [tasks.create_task(train(*pair)) for pair in pairs]
+                for event in events:
+                    await event.wait()
+                begun.set()
+                await self._drop(run)
+            if lost:
+                raise lost[0]
+        except BaseException:
+            for half in halves:
+                await self._drop(half)
+            raise
+        # Whoever waited for a turn when the job was stopped was cancelled.
+        results = [
+            [half] if t.cancelled() else t.result()
+            for half, t in zip(halves, training, strict=True)
+        ]
+        return [part for parts in results for part in parts]
+
+    async def _drop(self, run: PackRun) -> None:
+        for key in run.held_keys:
+            await self._engine.drop_state(key)
 
     async def finish_stage(self, runs: Sequence[PackRun]) -> None:
         """The runs have come to where their trials are compared, to their ends, or to where they

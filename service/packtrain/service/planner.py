@@ -155,13 +155,17 @@ def segment_epochs_limit(group: TrialGroup, trials: int) -> int:
     return max(1, min(group.pack.signature.epochs, _MAX_SEGMENT_METRIC_BYTES // bytes_an_epoch))
 
 
-def plan_packs(parts: Sequence[Part], workers: int, speed: Speed) -> list[PlannedPack]:
+def plan_packs(
+    parts: Sequence[Part], workers: int, speed: Speed, most_bytes: int = _MAX_PACK_BYTES
+) -> list[PlannedPack]:
     """Cut each part into packs: as few as keep every worker busy, and memory and the
-    seconds of an epoch in bounds."""
+    seconds of an epoch in bounds, at most ``most_bytes`` a pack if its trials can be told apart
+    so far."""
+    most_bytes = min(most_bytes, _MAX_PACK_BYTES)
     packs: list[PlannedPack] = []
     for part, count in zip(parts, _share_workers(parts, workers, speed), strict=True):
         size = min(math.ceil(len(part.trials) / count), _MAX_PACK_TRIALS)
-        while size > 1 and memory_bytes(part.group, size) > _MAX_PACK_BYTES:
+        while size > 1 and memory_bytes(part.group, size) > most_bytes:
             size = math.ceil(size / 2)
         size = _bound_epoch(part, size, speed)
         cuts = np.array_split(part.trials, math.ceil(len(part.trials) / size))

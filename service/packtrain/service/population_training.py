@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from packtrain.service.bracket_training import (
     BeginPack,
     PlanPacks,
+    came_to,
     keys_of,
     mean_left,
     wait_all,
@@ -81,8 +82,10 @@ class PopulationTraining:
             group = self._group_after(first, stages, decided)
             stages = stages[first + 1 :]
             while runs:
-                if not await self._train_stage(runs, held):
+                trained = await self._train_stage(runs, held)
+                if trained is None:
                     return False
+                runs = trained
                 held = keys_of(runs)
                 await self._trainer.finish_stage(runs)
                 rung = runs[0].until
@@ -178,26 +181,27 @@ class PopulationTraining:
             run.clock.inherit(mean_left(before))
         return run
 
-    async def _train_stage(self, runs: Sequence[PackRun], held: set[str]) -> bool:
-        """Train up to where trials are compared, or to their end; whether no state was lost.
-        ``held`` are the states that the packs begin from."""
+    async def _train_stage(self, runs: Sequence[PackRun], held: set[str]) -> list[PackRun] | None:
+        """Train up to where trials are compared, or to their end: the packs that these came to;
+        None where a state was lost. ``held`` are the states that the packs begin from."""
         lost: list[PackRun] = []
 
-        async def train(run: PackRun, begun: asyncio.Event) -> None:
+        async def train(run: PackRun, begun: asyncio.Event) -> list[PackRun]:
             # Raised, it would cancel the others amid what they record.
             try:
-                await self._trainer.train(run, begun)
+                return await self._trainer.train(run, begun)
             except StateLostError:
                 lost.append(run)
+                return [run]
 
         begun = [asyncio.Event() for _ in runs]
         async with asyncio.TaskGroup() as tasks:
-            for run, event in zip(runs, begun, strict=True):
-                tasks.create_task(train(run, event))
+            pairs = zip(runs, begun, strict=True)
+            training = [tasks.create_task(train(*pair)) for pair in pairs]
             # What the packs began from is held no longer than it takes them to begin.
             await wait_all(begun)
             await self._drop(held)
-        return not lost
+        return None if lost else came_to(runs, training)
 
     async def _fail_all(self, runs: Sequence[PackRun], last: Sequence[PackRecord]) -> bool:
         """Where a pack failed that had been trained before, nobody's history can be had again:
@@ -243,13 +247,29 @@ def _left_of(record: PackRecord, ended: Mapping[int, TrialState]) -> NDArray[np.
 
 def _find_stages(packs: Sequence[PackRecord]) -> list[list[PackRecord]]:
     """The packs by where their trials are compared, first to last; of a closed one only the
-    trials that went on: the others' ends are recorded, and nobody goes on from them."""
+    trials that went on: the others' ends are recorded, and nobody goes on from them. What was split
+    is trained as what it was split into."""
     rungs = sorted({pack.until for pack in packs if pack.until is not None})
     stages = [[p for p in packs if p.until == rung] for rung in rungs]
     to_the_end = [p for p in packs if p.until is None]
     stages += [to_the_end] if to_the_end else []
+    stages = [_without_split(stage) for stage in stages]
+    # Closed with nothing after it: whoever has not gone on in another pack has ended.
+    stages[-1] = [pack for pack in stages[-1] if not pack.is_closed]
     for stage, later in pairwise(stages):
         going = np.concatenate([pack.trials for pack in later])
         left = [(p, p.trials[np.isin(p.trials, going)]) for p in stage]
         stage[:] = [replace(pack, trials=trials) for pack, trials in left if len(trials)]
     return stages
+
+
+def _without_split(stage: Sequence[PackRecord]) -> list[PackRecord]:
+    """The packs of a stage without the trials that went on in another one of it."""
+    taken: set[int] = set()
+    found: list[PackRecord] = []
+    for pack in reversed(stage):
+        trials = pack.trials[[t not in taken for t in pack.trials.tolist()]]
+        taken.update(trials.tolist())
+        if len(trials):
+            found.insert(0, replace(pack, trials=trials))
+    return found

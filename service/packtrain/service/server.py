@@ -182,12 +182,13 @@ async def _start(
     engine = make_engine(settings, lambda: coordinator.wake())
     planner = Planner(
         catalog,
-        settings.workers,
+        lambda: engine.capacity,
         settings.limits,
         trained,
         networks,
         lambda: engine.speed,
         PastTrials(store),
+        lambda: engine.memory,
     )
     replica = Replica(
         store.replicas,
@@ -251,7 +252,8 @@ def _demand(settings: Settings, coordinator: Coordinator) -> int | None:
     """None: nobody else uses its workers."""
     if settings.ray_address is None:
         return None
-    return min(coordinator.demand, settings.workers)
+    most = settings.workers or settings.max_workers
+    return coordinator.demand if most is None else min(coordinator.demand, most)
 
 
 def _bind(server: grpc.aio.Server, settings: Settings) -> int:

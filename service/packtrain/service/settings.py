@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 from dataclasses import dataclass, field
@@ -10,11 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from packtrain.service.pack_run import LEAST_SAVE_SECONDS
-from packtrain.workers import ArtifactStore
-
-
-def _half_of_memory() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+from packtrain.workers import ArtifactStore, Memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,25 +17,41 @@ class Limits:
     """What the server refuses to exceed."""
 
     max_trials: int = 1_000_000
-    max_job_memory_bytes: int = field(default_factory=_half_of_memory)
+    max_job_memory_bytes: int | None = None
     max_upload_bytes: int = 4 << 30
     # gRPC's own default: larger data comes in chunks.
     max_message_bytes: int = 4 << 20
 
     def __post_init__(self) -> None:
-        if self.max_job_memory_bytes < 1:
+        if self.max_job_memory_bytes is not None and self.max_job_memory_bytes < 1:
             raise ValueError("--max-job-memory must be above 0")
+
+    def job_memory_bytes(self, memory: Memory) -> int:
+        """What a job may need of the workers' memory, by default half of all; the other half is
+        for the data, which lie in memory too."""
+        if self.max_job_memory_bytes is not None:
+            return self.max_job_memory_bytes
+        return memory.total_bytes // 2
+
+    def trial_memory_bytes(self, memory: Memory) -> int:
+        """What one trial may need: it trains on one machine, which may be the smallest."""
+        return min(self.job_memory_bytes(memory), memory.machine_bytes // 2)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Validated where it is made: a wrong value stops the start with a sentence."""
+    """Validated where it is made: a wrong value stops the start with a sentence.
+
+    ``workers`` None: one for each CPU of the Ray cluster. ``max_workers``: as many as there is work
+    for, up to so many, on a cluster that grows.
+    """
 
     host: str = "127.0.0.1"
     port: int = 50051
     data_dir: Path
     datasets: tuple[Path, ...] = ()
-    workers: int
+    workers: int | None = None
+    max_workers: int | None = None
     ray_address: str | None = None
     artifacts: str | None = None
     least_save_seconds: float = LEAST_SAVE_SECONDS
@@ -51,8 +62,14 @@ class Settings:
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise ValueError(f"--listen must end with a port from 0 to 65535, not {self.port}")
-        if self.workers < 1:
-            raise ValueError(f"--workers must be at least 1, not {self.workers}")
+        for option, count in (("--workers", self.workers), ("--max-workers", self.max_workers)):
+            if count is not None and count < 1:
+                raise ValueError(f"{option} must be at least 1, not {count}")
+        if self.max_workers is not None and (self.workers is not None or not self.ray_address):
+            raise ValueError(
+                "--max-workers is for a Ray cluster that grows: give --ray-address too, and not "
+                "--workers"
+            )
         if not self.least_save_seconds >= 0:
             raise ValueError(
                 f"--checkpoint-every must be 0 seconds or more, not {self.least_save_seconds}"

@@ -20,6 +20,7 @@ from packtrain.workers.engine import (
     StateLostError,
 )
 from packtrain.workers.local_engine import LocalEngine
+from packtrain.workers.machines import Memory
 from packtrain.workers.model_file import read_model, read_tensors, write_tensors
 from packtrain.workers.process_session import kill_child_sessions
 from packtrain.workers.segment_runner import open_splits
@@ -36,6 +37,7 @@ __all__ = [
     "EngineStartError",
     "LoadedState",
     "LocalEngine",
+    "Memory",
     "SavedState",
     "Segment",
     "SegmentFailedError",

@@ -54,8 +54,11 @@ class DataStore:
         except Exception as error:
             self.forget(source)
             log.exception("data.unreadable")
-            reason = "OUT_OF_MEMORY" if _is_memory(error) else "DATA_ERROR"
-            raise SegmentFailedError(reason, f"the data can't be read: {error}") from error
+            if _is_memory(error):
+                # No smaller pack would help.
+                sentence = "the data don't fit into the memory of the workers' object store"
+                raise SegmentFailedError("DATA_TOO_LARGE", sentence) from error
+            raise SegmentFailedError("DATA_ERROR", f"the data can't be read: {error}") from error
         self._trim()
         return stored.reference
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from packtrain.training import DataType, Pack, SegmentMetrics, Selection, Speed
 from packtrain.workers.cluster_share import ClusterShare
+from packtrain.workers.machines import Memory
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,16 @@ class SegmentFailedError(EngineError):
         self.reason = reason
 
 
+def out_of_memory(trials: int) -> SegmentFailedError:
+    """What a segment of so many trials ends with where a worker's memory is too small."""
+    what = "this network alone" if trials == 1 else f"these {trials} networks together"
+    return SegmentFailedError(
+        "OUT_OF_MEMORY",
+        f"a worker ran out of memory over {what}; smaller layers, smaller mini-batches or fewer "
+        "rows of data need less",
+    )
+
+
 class CheckpointError(EngineError):
     """A checkpoint can't be written or read: a sentence that says why."""
 
@@ -151,14 +162,27 @@ class Engine(Protocol):
         """Segments that run at a time; 0 while the engine is not ready."""
 
     @property
+    def capacity(self) -> int:
+        """Segments that are to run at a time as soon as there are so many: what packs are cut for.
+        Above ``workers`` where some of these are being replaced, or the cluster grows."""
+
+    @property
     def speed(self) -> Speed:
         """That of the slowest machine that trains; the usual one before any was measured."""
+
+    @property
+    def memory(self) -> Memory:
+        """That of the machines that train; of this one before any is known."""
 
     async def start(self) -> None:
         """Return when segments can run. Raises :class:`EngineStartError`."""
 
     async def run_segment(self, segment: Segment) -> SegmentResult:
         """Run it. Raises :class:`StateLostError` or :class:`SegmentFailedError`."""
+
+    def want_workers(self, count: int) -> None:
+        """There is work for so many workers: an engine whose cluster can grow asks for them, and
+        lets go those that are not wanted for a while."""
 
     async def save_state(self, snapshot: Snapshot, uri: str) -> SavedState:
         """Write a held state to a new file, while segments run. The state is taken as it is when

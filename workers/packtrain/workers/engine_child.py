@@ -12,9 +12,8 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from packtrain.training import Speed
 from packtrain.workers import failpoints
 from packtrain.workers.channel import Channel
 from packtrain.workers.cluster_share import ClusterShare
@@ -29,6 +28,7 @@ from packtrain.workers.engine import (
     Snapshot,
     StateLostError,
 )
+from packtrain.workers.machines import Machines
 from packtrain.workers.messages import (
     Answer,
     Answered,
@@ -38,12 +38,13 @@ from packtrain.workers.messages import (
     EngineOptions,
     EngineReport,
     LoadState,
+    MachinesChanged,
     Refused,
     RunSegment,
     SaveState,
     ShareCluster,
     StartFailed,
-    WorkersChanged,
+    WantWorkers,
 )
 from packtrain.workers.process_session import end_session
 
@@ -66,8 +67,7 @@ class EngineChild:
         log_file: BinaryIO,
         place: str,
     ) -> None:
-        self.workers = 0
-        self.speed = Speed()
+        self.machines = Machines()
         self._process = process
         self._channel = channel
         self._scratch = scratch
@@ -81,13 +81,9 @@ class EngineChild:
 
     @classmethod
     async def spawn(
-        cls,
-        workers: int | None,
-        ray_address: str | None,
-        log_dir: Path | None,
-        deadlines: dict[str, float],
+        cls, log_dir: Path | None, ray_address: str | None, **options: Any
     ) -> EngineChild:
-        """Start a process. Raises :class:`EngineStartError` where the system does not let it."""
+        """Start a process; ``options`` are the others of :class:`EngineOptions`. Raises :class:`EngineStartError` where the system does not let it."""
         ours, theirs = socket.socketpair()
         with contextlib.ExitStack() as undo, theirs:
             undo.enter_context(ours)
@@ -103,9 +99,7 @@ class EngineChild:
             undo.pop_all()
         place = f"the Ray cluster at {ray_address}" if ray_address else "this machine"
         child = cls(process, await Channel.over(ours), scratch, log_file, place)
-        child._channel.post(
-            EngineOptions(workers=workers, ray_address=ray_address, scratch=scratch, **deadlines)
-        )
+        child._channel.post(EngineOptions(ray_address=ray_address, scratch=scratch, **options))
         return child
 
     async def wait_ready(self, timeout_seconds: float) -> None:
@@ -128,7 +122,7 @@ class EngineChild:
             ) from None
         if isinstance(message, StartFailed):
             raise EngineStartError(message.message)
-        self.workers, self.speed = message.workers, message.speed
+        self.machines = message.machines
         self._was_ready = True
 
     async def serve(self, on_change: Callable[[], None]) -> None:
@@ -139,8 +133,8 @@ class EngineChild:
 
     def _take(self, message: object, on_change: Callable[[], None]) -> None:
         match message:
-            case WorkersChanged(workers, speed):
-                self.workers, self.speed = workers, speed
+            case MachinesChanged(machines):
+                self.machines = machines
                 on_change()
             case Answered(request_id, answer):
                 waiting = self._waiting.get(request_id)
@@ -184,6 +178,10 @@ class EngineChild:
     def drop_state(self, pack_key: str) -> None:
         """Forget a pack's state."""
         self._channel.post(DropState(pack_key))
+
+    def want_workers(self, count: int) -> None:
+        """There is work for so many."""
+        self._channel.post(WantWorkers(count))
 
     def share_cluster(self, share: ClusterShare) -> None:
         """Use no more than this of the cluster."""

@@ -40,12 +40,13 @@ from packtrain.workers.messages import (
     DropState,
     EngineOptions,
     LoadState,
+    MachinesChanged,
     Refused,
     RunSegment,
     SaveState,
     ShareCluster,
     StartFailed,
-    WorkersChanged,
+    WantWorkers,
 )
 from packtrain.workers.ray_environment import set_environment
 
@@ -115,6 +116,8 @@ class EngineProcess:
                     self._running[request_id].cancel()
             case DropState(pack_key):
                 engine.drop_state(pack_key)
+            case WantWorkers(count):
+                engine.want_workers(count)
             case ShareCluster(share):
                 engine.share_cluster(share)
             case DescribeEngine(request_id):
@@ -165,7 +168,7 @@ def _connect(options: EngineOptions, channel: Channel) -> RayEngine:
             "Ray is not installed: run `pip install 'packtrain[server]'`"
         ) from error
     ray_cluster.connect(options)
-    return RayEngine(options, lambda *change: channel.post(WorkersChanged(*change)))
+    return RayEngine(options, lambda machines: channel.post(MachinesChanged(machines)))
 
 
 async def _serve(descriptor: int) -> Path | None:

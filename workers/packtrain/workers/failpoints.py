@@ -41,6 +41,7 @@ TRANSACTIONS = (
     "remember_alone",
     "resume_job",
     "retry_job",
+    "split_pack",
     "start_pack",
     "update_job",
 )

@@ -25,7 +25,9 @@ from packtrain.workers.engine import (
     SegmentResult,
     Snapshot,
     StateLostError,
+    out_of_memory,
 )
+from packtrain.workers.machines import Memory
 from packtrain.workers.state_table import StateTable
 
 log = structlog.get_logger(__name__)
@@ -50,6 +52,7 @@ class LocalEngine:
     ) -> None:
         self.arithmetic = describe_arithmetic()
         self.speed = speed or Speed()
+        self.wanted_workers = 0
         self._limit = workers
         self._before_segment = before_segment
         self._states: StateTable[PackState] = StateTable()
@@ -62,6 +65,20 @@ class LocalEngine:
     def workers(self) -> int:
         """Segments that run at a time; 0 before the start and after the end."""
         return self._limit if self._threads is not None else 0
+
+    @property
+    def capacity(self) -> int:
+        """Segments that are to run at a time."""
+        return self._limit
+
+    @property
+    def memory(self) -> Memory:
+        """That of this machine."""
+        return Memory.of_this_machine()
+
+    def want_workers(self, count: int) -> None:
+        """It has the threads that it has; what is wanted is kept for a test to see."""
+        self.wanted_workers = count
 
     async def start(self) -> None:
         """Make the threads. BLAS keeps to one thread a segment, as it does in Ray's workers:
@@ -96,6 +113,8 @@ class LocalEngine:
             state, metrics, seconds = await work
         except SegmentFailedError:
             raise
+        except MemoryError:
+            raise out_of_memory(len(segment.pack)) from None
         except Exception as error:
             log.exception("segment.failed", pack_key=segment.pack_key)
             raise SegmentFailedError("TRAINING_ERROR", f"{type(error).__name__}: {error}") from None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from packtrain.training import Speed
 from packtrain.workers.cluster_share import ClusterShare
 from packtrain.workers.engine import (
     CheckpointFile,
@@ -17,13 +16,16 @@ from packtrain.workers.engine import (
     SegmentResult,
     Snapshot,
 )
+from packtrain.workers.machines import Machines
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineOptions:
     """How an engine process runs Ray.
 
-    ``workers``: segments at a time; None: as many as there are CPUs. ``ray_address``: "auto" or
+    ``workers``: segments at a time; None: as many as there are CPUs. ``max_workers``: as many as
+    are wanted instead, up to so many, for which the cluster may have to grow; those that were not
+    wanted for ``idle_seconds`` end. ``ray_address``: "auto" or
     host:port of a cluster that this machine is a node of; None: a cluster of its own, on loopback
     alone. ``scratch``: an empty folder for that cluster's files, with a short path, since Ray puts
     sockets into it, whose paths may have 107 bytes. A segment may take
@@ -34,6 +36,8 @@ class EngineOptions:
     workers: int | None
     ray_address: str | None
     scratch: Path
+    max_workers: int | None = None
+    idle_seconds: float = 30.0
     least_deadline_seconds: float = 60.0
     first_deadline_seconds: float = 900.0
     deadline_factor: float = 20.0
@@ -59,6 +63,13 @@ class DropState:
     """Forget a pack's state."""
 
     pack_key: str
+
+
+@dataclass(frozen=True)
+class WantWorkers:
+    """There is work for so many workers."""
+
+    count: int
 
 
 @dataclass(frozen=True)
@@ -107,12 +118,10 @@ class EngineReport:
 
 
 @dataclass(frozen=True)
-class WorkersChanged:
-    """Segments can run, so many at a time, at the speed of the slowest machine. The first one
-    says that the engine is ready."""
+class MachinesChanged:
+    """Workers have come or gone. The first one says that the engine is ready."""
 
-    workers: int
-    speed: Speed
+    machines: Machines
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 import ray
 
 from packtrain.workers.engine import EngineStartError
+from packtrain.workers.machines import Memory
 from packtrain.workers.messages import EngineOptions
 
 CONNECT_SECONDS = 5.0
@@ -84,10 +85,7 @@ def _object_store_bytes() -> int:
 
     Where that is tiny, as Docker's default of 64 MB, Ray puts the store into its folder on disk.
     """
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = Path("/sys/fs/cgroup/memory.max")
-    if limit.is_file() and (text := limit.read_text().strip()).isdigit():
-        memory = min(memory, int(text))
+    memory = Memory.of_this_machine().total_bytes
     wanted = max(GIGABYTE // 4, min(2 * GIGABYTE, memory // 4))
     shared = Path("/dev/shm")  # noqa: S108 - asked for its size only
     if not shared.is_dir():

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import ray
@@ -23,11 +24,12 @@ from ray.exceptions import (
     WorkerCrashedError,
 )
 
-from packtrain.training import PackState, Speed, TrainingData
+from packtrain.training import PackState, TrainingData
 from packtrain.workers.actor_pool import ActorPool, Worker
 from packtrain.workers.checkpoints import load_checkpoint, save_checkpoint
 from packtrain.workers.cluster_share import ClusterShare
 from packtrain.workers.data_store import DataStore
+from packtrain.workers.deadlines import find_deadline
 from packtrain.workers.engine import (
     CheckpointError,
     CheckpointFile,
@@ -38,14 +40,20 @@ from packtrain.workers.engine import (
     SegmentResult,
     Snapshot,
     StateLostError,
+    out_of_memory,
 )
+from packtrain.workers.machines import Machines
 from packtrain.workers.messages import EngineOptions, EngineReport
 from packtrain.workers.segment_runner import write_end_state
 from packtrain.workers.state_table import Claim, StateTable
 
-RETRIES = 3
-"""How often a segment runs again after its worker died. A worker that dies four times over one
-segment is killed by it, not by chance."""
+DEATHS = 4
+"""A segment over which so many workers die one after another is what kills them, not chance."""
+DEATHS_OF_MANY = 2
+"""The same of a pack of several trials: it is split and tried again, so that a mistake costs
+little, and a worker that the system ends for want of memory is not told from others."""
+LOOK_SECONDS = 2.0
+"""How often it is asked, while a segment runs, whether a node that it begins from is silent."""
 
 _LOST = (RayActorError, ActorUnavailableError, WorkerCrashedError, NodeDiedError)
 _FULL = (OutOfMemoryError, ObjectStoreFullError, OutOfDiskError, MemoryError)
@@ -54,11 +62,28 @@ log = structlog.get_logger(__name__)
 
 StateRef: TypeAlias = "ray.ObjectRef[PackState]"
 DataRef: TypeAlias = "ray.ObjectRef[TrainingData]"
-Outcome: TypeAlias = "tuple[StateRef, SegmentResult]"
+Outcome: TypeAlias = "tuple[PlacedState, SegmentResult]"
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedState:
+    """A state in the object store, and the node on which it came to be."""
+
+    reference: StateRef
+    node_id: str
 
 
 class WorkerLostError(Exception):
-    """A worker died, or did not answer in time, with a segment in its hands."""
+    """A worker died, or did not answer in time, with a segment in its hands; ``reason`` is what the
+    segment fails with if that goes on."""
+
+    def __init__(self, message: str, reason: str = "WORKER_LOST") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class NodeSilentError(Exception):
+    """A node hangs that holds a state which a segment begins from."""
 
 
 class RayEngine:
@@ -68,10 +93,12 @@ class RayEngine:
     reference is given up only once its successor is there.
     """
 
-    def __init__(self, options: EngineOptions, on_change: Callable[[int, Speed], None]) -> None:
+    def __init__(self, options: EngineOptions, on_change: Callable[[Machines], None]) -> None:
         self._options = options
-        self._pool = ActorPool(options.workers, on_change)
-        self._states: StateTable[StateRef] = StateTable()
+        self._pool = ActorPool(
+            options.workers, on_change, options.max_workers, options.idle_seconds
+        )
+        self._states: StateTable[PlacedState] = StateTable()
         store_bytes = ray.cluster_resources().get("object_store_memory", 10**9)  # type: ignore[no-untyped-call]
         self._data = DataStore(int(store_bytes) // 2)
         self._occupied: set[asyncio.Task[Outcome]] = set()
@@ -87,33 +114,36 @@ class RayEngine:
         """Run it, on another worker if need be.
 
         Raises :class:`StateLostError`, or :class:`SegmentFailedError` with the reason
-        ``TRAINING_ERROR``, ``DATA_ERROR``, ``OUT_OF_MEMORY``, ``WORKER_LOST``,
+        ``TRAINING_ERROR``, ``DATA_ERROR``, ``DATA_TOO_LARGE``, ``OUT_OF_MEMORY``, ``WORKER_LOST``,
         ``MODEL_NOT_WRITTEN`` or ``DISK_FULL``, after which it can be run again.
         """
         claim = self._states.claim(segment)
         try:
             state, result = await self._run_until_done(segment, claim)
             if segment.wants_model(result.metrics):
-                await asyncio.to_thread(_write_model, segment, state)
+                await asyncio.to_thread(_write_model, segment, state.reference)
             self._states.store(claim, state, result.seconds)
         finally:
             self._states.release(claim)
         return result
 
-    async def _run_until_done(self, segment: Segment, claim: Claim[StateRef]) -> Outcome:
-        lost = ""
-        for _ in range(1 + RETRIES):
+    async def _run_until_done(self, segment: Segment, claim: Claim[PlacedState]) -> Outcome:
+        count = len(segment.pack)
+        lost = WorkerLostError("")
+        for _ in range(DEATHS if count == 1 else DEATHS_OF_MANY):
             data = await self._data.find(segment.data)
             try:
                 return await self._run_once(segment, claim, data)
             except WorkerLostError as error:
-                lost = str(error)
-                log.warning("segment.worker_lost", pack_key=segment.pack_key, error=lost)
-            except ObjectLostError as error:
+                lost = error
+                log.warning("segment.worker_lost", pack_key=segment.pack_key, error=str(error))
+                if error.reason == "OUT_OF_MEMORY" and count > 1:
+                    break
+            except (ObjectLostError, NodeSilentError) as error:
                 # Objects go with the node that held them, and it may have been the data.
                 self._data.forget(segment.data)
-                lost = str(error).strip().splitlines()[0]
-                log.warning("segment.object_lost", pack_key=segment.pack_key, error=lost)
+                lost = WorkerLostError(_first_line(error))
+                log.warning("segment.object_lost", pack_key=segment.pack_key, error=str(lost))
                 if claim.held:
                     for source in segment.sources:
                         self._states.drop(source.pack_key)
@@ -121,11 +151,17 @@ class RayEngine:
                         f"a state that pack {segment.pack_key} goes on from was on a node that is "
                         "gone"
                     ) from error
+        if lost.reason == "OUT_OF_MEMORY":
+            raise out_of_memory(count)
+        what = "this network alone" if count == 1 else f"these {count} networks"
         raise SegmentFailedError(
-            "WORKER_LOST", f"{1 + RETRIES} workers died one after another: {lost}"
+            "WORKER_LOST",
+            f"one worker after another died over {what}, most likely for want of memory: {lost}",
         )
 
-    async def _run_once(self, segment: Segment, claim: Claim[StateRef], data: DataRef) -> Outcome:
+    async def _run_once(
+        self, segment: Segment, claim: Claim[PlacedState], data: DataRef
+    ) -> Outcome:
         worker = await self._pool.acquire()
         # A task of its own: when the caller is cancelled the worker stays busy until its call,
         # which can't be interrupted, returns.
@@ -140,60 +176,99 @@ class RayEngine:
             task.exception()  # told to the caller, if there still is one
 
     async def _occupy(
-        self, worker: Worker, segment: Segment, claim: Claim[StateRef], data: DataRef
+        self, worker: Worker, segment: Segment, claim: Claim[PlacedState], data: DataRef
     ) -> Outcome:
         try:
+            self._require_sources(claim)
             state, told = worker.handle.train.options(num_returns=2).remote(
                 segment.pack,
                 [data],
                 segment.epochs,
                 segment.record_after,
                 [source.rows for source in segment.sources],
-                *(held.state for held in claim.held),
+                *(held.state.reference for held in claim.held),
             )
+            deadline = find_deadline(self._options, segment, claim.seconds_per_epoch)
             metrics, seconds = await self._await_answer(
-                worker, told, self._deadline(segment, claim)
+                worker, told, claim, deadline, len(segment.pack)
             )
         finally:
             self._pool.release(worker)
-        return state, SegmentResult(metrics, seconds, worker.where.arithmetic)
+        placed = PlacedState(state, worker.where.node_id)
+        return placed, SegmentResult(metrics, seconds, worker.where.arithmetic)
 
-    async def _await_answer(self, worker: Worker, told: ray.ObjectRef[Any], seconds: float) -> Any:
+    def _require_sources(self, claim: Claim[PlacedState]) -> None:
+        """Raise NodeSilentError where a state that is to be had is on a node that hangs: Ray would
+        wait for it until it gives the node up, after a minute."""
+        for held in claim.held:
+            if self._pool.is_silent(held.state.node_id):
+                raise NodeSilentError(f"node {held.state.node_id} does not answer")
+
+    async def _await_answer(
+        self,
+        worker: Worker,
+        told: ray.ObjectRef[Any],
+        claim: Claim[PlacedState],
+        seconds: float,
+        trials: int,
+    ) -> Any:
         answer = asyncio.wrap_future(told.future())
-        done, _ = await asyncio.wait({answer}, timeout=seconds)
-        if not done:
-            answer.add_done_callback(lambda late: late.cancelled() or late.exception())
-            self._pool.kill(worker)
-            raise WorkerLostError(f"a worker did not answer within {seconds:.0f} s")
+        answer.add_done_callback(lambda late: late.cancelled() or late.exception())
+        gone = asyncio.ensure_future(worker.gone.wait())
+        give_up_at = asyncio.get_running_loop().time() + seconds
         try:
+            while not answer.done():
+                left = give_up_at - asyncio.get_running_loop().time()
+                if left <= 0:
+                    self._pool.kill(worker)
+                    raise WorkerLostError(f"a worker did not answer within {seconds:.0f} s")
+                await asyncio.wait(
+                    {answer, gone},
+                    timeout=min(left, LOOK_SECONDS),
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                if not answer.done():
+                    await self._require_present(worker, answer, claim)
             return answer.result()
+        except NodeSilentError:
+            # It waits for a state that does not come, and all later calls wait behind this one.
+            self._pool.discard(worker)
+            raise
         except (RayError, MemoryError) as error:
             if isinstance(error, (*_LOST, OutOfMemoryError)):
                 self._pool.discard(worker)
-            raise _translate(error) from error
+            raise _translate(error, trials) from error
+        finally:
+            gone.cancel()
 
-    def _deadline(self, segment: Segment, claim: Claim[StateRef]) -> float:
-        """Seconds: Ray notices a dead process at once, a hung node only after a minute, and a
-        stopped process never."""
-        seconds_per_epoch = claim.seconds_per_epoch
-        if seconds_per_epoch is None:
-            least, expected = self._options.first_deadline_seconds, segment.expected_seconds
-        else:
-            least = self._options.least_deadline_seconds
-            expected = seconds_per_epoch * segment.epochs
-        return max(least, self._options.deadline_factor * expected)
+    async def _require_present(
+        self, worker: Worker, answer: asyncio.Future[Any], claim: Claim[PlacedState]
+    ) -> None:
+        """Raise WorkerLostError where the worker was given up, NodeSilentError where a node that
+        the segment begins from hangs."""
+        if not worker.alive:
+            # The call itself tells why it died, at about the same time.
+            await asyncio.wait({answer}, timeout=1.0)
+            if not answer.done():
+                raise WorkerLostError("a worker is silent: its process or its node hangs")
+        self._require_sources(claim)
+
+    def want_workers(self, count: int) -> None:
+        """There is work for so many workers."""
+        self._pool.want(count)
 
     async def save_state(self, snapshot: Snapshot, uri: str) -> SavedState:
         """Write a held state. Raises :class:`StateLostError` or :class:`CheckpointError`."""
         held = self._states.find(snapshot.pack_key, snapshot.epoch)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._savers, _save, held.state, snapshot, uri)
+        return await loop.run_in_executor(self._savers, _save, held.state.reference, snapshot, uri)
 
     async def load_state(self, pack_key: str, file: CheckpointFile, signature: str) -> LoadedState:
         """Hold a checkpoint's state. Raises :class:`CheckpointError`."""
         loop = asyncio.get_running_loop()
         loaded, state = await loop.run_in_executor(self._loaders, _load, file, signature)
-        self._states.put(pack_key, loaded.epoch, state)
+        here = ray.get_runtime_context().get_node_id()
+        self._states.put(pack_key, loaded.epoch, PlacedState(state, here))
         return loaded
 
     def drop_state(self, pack_key: str) -> None:
@@ -224,18 +299,22 @@ class RayEngine:
             threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _translate(error: BaseException) -> Exception:
+def _translate(error: BaseException, trials: int) -> Exception:
     cause = error.cause if isinstance(error, RayTaskError) else error
     if isinstance(cause, ObjectLostError):
         return cause
+    if isinstance(error, OutOfMemoryError):
+        return WorkerLostError(_first_line(error), "OUT_OF_MEMORY")
     if isinstance(cause, _FULL):
-        return SegmentFailedError(
-            "OUT_OF_MEMORY", "a worker ran out of memory; train fewer trials at a time"
-        )
+        return out_of_memory(trials)
     if isinstance(error, _LOST):
-        return WorkerLostError(str(error).strip().splitlines()[0])
+        return WorkerLostError(_first_line(error))
     log.error("segment.failed", error=str(error))
     return SegmentFailedError("TRAINING_ERROR", f"{type(cause).__name__}: {cause}")
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def _save(state: StateRef, snapshot: Snapshot, uri: str) -> SavedState:

@@ -31,8 +31,9 @@ class Whereabouts:
 
 
 class SegmentActor:
-    """Trains segments, one at a time. Runs as a Ray actor with two threads: one trains, the
-    other stays in :meth:`stay` so that the engine hears at once when the process dies."""
+    """Trains segments, one at a time. Runs as a Ray actor with three threads: one trains, one
+    stays in :meth:`stay` so that the engine hears at once when the process dies, and one answers
+    :meth:`ping`, so that it hears soon when the process hangs."""
 
     def __init__(self) -> None:
         # The environment variables that the engine sets reach the workers of its own cluster
@@ -53,6 +54,9 @@ class SegmentActor:
     def stay(self) -> None:
         """Never return: the call fails when the process dies, and tells the engine so."""
         threading.Event().wait()
+
+    def ping(self) -> None:
+        """Answer."""
 
     def train(
         self,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -25,6 +26,7 @@ from packtrain.workers.engine import (
     StateLostError,
 )
 from packtrain.workers.engine_child import EngineChild
+from packtrain.workers.machines import Machines, Memory
 from packtrain.workers.messages import EngineReport
 
 FIRST_PAUSE_SECONDS = 0.5
@@ -49,8 +51,10 @@ class SupervisedEngine:
     """Runs segments on Ray in a child process, the Ray driver, which dies with Ray's head.
 
     ``workers`` None: one a CPU. ``ray_address`` None: a Ray cluster of its own, on loopback.
+    ``max_workers``: as many workers as :meth:`want_workers` wants, up to so many, on a cluster that
+    can grow.
     ``log_dir``: where the child's ``engine.log`` goes; None: only its last words are kept.
-    ``on_change`` is called whenever ``status`` or ``workers`` changed. ``deadlines`` are those of
+    ``on_change`` is called whenever ``status`` or ``workers`` changed. ``times`` are those of
     :class:`packtrain.workers.messages.EngineOptions`.
     """
 
@@ -59,20 +63,26 @@ class SupervisedEngine:
         workers: int | None = None,
         ray_address: str | None = None,
         *,
+        max_workers: int | None = None,
         log_dir: Path | None = None,
         start_timeout_seconds: float = 90.0,
         on_change: Callable[[], None] | None = None,
-        **deadlines: float,
+        **times: float,
     ) -> None:
-        self._limit = workers
         self._ray_address = ray_address
+        self._options: dict[str, Any] = {
+            "workers": workers,
+            "max_workers": max_workers,
+            **times,
+        }
         self._log_dir = log_dir
         self._start_timeout_seconds = start_timeout_seconds
         self._on_change = on_change or (lambda: None)
-        self._deadlines = deadlines
         self._child: EngineChild | None = None
+        # As of the last child, while there is none.
+        self._machines = Machines(capacity=max_workers or workers or 1)
+        self._wanted: int | None = None
         self._share: ClusterShare | None = None
-        self._speed = Speed()
         self._status = EngineStatus.STOPPED
         self._status_changed = asyncio.Event()
         self._supervision: asyncio.Task[None] | None = None
@@ -81,13 +91,36 @@ class SupervisedEngine:
     @property
     def workers(self) -> int:
         """Segments that run at a time; 0 while the engine is not ready."""
-        return 0 if self._child is None else self._child.workers
+        return 0 if self._child is None else self._child.machines.workers
+
+    @property
+    def machines(self) -> Machines:
+        """Those that train, or were the last to."""
+        return self._machines if self._child is None else self._child.machines
+
+    @property
+    def capacity(self) -> int:
+        """Segments that are to run at a time as soon as there are so many."""
+        return self.machines.capacity
 
     @property
     def speed(self) -> Speed:
         """That of the slowest machine that trains, or was the last to; the usual one before any
         was measured."""
-        return self._speed if self._child is None else self._child.speed
+        return self.machines.speed
+
+    @property
+    def memory(self) -> Memory:
+        """That of the machines that train."""
+        return Memory.of_this_machine() if self._ray_address is None else self.machines.memory
+
+    def want_workers(self, count: int) -> None:
+        """There is work for so many workers."""
+        if count == self._wanted:
+            return
+        self._wanted = count
+        if self._child is not None:
+            self._child.want_workers(count)
 
     @property
     def status(self) -> EngineStatus:
@@ -201,7 +234,7 @@ class SupervisedEngine:
 
     async def _live_once(self, ready: asyncio.Future[None]) -> None:
         spawning = asyncio.ensure_future(
-            EngineChild.spawn(self._limit, self._ray_address, self._log_dir, self._deadlines)
+            EngineChild.spawn(self._log_dir, self._ray_address, **self._options)
         )
         try:
             child = await asyncio.shield(spawning)
@@ -212,17 +245,19 @@ class SupervisedEngine:
         try:
             await child.wait_ready(self._start_timeout_seconds)
             self._child = child
+            if self._wanted is not None:
+                child.want_workers(self._wanted)
             if self._share is not None:
                 child.share_cluster(self._share)
             self._change(EngineStatus.READY)
-            log.info("engine.ready", workers=child.workers, speed=asdict(child.speed))
+            log.info("engine.ready", **asdict(child.machines))
             if not ready.done():
                 ready.set_result(None)
             await child.serve(self._on_change)
         finally:
             was_ready, self._child = self._child is not None, None
             if was_ready:
-                self._speed = child.speed
+                self._machines = child.machines
                 self._change(EngineStatus.STARTING)
             last_words = await child.bury()
             if was_ready and not asyncio.current_task().cancelling():  # type: ignore[union-attr]

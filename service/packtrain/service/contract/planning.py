@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from typing import NoReturn
 
 import numpy as np
 
@@ -46,34 +47,41 @@ from packtrain.service.settings import Limits
 from packtrain.service.trained_networks import TrainedNetworks
 from packtrain.training import Speed
 from packtrain.v1 import job_pb2, spec_pb2
+from packtrain.workers import Memory
 
 
 class Planner:
-    """Plans jobs for a catalog, a number of workers and the server's limits.
+    """Plans jobs for a catalog, the workers that there are to be and the server's limits.
 
     Jobs may begin from networks of ``trained``, which are then ``kept``; without the two, none
-    may. ``speed`` tells that of the workers. Jobs may continue others of ``trials``; without
-    them, none may.
+    may. ``speed`` and ``memory`` tell those of the workers. Jobs may continue others of
+    ``trials``; without them, none may.
     """
 
     def __init__(
         self,
         catalog: Catalog,
-        workers: int,
+        workers: Callable[[], int],
         limits: Limits,
         trained: TrainedNetworks | None = None,
         kept: NetworkStore | None = None,
         speed: Callable[[], Speed] = Speed,
         trials: PastTrials | None = None,
+        memory: Callable[[], Memory] = Memory.of_this_machine,
     ) -> None:
         self._catalog = catalog
         self._workers = workers
         self._limits = limits
-        self._most_memory = limits.max_job_memory_bytes
         self._trained = trained
         self._kept = kept
         self._speed = speed
         self._trials = trials
+        self._memory = memory
+
+    @property
+    def _most_memory(self) -> int:
+        """Of one trial, in bytes."""
+        return self._limits.trial_memory_bytes(self._memory())
 
     def expand_stored(
         self, job: JobRecord, proposal: Proposal | None = None, without: Collection[int] = ()
@@ -170,7 +178,10 @@ class Planner:
 
     def plan_packs(self, parts: Sequence[Part]) -> list[PlannedPack]:
         """Cut parts of a job into packs for the workers and their present speed."""
-        return plan_packs(parts, self._workers, self._speed())
+        workers = self._workers()
+        # A worker has its share of the memory, half of which is for the data.
+        most_bytes = self._memory().total_bytes // (2 * max(1, workers))
+        return plan_packs(parts, workers, self._speed(), most_bytes)
 
     def plan(
         self,
@@ -324,19 +335,29 @@ class Planner:
 
     def _check_memory(self, packs: Sequence[PlannedPack], field: str) -> None:
         memory = sum(pack.memory_bytes for pack in packs)
-        if memory > self._limits.max_job_memory_bytes:
-            needed, limit = memory, self._limits.max_job_memory_bytes
-            description = (
-                f"the job would need {needed / 2**30:,.2f} GiB of the workers' memory; this "
-                f"server takes {limit / 2**30:,.2f} GiB: fewer trials, smaller layers or fewer "
-                "epochs help"
+        limit = self._limits.job_memory_bytes(self._memory())
+        if memory > limit:
+            self._refuse_memory(
+                field, "the job would need", memory, limit, "of the workers' memory"
             )
-            raise InvalidSpecError(
-                "MEMORY_LIMIT_EXCEEDED",
-                f"{field}: {description}",
-                violations=[Violation(field, description)],
-                metadata={"memory_bytes": str(needed), "limit_bytes": str(limit)},
+        # Those that are too large by themselves were left out, unless all are.
+        least = min((memory_bytes(pack.part.group, 1) for pack in packs), default=0)
+        if least > self._most_memory:
+            self._refuse_memory(
+                field, "a trial would need", least, self._most_memory, "of one machine's memory"
             )
+
+    def _refuse_memory(self, field: str, who: str, needed: int, limit: int, what: str) -> NoReturn:
+        description = (
+            f"{who} {needed / 2**30:,.2f} GiB {what}; this server takes {limit / 2**30:,.2f} GiB: "
+            "fewer trials, smaller layers or fewer epochs help"
+        )
+        raise InvalidSpecError(
+            "MEMORY_LIMIT_EXCEEDED",
+            f"{field}: {description}",
+            violations=[Violation(field, description)],
+            metadata={"memory_bytes": str(needed), "limit_bytes": str(limit)},
+        )
 
     def _describe(
         self, expansion: Expansion, packs: Sequence[PlannedPack], lessons: Lessons | None = None
@@ -361,7 +382,7 @@ class Planner:
         else:
             rule = expansion.early_stopping
             brackets = [list(find_stages(rule, each, groups)) for each in expansion.brackets]
-        found = estimate_brackets(brackets, self._workers, speed).times(expansion.times)
+        found = estimate_brackets(brackets, self._workers(), speed).times(expansion.times)
         found = found.plus(Overheads.at(speed).job)
         if expansion.learner is None or expansion.space is None:
             return found

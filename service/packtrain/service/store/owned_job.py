@@ -24,7 +24,7 @@ from packtrain.service.records import (
     Proposal,
 )
 from packtrain.service.states import JobState, leading_to
-from packtrain.service.store import checkpoints, endings, proposals, training
+from packtrain.service.store import checkpoints, endings, proposals, splitting, training
 from packtrain.service.store.database import Database
 from packtrain.service.store.endings import JobEnd
 from packtrain.service.store.replicas import check_owner
@@ -112,6 +112,25 @@ class OwnedJob:
                 stopped=stopped,
                 packs=tuple(packs),
                 adaptations=tuple(adaptations),
+            )
+        )
+
+    async def split_pack(
+        self, pack_index: int, generation: int, parts: Sequence[NDArray[np.int32]]
+    ) -> list[PackRecord]:
+        """A pack is too large: it is closed, and its trials, (K,) for each part, go on in new
+        packs, which are returned, from what was recorded.
+
+        Raises IllegalTransitionError where the job no longer trains, or the pack is closed or of
+        another ``generation``.
+        """
+        return await self._write(
+            partial(
+                splitting.split_pack,
+                uid=self.uid,
+                pack_index=pack_index,
+                generation=generation,
+                parts=tuple(parts),
             )
         )
 

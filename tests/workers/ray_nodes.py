@@ -1,0 +1,117 @@
+"""A real Ray cluster of several "nodes" on this machine, each in a session of its own, with a token."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from packtrain.workers.process_session import list_session
+
+RAY = Path(sys.executable).with_name("ray")
+TOKEN = {
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": "0123456789abcdef" * 4,
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+STORE = "--object-store-memory=100000000"
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+class RayNode:
+    """A process `ray start --block`, and all that it starts."""
+
+    def __init__(self, log: Path, *options: str, **environment: str) -> None:
+        command = [str(RAY), "start", "--block", "--disable-usage-stats", STORE, *options]
+        with log.open("a") as output:
+            self._process = subprocess.Popen(
+                command,
+                stdout=output,
+                stderr=output,
+                stdin=subprocess.DEVNULL,
+                env=os.environ | TOKEN | environment,
+                start_new_session=True,
+            )
+
+    @property
+    def process_ids(self) -> list[int]:
+        return list_session(self._process.pid)
+
+    def find(self, word: str) -> list[int]:
+        """Ids of its processes whose command line holds the word."""
+        found = []
+        for process_id in self.process_ids:
+            with contextlib.suppress(OSError):
+                if word in Path(f"/proc/{process_id}/cmdline").read_text():
+                    found.append(process_id)
+        return found
+
+    def signal(self, number: int) -> None:
+        for process_id in self.process_ids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process_id, number)
+
+    def kill(self) -> None:
+        while self.process_ids:
+            self.signal(signal.SIGKILL)
+            time.sleep(0.05)
+        self._process.wait()
+
+
+class RayCluster:
+    """A head, which has one CPU, and nodes that come and go."""
+
+    def __init__(
+        self, folder: Path, *options: str, port: int | None = None, **environment: str
+    ) -> None:
+        self.log = folder / "nodes.log"
+        port = port or free_port()
+        self.address = f"127.0.0.1:{port}"
+        self.head = RayNode(
+            self.log,
+            "--head",
+            "--include-dashboard=false",
+            "--node-ip-address=127.0.0.1",
+            f"--port={port}",
+            "--num-cpus=1",
+            f"--temp-dir={folder}/ray",
+            *options,
+            **environment,
+        )
+        self.nodes: list[RayNode] = []
+        give_up_at = time.monotonic() + 60
+        while "ray start --address" not in self.log.read_text():
+            assert time.monotonic() < give_up_at, self.log.read_text()
+            time.sleep(0.1)
+
+    def add_node(self, *options: str) -> RayNode:
+        """A node of another address of this machine, with one CPU."""
+        place = f"--node-ip-address=127.0.0.{len(self.nodes) + 2}"
+        node = RayNode(self.log, f"--address={self.address}", "--num-cpus=1", place, *options)
+        self.nodes.append(node)
+        return node
+
+    def stop(self) -> None:
+        for node in (*self.nodes, self.head):
+            node.signal(signal.SIGCONT)
+            node.kill()
+
+
+@contextlib.contextmanager
+def running_cluster(folder: Path, *options: str, **fields: object) -> Iterator[RayCluster]:
+    cluster = RayCluster(folder, *options, **fields)
+    try:
+        yield cluster
+    finally:
+        cluster.stop()
