@@ -20,7 +20,7 @@ from tests.compose.report import say
 from packtrain.client import Client, RetrySettings
 from packtrain.client.errors import PacktrainError
 
-HEALTHY_SECONDS = 180.0
+HEALTHY_SECONDS = 300.0
 # What waits for a replica to come back must outlast the longest absence.
 RETRY = RetrySettings(budget_seconds=120)
 
@@ -32,7 +32,7 @@ def main() -> int:
         if not options.no_build:
             say("building the image ...")
             build_image()
-        services = Composition(_free_port(), options.ray_workers)
+        services = Composition(_free_port(), options.ray_workers, options.replicas)
     except CompositionError as error:
         say(f"FAULT: {error}")
         return 1
@@ -53,7 +53,7 @@ def main() -> int:
 
 
 def _run(services: Composition, options: argparse.Namespace) -> list[str]:
-    say(f"starting the services, {options.ray_workers} Ray workers ...")
+    say(f"starting {options.replicas} replicas, {options.ray_workers} Ray workers ...")
     services.down()
     services.up()
     services.wait_healthy(HEALTHY_SECONDS)
@@ -75,6 +75,7 @@ def _parse_options() -> argparse.Namespace:
     parser.add_argument("--rounds", nargs="+", choices=ROUNDS, default=list(ROUNDS))
     parser.add_argument("--only", default="", metavar="NAME", help="only containers named so")
     parser.add_argument("--ray-workers", type=int, default=2)
+    parser.add_argument("--replicas", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=1000, help="of the job that is disturbed")
     parser.add_argument(
         "--outage", type=float, default=10.0, help="seconds that a killed container is away"

@@ -24,8 +24,8 @@ class CompositionError(Exception):
 class Composition:
     """One run of the services; ``port`` of 127.0.0.1 is the only one that is published."""
 
-    def __init__(self, port: int, ray_workers: int) -> None:
-        self._ray_workers = ray_workers
+    def __init__(self, port: int, ray_workers: int, replicas: int) -> None:
+        self._scales = {"ray-worker": ray_workers, "packtrain": replicas}
         self.address = f"127.0.0.1:{port}"
         self._environment = {
             **os.environ,
@@ -37,11 +37,9 @@ class Composition:
         self._compose = _compose_command()
 
     def up(self) -> None:
-        """Start all services, and return when the proxy says that a replica serves."""
-        self._run(
-            *self._compose, "up", "--detach", "--no-build", "--scale",
-            f"ray-worker={self._ray_workers}",
-        )  # fmt: skip
+        """Start all services. They take a while to be healthy."""
+        scales = [f"--scale={service}={number}" for service, number in self._scales.items()]
+        self._run(*self._compose, "up", "--detach", "--no-build", *scales)
 
     def down(self) -> None:
         """Remove all that :meth:`up` made, volumes too."""

@@ -14,7 +14,7 @@ from packtrain.client.errors import Unavailable
 # `kill`: as `docker kill`, and brought back by hand after a while; `crash`: its processes are
 # killed from within, and the restart policy brings it back; `stop`: SIGTERM, and brought back.
 ROUNDS = ("kill", "crash", "stop")
-HEALTHY_SECONDS = 180.0
+HEALTHY_SECONDS = 300.0
 STOP_SECONDS = 30.0
 # Into the job, so that there is something to lose.
 PROGRESS = 0.15
