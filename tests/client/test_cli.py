@@ -338,6 +338,21 @@ def test_the_live_best_is_the_best_so_far() -> None:
     assert str(tally) == "8 of 8 trial-epochs, best validation_accuracy 0.9 (trial 4, epoch 2)"
 
 
+def test_the_live_best_is_not_of_an_epoch_that_diverged() -> None:
+    tally = Tally(read_job(job(progress=job_pb2.JobProgress(trials=1, trial_epochs_total=2))))
+    tally.add(
+        MetricsReceived(
+            resume_token="t",
+            time=None,
+            trials=(0,),
+            first_epoch=1,
+            metrics=("validation_accuracy", "training_cost"),
+            values=np.array([[[0.3, 1.0], [0.9, np.nan]]], np.float32),
+        )
+    )
+    assert str(tally) == "2 of 2 trial-epochs, best validation_accuracy 0.3 (epoch 1)"
+
+
 def test_a_model_of_many_must_be_named(packtrain: Packtrain, fake: FakeServer) -> None:
     fake.script("GetJob", get_job(progress=job_pb2.JobProgress(trials=12)))
     told = " ".join(packtrain("model", "j", code=2).stderr.split())

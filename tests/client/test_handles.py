@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.client.conftest import FakeServer
 
 from packtrain import client as api
@@ -26,7 +27,6 @@ def test_a_handle_asks_for_the_leading_metric(client: Client, fake: FakeServer) 
     fake.script("GetImportance", training_service_pb2.GetImportanceResponse(metric="m"))
     handle = client.job("j")
     best = handle.best()
-    assert best is not None
     assert (best.trial.index, best.metric, best.value) == (4, "training_cost", 0.5)
     handle.best("validation_f1", "min")
     handle.best("training_cost", "max")
@@ -38,8 +38,6 @@ def test_a_handle_asks_for_the_leading_metric(client: Client, fake: FakeServer) 
     assert fake.requests["GetImportance"][0].metric == "training_cost"
     assert client.get_trial("j", 4).index == 4
     assert fake.requests["GetTrial"][0].name == "jobs/j/trials/4"
-    fake.script("GetJob", training_service_pb2.GetJobResponse())
-    assert client.best_trial("j", "training_cost") is None
 
 
 def test_a_handle_asks_for_the_first_objective(client: Client, fake: FakeServer) -> None:
@@ -56,8 +54,9 @@ def test_a_handle_asks_for_the_first_objective(client: Client, fake: FakeServer)
     )
     fake.script("GetJob", training_service_pb2.GetJobResponse(job=job))
     handle = client.job("j")
-    handle.best()
-    handle.best("validation_accuracy")
+    for metric in (None, "validation_accuracy"):
+        with pytest.raises(api.NoBestTrial):
+            handle.best(metric)
     asked = [request.best_by for request in fake.requests["GetJob"]]
     assert asked == ["", "validation_cost asc", "validation_accuracy"]
     assert leading_objective(handle.latest) == ("validation_cost", "min")
@@ -65,6 +64,42 @@ def test_a_handle_asks_for_the_first_objective(client: Client, fake: FakeServer)
         "validation_cost",
         "validation_accuracy",
     ]
+
+
+@pytest.mark.parametrize(
+    ("counts", "reason", "why"),
+    [
+        ({"trials": 1, "diverged": 1}, "NO_BEST_TRIAL", "its only trial diverged"),
+        ({"trials": 3, "failed": 3}, "NO_BEST_TRIAL", "all of its 3 trials failed"),
+        (
+            {"trials": 3, "diverged": 2, "failed": 1},
+            "NO_BEST_TRIAL",
+            "all of its 3 trials diverged or failed",
+        ),
+        ({"trials": 3}, "NO_BEST_TRIAL_YET", "no trial has a finite value of it yet"),
+        (
+            {"trials": 3, "diverged": 1},
+            "NO_BEST_TRIAL_YET",
+            "no trial that neither diverged nor failed has a finite value of it yet",
+        ),
+        ({"trials": 1, "succeeded": 1}, "NO_BEST_TRIAL", "no trial has a finite value of it"),
+    ],
+)
+async def test_a_job_without_a_best_trial_says_why(
+    client: Client, fake: FakeServer, counts: dict[str, int], reason: str, why: str
+) -> None:
+    job = job_pb2.Job(
+        name="jobs/j", metrics=["training_cost"], progress=job_pb2.JobProgress(**counts)
+    )
+    fake.script("GetJob", training_service_pb2.GetJobResponse(job=job))
+    async with api.AsyncClient(fake.target) as other:
+        with pytest.raises(api.NoBestTrial) as told_async:
+            await (await other.job("j")).best()
+    with pytest.raises(api.NoBestTrial) as told:
+        client.job("j").best()
+    for error in (told.value, told_async.value):
+        assert str(error) == f"jobs/j has no best trial by training_cost: {why}"
+        assert (error.reason, error.metric, error.job.id) == (reason, "training_cost", "j")
 
 
 async def test_the_async_handle_does_the_same(fake: FakeServer) -> None:
@@ -81,7 +116,6 @@ async def test_the_async_handle_does_the_same(fake: FakeServer) -> None:
     async with api.AsyncClient(fake.target) as client:
         handle = await client.job("j")
         best = await handle.best()
-        assert best is not None
         assert best.trial.index == 4
         assert len(await handle.pareto("a", "b")) == 1
         assert (await handle.importance("a", "max")).metric == "m"

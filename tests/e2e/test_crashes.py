@@ -171,6 +171,7 @@ def _engine_of(service: int) -> int:
     [
         (["--listen", "nonsense"], 2, "--listen must be HOST:PORT"),
         (["--workers", "0"], 2, "--workers must be at least 1"),
+        (["--store", "mysql://host/jobs"], 2, "--store must be postgresql://"),
         (["--datasets", "/nowhere"], 2, "--datasets must be a directory"),
         (["--data-dir", "/dev/null/x"], 1, "can't be written"),
         (["--ray-address", "127.0.0.1:1"], 1, "127.0.0.1:1"),

@@ -96,7 +96,7 @@ def test_a_learning_rate_is_found(server: object, tmp_path: Path) -> None:
         *("-m", "packtrain.client", "--server", server.address),
         *command.replace("rates.png", str(tmp_path / "rates.png")).split(),
     )
-    pattern = r"Start from ([0-9.]+): .* up to a rate of ([0-9.]+), and ended least at ([0-9.]+)\."
+    pattern = r"Start from ([0-9.]+): .* up to ([0-9.]+), and ended least at ([0-9.]+)\."
     promised = [float(n) for n in re.search(pattern, text).groups()]
     assert [float(n) for n in re.search(pattern, told).groups()] == pytest.approx(promised, rel=0.5)
     assert (tmp_path / "rates.png").read_bytes().startswith(b"\x89PNG")

@@ -11,6 +11,7 @@ import grpc
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.postgresql import Postgres
 from tests.service.specifications import PLAIN, read
 
 from packtrain.service.contract import Planner
@@ -43,10 +44,13 @@ def offered(tmp_path: Path) -> Path:
     return directory
 
 
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    """A new database; the tests of the store hold over any other URL too."""
-    return f"sqlite:///{tmp_path / 'store.db'}"
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind: what tests of the store hold of one, they hold of the other."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.db'}"
+    postgres: Postgres = request.getfixturevalue("postgres")
+    return postgres.empty_database()
 
 
 @pytest.fixture
@@ -208,8 +212,8 @@ def moons() -> Callable[..., spec_pb2.JobSpec]:
 @pytest.fixture
 def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each segment is one epoch, so that there is something to happen between segments."""
-    monkeypatch.setattr("packtrain.service.pack_run.SEGMENT_SECONDS", 0.0)
-    monkeypatch.setattr("packtrain.service.pack_run._FIRST_SEGMENT_SECONDS", 0.0)
+    monkeypatch.setattr("packtrain.service.pack_run.SEGMENT_SECONDS", 1e-9)
+    monkeypatch.setattr("packtrain.service.pack_run._FIRST_SEGMENT_SECONDS", 1e-9)
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any
 
 import grpc
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.service.test_server import fields_of, refused
 
 from packtrain.service.contract.messages import to_finding
@@ -74,33 +77,43 @@ def test_what_costs_tell(
     [
         (
             [FALLS, FALLS, FAST, RISES, RISES],
-            "Start from 0.05: the training cost falls up to a rate of 0.1, and ended least at 0.1.",
+            "Start from 0.05: the training cost fell at every rate up to 0.1, and ended least at "
+            "0.1.",
         ),
         (
-            [FALLS] * 4 + [FAST],
-            "Start from 5, or try rates above 10: the training cost falls at every rate of the "
-            "range, and ended least at 10.",
+            [STILL] + [FALLS] * 3 + [FAST],
+            "Start from 5, or try rates above 10: the training cost fell at every rate from 0.01 up "
+            "to 10, and ended least at 10.",
         ),
         (
             [RISES] * 5,
-            "No advice: no rate from 0.001 to 10 lowered the initial training cost of 1: try lower "
-            "rates.",
+            "No advice: at no rate from 0.001 to 10 did the training cost end below the initial one "
+            "of 1: try lower rates.",
         ),
         (
             [STILL] * 5,
-            "No advice: no rate from 0.001 to 10 changed the initial training cost of 1 by as much "
-            "as 1%: try higher rates.",
+            "No advice: at no rate from 0.001 to 10 did the training cost move by more than 1% from "
+            "the initial one of 1: try higher rates.",
+        ),
+        (
+            [[1.5, 2.0, 0.9]] + [RISES] * 4,
+            "No advice: at the smallest rate, 0.001, the training cost ended below the initial one "
+            "of 1, but rose or stood still on its way: try lower rates, or more epochs.",
         ),
         (
             [RISES] + [FALLS] * 4,
-            "No advice: of the rates from 0.001 to 10 the smallest did not lower the initial "
-            "training cost of 1, although larger ones did: try lower rates, or more epochs.",
+            "No advice: at the smallest rate, 0.001, the training cost did not end below the initial "
+            "one of 1, although it did at 0.01: try lower rates, or more epochs.",
+        ),
+        (
+            [STILL] + [RISES] * 3 + [FALLS],
+            "No advice: at the smallest rate, 0.001, the training cost did not end below the initial "
+            "one of 1, although it did at 10: try more points, or more epochs.",
         ),
         (
             [STILL] * 2 + [RISES] * 3,
-            "No advice: no rate from 0.001 to 10 lowered the initial training cost of 1: the "
-            "smallest left it as it was, and all larger ones raised it: try more points, or rates "
-            "in between.",
+            "No advice: at no rate from 0.001 to 10 did the training cost end below the initial one "
+            "of 1, and up to 0.01 it did not move: try rates between that and 0.1.",
         ),
     ],
 )
@@ -113,7 +126,51 @@ def test_without_an_initial_cost_each_trial_is_held_to_its_first() -> None:
     found = find_rates(np.array(RATES), costs, None)
     assert (found.threshold, found.initial_cost) == (0.1, None)
     none = find_rates(np.array(RATES), np.array([RISES] * 5, np.float32), None)
-    assert "lowered the initial training cost: try lower rates." in none.explanation
+    assert "end below the first that was measured: try lower rates." in none.explanation
+
+
+# Some of each kind, so that all outcomes come up.
+_COST = st.sampled_from([0.2, 0.5, 0.992, 0.9999999, 1.0, 1.0000001, 1.008, 1.5, 40.0, INF, NAN])
+
+
+@settings(max_examples=1000, deadline=None)
+@given(
+    costs=st.lists(st.lists(_COST, min_size=3, max_size=3), min_size=5, max_size=5),
+    initial=st.sampled_from([1.0, 0.9999999, 1.008, None]),
+)
+def test_what_is_said_is_true_of_the_costs_at_the_end(
+    costs: list[list[float]], initial: float | None
+) -> None:
+    array = np.array(costs, np.float32)
+    said = find_rates(np.array(RATES), array, initial).explanation
+    # As the command's table has them: trials of which a cost is not finite have none.
+    ends = np.where(np.isfinite(array).all(axis=1), array[:, -1].astype(float), NAN)
+    starts = array[:, 0].astype(float) if initial is None else np.full(5, initial)
+    lower = {r for r, end, start in zip(RATES, ends, starts, strict=True) if end < start - 2e-6}
+    least = {RATES[i] for i in np.flatnonzero(ends == np.nanmin(ends))} if lower else set()
+    claims = {
+        r"at every rate up to (\d+(?:\.\d+)?),": lambda to: {r for r in RATES if r <= to} <= lower,
+        r"at every rate from (\d+(?:\.\d+)?) up to (\d+(?:\.\d+)?),": lambda begin, to: (
+            {r for r in RATES if begin <= r <= to} <= lower
+        ),
+        r"ended least at (\d+(?:\.\d+)?)": lambda rate: rate in least,
+        r"above (\d+(?:\.\d+)?): the": lambda rate: rate == RATES[-1],
+        r"at no rate .* cost end below": lambda: not lower,
+        r"up to (\d+(?:\.\d+)?) it did not move": lambda to: all(
+            abs(end - start) < 2e-6
+            for r, end, start in zip(RATES, ends, starts, strict=True)
+            if r <= to
+        ),
+        r"between that and (\d+(?:\.\d+)?)": lambda rate: rate not in lower,
+        r"at no rate .* cost move": lambda: bool((np.abs(ends - starts) <= 0.0101 * starts).all()),
+        r"smallest rate, 0.001, the training cost ended below": lambda: 0.001 in lower,
+        r"smallest rate, 0.001, the training cost did not end": lambda: 0.001 not in lower,
+        r"although it did at (\d+(?:\.\d+)?)": lambda rate: rate in lower,
+    }
+    made = {c: m for c in claims if (m := re.search(c, said))}
+    assert made
+    for claim, match in made.items():
+        assert claims[claim](*map(float, match.groups())), (claim, said, ends)
 
 
 def test_a_finding_of_an_older_server_is_told_as_it_is() -> None:
@@ -180,8 +237,18 @@ async def test_a_range_tells_a_rate_to_start_from(
 @pytest.mark.parametrize(
     ("low", "high", "outcome", "words"),
     [
-        (1e3, 1e6, job_pb2.LEARNING_RATE_OUTCOME_TOO_HIGH, "from 1e+03 to 1e+06 lowered"),
-        (1e-12, 1e-10, job_pb2.LEARNING_RATE_OUTCOME_TOO_LOW, "from 1e-12 to 1e-10 changed"),
+        (
+            1e3,
+            1e6,
+            job_pb2.LEARNING_RATE_OUTCOME_TOO_HIGH,
+            "from 1e+03 to 1e+06 did the training cost end below",
+        ),
+        (
+            1e-12,
+            1e-10,
+            job_pb2.LEARNING_RATE_OUTCOME_TOO_LOW,
+            "from 1e-12 to 1e-10 did the training cost move",
+        ),
         (1e-7, 1e-5, job_pb2.LEARNING_RATE_OUTCOME_TOO_LOW, "try higher rates"),
     ],
 )

@@ -114,7 +114,7 @@ async def test_the_server_plans_by_the_speed_that_its_engine_tells(
             plans.append((await api.training.CreateJob(request)).plan)
             jobs.append(await api.train(moons()))
         assert [plan.packs for plan in plans] == [1, 2]
-        assert plans[1].worker_seconds == pytest.approx(1e4 * plans[0].worker_seconds)
+        assert plans[1].worker_seconds > 10 * plans[0].worker_seconds
         values = [by_trial_and_epoch(await api.metrics(job.name)) for job in jobs]
     assert values[0].keys() == values[1].keys()
     for key, expected in values[0].items():

@@ -268,4 +268,5 @@ def test_points_are_a_population_where_all_give_the_same_numbers(
 def test_the_estimate_is_of_all_epochs(plan: Callable[..., Any]) -> None:
     alone = changed({"population": None, "objectives": None})
     plans = [job_pb2.JobPlan.FromString(plan(read(g)).plan) for g in (document(), alone)]
-    assert plans[0].worker_seconds == pytest.approx(plans[1].worker_seconds, rel=0.1)
+    # What is copied now and then takes no epoch away, and its stages take time of their own.
+    assert plans[0].worker_seconds >= plans[1].worker_seconds

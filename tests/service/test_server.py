@@ -428,6 +428,18 @@ class TestStarting:
         with pytest.raises(StartError, match="can't be opened"):
             await self.start(data_dir=tmp_path)
 
+    async def test_a_postgresql_that_is_not_there(self, tmp_path: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        url = f"postgresql://someone:s3cr3t@127.0.0.1:{port}/jobs"
+        with pytest.raises(StartError) as caught:
+            await self.start(data_dir=tmp_path, store=url)
+        sentence = str(caught.value)
+        assert sentence.startswith(f"the store at 127.0.0.1:{port}/jobs can't be opened: ")
+        assert "refused" in sentence
+        assert "\n" not in sentence
+        assert "s3cr3t" not in sentence
+
     async def test_an_engine_that_cannot_start(self, tmp_path: Path) -> None:
         class Broken(LocalEngine):
             async def start(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +17,10 @@ from packtrain.service.errors import (
     InvalidSpecError,
     NotFoundError,
 )
-from packtrain.service.records import Failure, JobChanged, RequestKey
+from packtrain.service.records import Failure, JobChanged, RequestKey, TrialsChanged
 from packtrain.service.states import JobState, TrialState
-from packtrain.service.store import Database, Store, schema
+from packtrain.service.store import Database, Store, endings, schema
+from packtrain.service.store.training import move_job
 
 
 async def test_creates_and_gets(store: Store) -> None:
@@ -146,7 +148,7 @@ async def test_a_cancelled_job_keeps_what_was_recorded(store: Store) -> None:
 async def test_a_large_job_is_cancelled_in_slices(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("packtrain.service.store.training.SLICE_TRIALS", 2)
+    monkeypatch.setattr("packtrain.service.store.endings.SLICE_TRIALS", 2)
     job = await create(store, "a")
     assert (await store.cancel_job("a", None)).state is JobState.CANCELLING
     await store.finish_cancelling(job.uid)
@@ -156,6 +158,49 @@ async def test_a_large_job_is_cancelled_in_slices(
     ended = [e.body.trials.tolist() for e in events if hasattr(e.body, "trials")]
     assert sorted(t for trials in ended for t in trials) == [0, 1, 2, 3, 4]
     assert max(map(len, ended)) <= 2
+
+
+async def test_trials_are_looked_up_once_however_many_slices_end_them(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+    find_rest = endings.find_rest
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        looks.append(kwargs["uid"])
+        return find_rest(*args, **kwargs)
+
+    monkeypatch.setattr(endings, "SLICE_TRIALS", 1)
+    monkeypatch.setattr(endings, "find_rest", counted)
+    job, other = await create(store, "a"), await create(store, "b")
+    await store.cancel_job("a", None)
+    await store.finish_cancelling(job.uid)
+    await store.finish_job(other.uid, JobState.FAILED, Failure("X", "x"), 0)
+    assert looks == [job.uid, other.uid]
+    for uid in looks:
+        events = await store.read_events(uid, 0, ALL)
+        told = [e.body.trials.tolist() for e in events if isinstance(e.body, TrialsChanged)]
+        assert told == [[0], [1], [2], [3], [4]]
+        assert isinstance(events[-1].body, JobChanged)
+
+
+async def test_a_job_that_changes_meanwhile_fails_no_further(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await create(store, "a")
+    await store.start_pack(job.uid, 0)
+    monkeypatch.setattr(endings, "SLICE_TRIALS", 2)
+    end_slice = endings.end_slice
+
+    def paused_after_the_first(connection: Connection, *args: Any, **kwargs: Any) -> None:
+        end_slice(connection, *args, **kwargs)
+        move_job(connection, job.uid, JobState.PAUSED)
+
+    monkeypatch.setattr(endings, "end_slice", paused_after_the_first)
+    with pytest.raises(IllegalTransitionError, match="may not become FAILED: it is PAUSED"):
+        await store.finish_job(job.uid, JobState.FAILED, Failure("X", "x"), 0)
+    now = await store.get_job("a")
+    assert (now.state, now.counts[TrialState.FAILED]) == (JobState.PAUSED, 2)
 
 
 async def test_a_failed_job_has_no_trial_on_its_way(store: Store) -> None:

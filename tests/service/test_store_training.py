@@ -11,9 +11,11 @@ import pytest
 from tests.service.stored_jobs import ALL, CORES, NAMES, block, create, ended, ints, record
 
 from packtrain.service.errors import IllegalTransitionError
+from packtrain.service.objectives import Objective
 from packtrain.service.records import Failure, MetricsRecorded, TrialsChanged
+from packtrain.service.standings import StandingsReader
 from packtrain.service.states import JobState, TrialState
-from packtrain.service.store import Store, jobs
+from packtrain.service.store import Store, jobs, training
 
 
 async def test_starting_twice_does_nothing_more(store: Store) -> None:
@@ -61,7 +63,6 @@ async def test_the_log_has_no_gaps_and_gives_back_what_it_took(store: Store) -> 
         ("TrialsChanged", TrialState.DIVERGED),
         ("JobChanged", JobState.CANCELLING),
         ("TrialsChanged", TrialState.CANCELLED),
-        ("TrialsChanged", TrialState.CANCELLED),
         ("JobChanged", JobState.CANCELLED),
     ]
     metrics = bodies[3]
@@ -70,8 +71,8 @@ async def test_the_log_has_no_gaps_and_gives_back_what_it_took(store: Store) -> 
     np.testing.assert_array_equal(metrics.values, given.values)
     cancelled = bodies[6]
     assert isinstance(cancelled, TrialsChanged)
-    assert cancelled.trials.tolist() == [0, 2]
-    assert cancelled.epochs.tolist() == [2, 2]
+    assert cancelled.trials.tolist() == [0, 2, 3, 4]
+    assert cancelled.epochs.tolist() == [2, 2, 0, 0]
     for after in range(len(events) + 1):
         rest = await store.read_events(job.uid, after, ALL)
         assert [e.sequence for e in rest] == list(range(after + 1, len(events) + 1))
@@ -125,6 +126,20 @@ async def test_a_failed_pack_leaves_its_siblings(store: Store) -> None:
     assert trials[1].final_metrics["training_cost"] == pytest.approx(1.02)
 
 
+async def test_what_a_pack_costs_to_fail_does_not_grow_with_the_others(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise AssertionError("read all packs, or all trials that ended")
+
+    job = await create(store, "a")
+    await store.start_pack(job.uid, 0)
+    for name in ("list_packs", "ended_trials"):
+        monkeypatch.setattr(training, name, refuse)
+    await store.fail_pack(job.uid, 1, 0, Failure("OUT_OF_MEMORY", "no room"))
+    assert (await store.get_job("a")).counts[TrialState.FAILED] == 2
+
+
 async def test_lists_trials_by_state_in_pages(store: Store) -> None:
     job = await create(store, "a", ints(0, 2, 4, 6), ints(1, 3, 5), ints(7))
     await store.start_pack(job.uid, 0)
@@ -174,6 +189,21 @@ async def test_lists_trials_by_state_in_pages(store: Store) -> None:
     assert [t.pack_index for t in whole] == [0, 1, 0, 1, 0, 1, 0, 2]
     assert whole[6].final_metrics["training_cost"] == pytest.approx(6.05)
     assert await store.list_trials(job, 10**15, 10, []) == []
+
+
+async def test_standings_count_nothing_of_whoever_diverged_or_failed(store: Store) -> None:
+    job = await create(store, "a")
+    for pack in (0, 1):
+        await store.start_pack(job.uid, pack)
+    first = block(ints(0, 1, 2), 1, 2)
+    over = ended(TrialState.DIVERGED, first, 1)
+    await store.record_segment(job.uid, 0, 0, 0, 2, first, [over], 6, CORES)
+    await record(store, job.uid, 1, ints(3, 4), 0, 2)
+    await store.fail_pack(job.uid, 1, 0, Failure("OUT_OF_MEMORY", "no room"))
+    reader = StandingsReader(store, job.uid, 5, [Objective("training_cost", maximize=False)])
+    found = await reader.read(np.arange(5, dtype=np.int32), np.ones(5, np.bool_))
+    for scores in (found.last, found.best, found.mean):
+        assert np.isneginf(scores[:, 0]).tolist() == [False, True, False, True, True]
 
 
 async def test_listeners_hear_of_their_job_alone(store: Store) -> None:

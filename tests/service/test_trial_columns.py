@@ -138,7 +138,9 @@ def test_any_text_is_a_filter_or_refused(text: str) -> None:
         ("index desc", [5, 4, 3, 2, 1, 0]),
         ("validation_accuracy", [4, 0, 2, 1, 3, 5]),
         ("validation_accuracy desc", [1, 0, 2, 4, 3, 5]),
-        ("validation_cost desc", [3, 4, 0, 2, 1, 5]),
+        # Who diverged comes last, whatever it measured.
+        ("validation_cost desc", [4, 0, 2, 1, 3, 5]),
+        ("weight_norm/1", [0, 1, 2, 4, 5, 3]),
         ("epochs desc, validation_cost asc", [0, 2, 1, 4, 3, 5]),
         ("state , index desc", [3, 5, 4, 2, 1, 0]),
         ("parameters.cost", [2, 3, 0, 1, 4, 5]),
@@ -191,6 +193,16 @@ def test_the_best_is_finite_and_the_first_of_equal_ones() -> None:
     assert best_row(cost, values) == 3
     assert best_row(gain, values) == 2
     assert best_row(cost, np.array([NAN, INF], np.float32)) is None
+
+
+@pytest.mark.parametrize("state", [TrialState.DIVERGED, TrialState.FAILED])
+def test_whoever_diverged_or_failed_is_not_ranked(state: TrialState) -> None:
+    found = columns()
+    found.states[1] = STATE_CODES[state]
+    assert best_row(Goal("validation_cost", False), found.ranked_metric("validation_cost")) == 0
+    assert found.metric("validation_cost")[1] == np.float32(0.2)  # still shown, and filtered by
+    found.states[:] = STATE_CODES[state]
+    assert best_row(Goal("weight_norm/1", False), found.ranked_metric("weight_norm/1")) is None
 
 
 def test_equal_trials_are_on_the_front_together_and_nan_never() -> None:

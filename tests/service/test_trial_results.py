@@ -175,7 +175,10 @@ async def test_importance_tells_what_matters_also_of_choices(api: Any) -> None:
 
 async def test_importance_of_too_little_is_refused_in_words(api: Any, moons: MakeSpec) -> None:
     for spec, sentence in (
-        (moons(), "at least 20 trials with a finite training_cost; there are 4"),
+        (
+            moons(),
+            "at least 20 trials with a finite training_cost that neither diverged nor failed; there are 4",
+        ),
         (moons(rates=()), "the job searches no parameters"),
     ):
         job = await api.train(spec)

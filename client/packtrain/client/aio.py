@@ -239,9 +239,7 @@ class AsyncClient:
         """One trial of a job."""
         return await self._invoke(calls.get_trial(name, index))
 
-    async def best_trial(
-        self, name: str, metric: str, goal: Goal | None = None
-    ) -> BestTrial | None:
+    async def best_trial(self, name: str, metric: str, goal: Goal | None = None) -> BestTrial:
         """The best trial so far by a metric; see :meth:`Client.best_trial`."""
         return await self._invoke(calls.get_best(name, metric, goal))
 
@@ -443,7 +441,7 @@ class AsyncJobHandle:
         """Its trials; see :meth:`Client.list_trials` for what may be asked for."""
         return [trial async for trial in self._client.list_trials(self.name, **query)]
 
-    async def best(self, metric: str | None = None, goal: Goal | None = None) -> BestTrial | None:
+    async def best(self, metric: str | None = None, goal: Goal | None = None) -> BestTrial:
         """The best trial so far; see :meth:`JobHandle.best`."""
         return await self._client.best_trial(
             self.name, *handles.chosen_metric(self.latest, metric, goal)

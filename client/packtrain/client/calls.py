@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from packtrain.client import converters, names
@@ -267,9 +268,9 @@ def _read_trial(response: Any) -> Trial:
     return converters.read_trial(response.trial)
 
 
-def get_best(job: str, metric: str, goal: Goal | None) -> Call[BestTrial | None]:
+def get_best(job: str, metric: str, goal: Goal | None) -> Call[BestTrial]:
     request = converters.request("GetJob", name=names.job_name(job), best_by=directed(metric, goal))
-    return Call("Training", "GetJob", request, converters.read_best)
+    return Call("Training", "GetJob", request, partial(converters.read_best, metric=metric))
 
 
 def get_importance(job: str, metric: str, goal: Goal | None) -> Call[Importance]:

@@ -253,10 +253,11 @@ class Client:
         """One trial of a job."""
         return self._invoke(calls.get_trial(name, index))
 
-    def best_trial(self, name: str, metric: str, goal: Goal | None = None) -> BestTrial | None:
-        """The best trial so far by a metric; None where no trial has a finite value yet.
+    def best_trial(self, name: str, metric: str, goal: Goal | None = None) -> BestTrial:
+        """The best trial so far by a metric, of those that neither DIVERGED nor FAILED.
 
         ``goal`` None takes the highest for accuracies and their like, the lowest for all else.
+        Raises NoBestTrial where none of them has a finite value.
         """
         return self._invoke(calls.get_best(name, metric, goal))
 

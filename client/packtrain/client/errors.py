@@ -21,6 +21,7 @@ PacktrainError
 ├── DatasetError              arrays that can't be uploaded (ValueError)
 ├── ProtocolError             the server's answer breaks the contract
 ├── JobFailed                 a job that was waited for FAILED: job
+├── NoBestTrial               no trial may be the best (LookupError): reason, metric, job
 ├── WaitTimeout               a job that was waited for did not end in time (TimeoutError)
 └── MissingExtra              an optional dependency is not installed (ImportError)
 """
@@ -198,6 +199,31 @@ class JobFailed(PacktrainError):
         why = f": {job.failure.message}" if job.failure else ""
         super().__init__(f"{job.name} failed{why}")
         self.job = job
+
+
+class NoBestTrial(PacktrainError, LookupError):
+    """No trial of ``job``, as it was then, may be the best by ``metric``: none that neither
+    DIVERGED nor FAILED has a finite value.
+
+    ``reason`` is "NO_BEST_TRIAL_YET" where there are trials that may still get one, else
+    "NO_BEST_TRIAL".
+    """
+
+    def __init__(self, job: Job, metric: str) -> None:
+        self.job, self.metric = job, metric
+        progress = job.progress
+        unranked = progress.diverged + progress.failed
+        ended = unranked + progress.succeeded + progress.stopped + progress.cancelled
+        self.reason = "NO_BEST_TRIAL_YET" if ended < progress.trials else "NO_BEST_TRIAL"
+        if progress.trials and unranked == progress.trials:
+            who = "its only trial" if unranked == 1 else f"all of its {unranked} trials"
+            states = {"diverged": progress.diverged, "failed": progress.failed}
+            why = f"{who} {' or '.join(state for state, count in states.items() if count)}"
+        else:
+            yet = " yet" if ended < progress.trials else ""
+            others = " that neither diverged nor failed" if unranked else ""
+            why = f"no trial{others} has a finite value of it{yet}"
+        super().__init__(f"{job.name} has no best trial by {metric}: {why}")
 
 
 class WaitTimeout(PacktrainError, TimeoutError):

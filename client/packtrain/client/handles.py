@@ -103,12 +103,12 @@ class JobHandle:
         ``job.trials(filter="epochs < 30", order_by="validation_cost")``."""
         return list(self._client.list_trials(self.name, **query))
 
-    def best(self, metric: str | None = None, goal: Goal | None = None) -> BestTrial | None:
-        """The best trial so far, also while it trains; None where there is no value yet.
+    def best(self, metric: str | None = None, goal: Goal | None = None) -> BestTrial:
+        """The best trial so far, also while it trains, of those that neither DIVERGED nor FAILED.
 
         ``metric`` None takes the search's first objective, or else the one that tells most of
         those measured; ``goal`` None the highest of accuracies and their like and the lowest of all
-        else.
+        else. Raises NoBestTrial where there is none, such as before the first value.
         """
         return self._client.best_trial(self.name, *chosen_metric(self.latest, metric, goal))
 

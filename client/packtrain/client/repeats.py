@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from packtrain.client.resources import Trial
+from packtrain.client.resources import UNRANKED_STATES, Trial
 
 SEED = "seed"
 
@@ -18,8 +18,8 @@ SEED = "seed"
 class Repeats:
     """Trials that have the same ``parameters``, but for their seed.
 
-    By metric: ``mean`` and ``standard_deviation`` of the finite final values, of which there are
-    ``count``. The deviation is that of a sample (n - 1), NaN of fewer than two; the mean of none is
+    By metric: ``mean`` and ``standard_deviation`` of the finite final values of trials that
+    neither DIVERGED nor FAILED, of which there are ``count``. The deviation is that of a sample (n - 1), NaN of fewer than two; the mean of none is
     NaN.
     """
 
@@ -54,5 +54,6 @@ def _summarize(members: Sequence[Trial]) -> Repeats:
 
 
 def _finite(members: Sequence[Trial], metric: str) -> list[float]:
-    found = [trial.final_metrics.get(metric, float("nan")) for trial in members]
+    ranked = [trial for trial in members if trial.state not in UNRANKED_STATES]
+    found = [trial.final_metrics.get(metric, float("nan")) for trial in ranked]
     return [value for value in found if np.isfinite(value)]

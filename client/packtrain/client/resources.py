@@ -46,6 +46,10 @@ class TrialState(StrEnum):
         return self not in (TrialState.QUEUED, TrialState.RUNNING)
 
 
+# Trials that are never the best, whatever they measured.
+UNRANKED_STATES = (TrialState.DIVERGED, TrialState.FAILED)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Failure:
     """Why something failed: ``reason`` for programs, ``message`` for people."""
@@ -149,7 +153,8 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class BestTrial:
-    """The best trial so far by a metric, and its value; of equal ones the first."""
+    """The best trial so far by a metric, and its value; of equal ones the first. One that DIVERGED
+    or FAILED never is."""
 
     trial: Trial
     metric: str

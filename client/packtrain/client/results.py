@@ -93,23 +93,25 @@ class Results:
         so end in NaN or infinity.
         """
         curves = self.metric(metric)
+        if not curves.size:
+            return np.full(len(self.trials), np.nan, np.float32)
         measured = np.any(~np.isnan(self.values), axis=2)
-        final = np.full(len(self.trials), np.nan, np.float32)
-        for row in range(len(self.trials)):
-            epochs = np.flatnonzero(measured[row])
-            if epochs.size:
-                final[row] = curves[row, epochs[-1]]
-        return final
+        # The last epoch of all, which is NaN too, where none was measured.
+        last = measured.shape[1] - 1 - measured[:, ::-1].argmax(axis=1)
+        return np.asarray(curves[np.arange(len(curves)), last])
 
     def best(self, metric: str, goal: Goal | None = None) -> Best:
         """The trial with the best final value; of equal ones the first.
 
-        ``goal`` None takes what :func:`default_goal` says. ValueError
-        where no trial has a finite value.
+        One whose costs are not all finite there has diverged, and is never the best; where no cost
+        was measured, ``JobHandle.best`` knows more. ``goal`` None takes what :func:`default_goal`
+        says. ValueError where no trial has a finite value.
         """
         final = self.final(metric)
+        for cost in (name for name in self.metrics if name.endswith("_cost")):
+            final = np.where(np.isfinite(self.final(cost)), final, np.float32(np.nan))
         if not np.isfinite(final).any():
-            raise ValueError(f"no trial ended with a finite {metric}")
+            raise ValueError(f"no trial ended with a finite {metric}, or all of those diverged")
         sign = -1 if (goal or default_goal(metric)) == "max" else 1
         row = int(np.argmin(np.where(np.isfinite(final), sign * final, np.inf)))
         return Best(self.trials[row], float(final[row]))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from packtrain.client.errors import MissingExtra
-from packtrain.client.resources import Trial
+from packtrain.client.resources import UNRANKED_STATES, Trial
 
 # What a parameter's column is called, so that none is mistaken for a metric or a field.
 PREFIX = "parameters."
@@ -79,6 +79,11 @@ class TrialColumns:
     def metric(self, name: str) -> NDArray[np.float32]:
         """The final values of a metric, (trials,), NaN where there is none."""
         return np.array(self._metrics.get(name, [np.nan] * len(self)), np.float32)
+
+    def ranked_metric(self, name: str) -> NDArray[np.float32]:
+        """A metric as trials are compared by it, (trials,): NaN for one that DIVERGED or FAILED."""
+        is_unranked = np.array([state in UNRANKED_STATES for state in self.states], bool)
+        return np.where(is_unranked, np.float32(np.nan), self.metric(name))
 
     def to_frame(self) -> Any:
         """A pandas DataFrame, one row a trial, indexed by "trial". Raises MissingExtra."""

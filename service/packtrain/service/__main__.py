@@ -42,6 +42,15 @@ def serve(
     data_dir: Annotated[
         Path, typer.Option(help="Where jobs, metrics, models and uploaded datasets are kept.")
     ] = Path("packtrain-data"),
+    store: Annotated[
+        str | None,
+        typer.Option(
+            envvar="PACKTRAIN_STORE",
+            metavar="URL",
+            help="A PostgreSQL that keeps jobs and metrics, postgresql://USER:PASSWORD@HOST/DB. "
+            "Default: SQLite in the data directory.",
+        ),
+    ] = None,
     datasets: Annotated[
         list[Path] | None,
         typer.Option(help="A directory whose files (IDX, npz, CSV) are offered by name."),
@@ -74,6 +83,7 @@ def serve(
             host=host,
             port=port,
             data_dir=data_dir.absolute(),
+            store=store or None,
             datasets=tuple(d.absolute() for d in datasets or ()),
             workers=len(os.sched_getaffinity(0)) if workers is None else workers,
             ray_address=ray_address,
@@ -129,7 +139,8 @@ async def _run(settings: Settings) -> None:
         # One line that people read and programs wait for.
         typer.echo(
             f"packtrain {version('packtrain')} listens on {server.address} "
-            f"({server.engine.workers} workers, data in {settings.data_dir})"
+            f"({server.engine.workers} workers, data in {settings.data_dir}"
+            f"{', jobs in ' + settings.store_name if settings.store else ''})"
         )
         sys.stdout.flush()
         await server.wait_crash()

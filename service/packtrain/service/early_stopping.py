@@ -158,7 +158,7 @@ class MedianRule:
         mean = standings.mean[:, 0]
         if np.isneginf(mean).all():
             return standings.present
-        # Without those that were never measured, such as trials that can't be trained.
+        # Without those of which nothing counts: never measured, diverged or failed.
         median = np.median(mean[~np.isneginf(mean)])
         return standings.present & (standings.best[:, 0] >= median)
 

@@ -8,6 +8,7 @@ ServiceError
 ├── EtagMismatchError       ABORTED
 ├── LimitExceededError      RESOURCE_EXHAUSTED
 ├── StoreUnavailableError   UNAVAILABLE
+│   └── StoreFullError      RESOURCE_EXHAUSTED
 └── ServerStoppingError     UNAVAILABLE
 """
 
@@ -79,7 +80,11 @@ class LimitExceededError(ServiceError):
 
 
 class StoreUnavailableError(ServiceError):
-    """The store can't be written at the moment."""
+    """The store can't be used at the moment."""
+
+
+class StoreFullError(StoreUnavailableError):
+    """The store has no room left: it can be read, and written again when there is."""
 
 
 class ServerStoppingError(ServiceError):
@@ -93,6 +98,7 @@ STATUS_CODES: dict[type[ServiceError], grpc.StatusCode] = {
     IllegalTransitionError: grpc.StatusCode.FAILED_PRECONDITION,
     EtagMismatchError: grpc.StatusCode.ABORTED,
     LimitExceededError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    StoreFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     StoreUnavailableError: grpc.StatusCode.UNAVAILABLE,
     ServerStoppingError: grpc.StatusCode.UNAVAILABLE,
 }

@@ -59,12 +59,12 @@ def find_rates(
     best = float(rates[np.nanargmin(courses.ends)]) if courses.ended_lower.any() else None
     outcome = _judge(courses, run)
     if outcome not in (RateOutcome.FOUND, RateOutcome.ALL_LOWERED):
-        said = _explain_silence(outcome, courses, rates, initial_cost)
+        said = _explain_silence(outcome, courses, run, rates, initial_cost)
         return RateFinding(None, best, None, initial_cost, outcome, said)
     assert best is not None
     threshold = float(rates[run - 1])
     suggestion = min(threshold / 2, best)
-    said = _explain_advice(outcome, threshold, best, suggestion)
+    said = _explain_advice(outcome, courses, rates, threshold, best, suggestion)
     return RateFinding(threshold, best, suggestion, initial_cost, outcome, said)
 
 
@@ -111,43 +111,59 @@ def _judge(courses: _Courses, run: int) -> RateOutcome:
     return RateOutcome.TOO_HIGH
 
 
-def _explain_advice(outcome: RateOutcome, threshold: float, best: float, suggestion: float) -> str:
-    if outcome is RateOutcome.FOUND:
-        return (
-            f"Start from {suggestion:.2g}: the training cost falls up to a rate of "
-            f"{threshold:.2g}, and ended least at {best:.2g}."
-        )
+def _explain_advice(
+    outcome: RateOutcome,
+    courses: _Courses,
+    rates: NDArray[np.float64],
+    threshold: float,
+    best: float,
+    suggestion: float,
+) -> str:
+    further = "" if outcome is RateOutcome.FOUND else f", or try rates above {threshold:.3g}"
+    # The smallest rates may have left the cost as it was.
+    first = int(np.argmax(courses.fell))
+    begin = f"from {rates[first]:.3g} " if first else ""
     return (
-        f"Start from {suggestion:.2g}, or try rates above {threshold:.2g}: the training cost falls "
-        f"at every rate of the range, and ended least at {best:.2g}."
+        f"Start from {suggestion:.2g}{further}: the training cost fell at every rate {begin}up to "
+        f"{threshold:.3g}, and ended least at {best:.3g}."
     )
 
 
 def _explain_silence(
     outcome: RateOutcome,
     courses: _Courses,
+    run: int,
     rates: NDArray[np.float64],
     initial_cost: float | None,
 ) -> str:
-    tried = f"from {rates[0]:.2g} to {rates[-1]:.2g}"
-    start = "" if initial_cost is None else f" of {initial_cost:.4g}"
+    """Whatever it says of a rate is true of that rate's numbers, however erratic the others are."""
+    tried = f"from {rates[0]:.3g} to {rates[-1]:.3g}"
+    start = "the first that was measured"
+    if initial_cost is not None:
+        start = f"the initial one of {initial_cost:.4g}"
     if outcome is RateOutcome.TOO_LOW:
         return (
-            f"No advice: no rate {tried} changed the initial training cost{start} by as much as "
-            f"{_LEAST_CHANGE:.0%}: try higher rates."
+            f"No advice: at no rate {tried} did the training cost move by more than "
+            f"{_LEAST_CHANGE:.0%} from {start}: try higher rates."
         )
-    if outcome is RateOutcome.TOO_HIGH:
+    if courses.ended_lower[0]:
         return (
-            f"No advice: no rate {tried} lowered the initial training cost{start}: try lower rates."
+            f"No advice: at the smallest rate, {rates[0]:.3g}, the training cost ended below "
+            f"{start}, but rose or stood still on its way: try lower rates, or more epochs."
         )
     if courses.ended_lower.any():
+        lower = rates[np.argmax(courses.ended_lower)]
+        remedy = "more points" if run else "lower rates"
         return (
-            f"No advice: of the rates {tried} the smallest did not lower the initial training "
-            f"cost{start}, although larger ones did: try lower rates, or more epochs."
+            f"No advice: at the smallest rate, {rates[0]:.3g}, the training cost did not end below "
+            f"{start}, although it did at {lower:.3g}: try {remedy}, or more epochs."
         )
+    never = f"No advice: at no rate {tried} did the training cost end below {start}"
+    if outcome is RateOutcome.TOO_HIGH:
+        return f"{never}: try lower rates."
     return (
-        f"No advice: no rate {tried} lowered the initial training cost{start}: the smallest left it "
-        "as it was, and all larger ones raised it: try more points, or rates in between."
+        f"{never}, and up to {rates[run - 1]:.3g} it did not move: try rates between that and "
+        f"{rates[run]:.3g}."
     )
 
 

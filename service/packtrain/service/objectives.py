@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from packtrain.service.records import TrialRecord
-from packtrain.service.states import TrialState
+from packtrain.service.states import UNRANKED_TRIAL_STATES
 
 Scores = NDArray[np.float64]
 
@@ -33,9 +33,7 @@ def to_scores(values: NDArray[np.floating], objectives: Sequence[Objective]) -> 
 def score_trials(trials: Sequence[TrialRecord], objectives: Sequence[Objective]) -> Scores:
     """What trials that have ended were worth at their last epoch, (K, objectives), more being
     better; one that diverged or failed is the worst."""
-    worst = dict.fromkeys((o.metric for o in objectives), float("nan"))
-    counts = (TrialState.SUCCEEDED, TrialState.STOPPED)
-    found = [t.final_metrics if t.state in counts else worst for t in trials]
+    found = [{} if t.state in UNRANKED_TRIAL_STATES else t.final_metrics for t in trials]
     values = [[final.get(o.metric, float("nan")) for o in objectives] for final in found]
     return to_scores(np.array(values).reshape(len(trials), len(objectives)), objectives)
 

@@ -30,7 +30,7 @@ from packtrain.service.errors import StoreUnavailableError
 from packtrain.service.networks import NetworkStore
 from packtrain.service.past_trials import PastTrials
 from packtrain.service.settings import Settings
-from packtrain.service.store import Database, Store
+from packtrain.service.store import Database, Store, StoreOpenError
 from packtrain.service.trained_networks import TrainedNetworks
 from packtrain.v1 import (
     dataset_service_pb2,
@@ -81,14 +81,12 @@ async def running_server(settings: Settings, make_engine: MakeEngine) -> AsyncIt
     # First of all: a server that finds its port taken leaves nothing behind.
     address = f"{settings.host}:{_bind(grpc_server, settings)}"
     lock = _open_data_dir(settings.data_dir)
-    database = Database(f"sqlite:///{settings.data_dir / 'packtrain.db'}")
+    database = Database(settings.store_url)
     try:
         try:
             await asyncio.to_thread(database.migrate)
-        except Exception as error:
-            raise StartError(
-                f"the store in {settings.data_dir} can't be opened: {error}"
-            ) from error
+        except StoreOpenError as error:
+            raise StartError(f"{settings.store_name} can't be opened: {error}") from error
         try:
             server = await _start(settings, grpc_server, address, Store(database), make_engine)
         except OSError as error:
@@ -190,6 +188,7 @@ async def _start(
         raise
     tasks = [
         asyncio.create_task(coordinator.run(), name="coordinator"),
+        asyncio.create_task(store.hear_others(lambda _uid: coordinator.wake()), name="hearer"),
         asyncio.create_task(_sweep_hourly(store, catalog, networks, models_dir), name="sweeper"),
     ]
     for task in tasks:

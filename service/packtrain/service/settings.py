@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 
 def _half_of_memory() -> int:
@@ -36,6 +38,8 @@ class Settings:
     datasets: tuple[Path, ...] = ()
     workers: int
     ray_address: str | None = None
+    # PostgreSQL's URL; None: SQLite in the data directory. It holds a password, maybe.
+    store: str | None = field(default=None, repr=False)
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -43,9 +47,40 @@ class Settings:
             raise ValueError(f"--listen must end with a port from 0 to 65535, not {self.port}")
         if self.workers < 1:
             raise ValueError(f"--workers must be at least 1, not {self.workers}")
+        if self.store is not None:
+            _check_store(self.store)
         for directory in self.datasets:
             if not directory.is_dir():
                 raise ValueError(f"--datasets must be a directory: {directory} is none")
+
+    @property
+    def store_url(self) -> str:
+        """What the store's database is opened with."""
+        return self.store or f"sqlite:///{self.data_dir / 'packtrain.db'}"
+
+    @property
+    def store_name(self) -> str:
+        """The store in a few words, without what is secret of it."""
+        if self.store is None:
+            return f"the store in {self.data_dir}"
+        parts = urlsplit(self.store)
+        return f"the store at {parts.netloc.rpartition('@')[2] or 'localhost'}{parts.path}"
+
+
+def _check_store(url: str) -> None:
+    """Raises ValueError, in words that tell nothing of a password."""
+    expected = "--store must be postgresql://USER:PASSWORD@HOST/DATABASE"
+    scheme, colon, _ = url.partition("://")
+    if not colon or scheme not in ("postgresql", "postgres"):
+        raise ValueError(f"{expected}; without it jobs are kept in SQLite in the data directory")
+    authority = urlsplit(url).netloc
+    host = authority.rpartition("@")[2]
+    # What is misread of a password would be told as a host or a port later.
+    if authority.count("@") > 1 or not re.fullmatch(r"([^:]*(:\d*)?|\[.*\](:\d*)?)(,.*)?", host):
+        raise ValueError(
+            f"{expected}, with what is special in user and password percent-encoded: "
+            "@ as %40, / as %2F, : as %3A"
+        )
 
 
 def parse_listen(text: str) -> tuple[str, int]:

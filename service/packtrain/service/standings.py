@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from packtrain.service.early_stopping import Standings
 from packtrain.service.objectives import Objective, to_scores
-from packtrain.service.records import MetricsRecorded
+from packtrain.service.records import EventBody, MetricsRecorded, TrialsChanged
+from packtrain.service.states import UNRANKED_TRIAL_STATES
 from packtrain.service.store import Store
 
 _READ_BYTES = 2 << 20
@@ -18,7 +19,8 @@ _READ_BYTES = 2 << 20
 
 class StandingsReader:
     """Follows the log of a job: of each trial and objective the last value, the best and the mean
-    of all so far. What it holds grows with the trials, not with their epochs."""
+    of all so far; nothing of one that DIVERGED or FAILED, by which nobody is judged. What it holds
+    grows with the trials, not with their epochs."""
 
     def __init__(
         self, store: Store, uid: str, trials: int, objectives: Sequence[Objective]
@@ -36,17 +38,21 @@ class StandingsReader:
     async def read(self, trials: NDArray[np.int32], present: NDArray[np.bool_]) -> Standings:
         """How these trials, (K,), stand now; ``present`` are those that reached the rung."""
         async with self._turn:
-            while events := await self._store.read_events(
-                self._uid, self._sequence, _READ_BYTES, metrics_only=True
-            ):
+            while events := await self._store.read_events(self._uid, self._sequence, _READ_BYTES):
                 for event in events:
                     self._sequence = event.sequence
-                    assert isinstance(event.body, MetricsRecorded)
-                    self._add(event.body)
+                    self._take_in(event.body)
         with np.errstate(invalid="ignore"):
             mean = self._total[trials] / self._count[trials]
         mean[np.isnan(mean)] = -np.inf
         return Standings(present, self._last[trials], self._best[trials], mean)
+
+    def _take_in(self, body: EventBody) -> None:
+        if isinstance(body, MetricsRecorded):
+            self._add(body)
+        elif isinstance(body, TrialsChanged) and body.state in UNRANKED_TRIAL_STATES:
+            self._last[body.trials] = self._best[body.trials] = -np.inf
+            self._total[body.trials] = self._count[body.trials] = 0.0
 
     def _add(self, block: MetricsRecorded) -> None:
         columns = [block.names.index(o.metric) for o in self._objectives]

@@ -29,6 +29,10 @@ class TrialState(StrEnum):
     STOPPED = "stopped"
 
 
+# Trials that are never the best, whatever they measured: one went astray, the other was not trained
+# to where it is compared.
+UNRANKED_TRIAL_STATES = (TrialState.DIVERGED, TrialState.FAILED)
+
 JOB_TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     # begun by the coordinator; paused by its owner, or cancelled (by way of CANCELLING where its
     # trials are many); its data can't be read

@@ -78,7 +78,10 @@ class Tally:
             return
         values = event.values[:, :, event.metrics.index(self._metric)]
         sign = -1 if self._goal == "max" else 1
-        losses = np.where(np.isfinite(values), sign * values, np.inf)
+        # Where a cost is no longer finite, the trial has diverged, whatever else was measured.
+        costs = [i for i, name in enumerate(event.metrics) if name.endswith("_cost")]
+        counts = np.isfinite(values) & np.isfinite(event.values[:, :, costs]).all(axis=2)
+        losses = np.where(counts, sign * values, np.inf)
         row, column = np.unravel_index(losses.argmin(), losses.shape)
         best_loss = np.inf if self._best is None else sign * self._best[0]
         if losses[row, column] < best_loss:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 import yaml
 
+from packtrain.client.client import Client
 from packtrain.client.commands.changes import JobArgument
 from packtrain.client.commands.connection import connect
 from packtrain.client.commands.labels import parse_labels
@@ -20,10 +21,11 @@ from packtrain.client.commands.output import (
     print_table,
     shown,
 )
+from packtrain.client.errors import NoBestTrial
 from packtrain.client.names import job_name
 from packtrain.client.paths import short_path
 from packtrain.client.resources import BestTrial, Job, JobState
-from packtrain.client.results import leading_objective
+from packtrain.client.results import Goal, leading_objective
 
 
 def jobs(
@@ -65,9 +67,9 @@ def show(ctx: typer.Context, job: JobArgument, as_json: JsonOption = False) -> N
     with connect(ctx) as client:
         found = client.get_job(job)
         metric, goal = leading_objective(found)
-        best = client.best_trial(job, metric, goal) if metric else None
+        best = _find_best(client, job, metric, goal) if metric else None
     if as_json:
-        print_json(plain(found) | {"best": best})
+        print_json(plain(found) | _best_form(best))
         return
     progress = found.progress
     print_fields(
@@ -105,7 +107,22 @@ def delete(ctx: typer.Context, job: JobArgument, as_json: JsonOption = False) ->
     print_deleted(job_name(job), as_json)
 
 
-def _told(best: BestTrial) -> str:
+def _find_best(client: Client, job: str, metric: str, goal: Goal) -> BestTrial | NoBestTrial:
+    try:
+        return client.best_trial(job, metric, goal)
+    except NoBestTrial as none:
+        return none
+
+
+def _best_form(best: BestTrial | NoBestTrial | None) -> dict[str, Any]:
+    if isinstance(best, NoBestTrial):
+        return {"best": None, "no_best": {"reason": best.reason, "message": str(best)}}
+    return {"best": best}
+
+
+def _told(best: BestTrial | NoBestTrial) -> str:
+    if isinstance(best, NoBestTrial):
+        return f"none: {str(best).partition(': ')[2]}"
     parameters = best.trial.parameters
     names = [f"{short_path(p, parameters)} {shown(v)}" for p, v in parameters.items()]
     who = f"trial {best.trial.index}" + (f": {', '.join(names)}" if names else "")

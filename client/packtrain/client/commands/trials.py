@@ -33,7 +33,8 @@ def trials(
         str | None,
         typer.Option(
             metavar="METRIC",
-            help="Best first: accuracies, F1 and R² from the highest, all else from the lowest.",
+            help="Best first: accuracies, F1 and R² from the highest, all else from the lowest; "
+            "trials that diverged or failed last.",
         ),
     ] = None,
     order_by: Annotated[

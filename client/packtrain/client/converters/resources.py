@@ -15,7 +15,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from packtrain.client import events, resources
 from packtrain.client.converters.documents import enum_words
-from packtrain.client.errors import ProtocolError
+from packtrain.client.errors import NoBestTrial, ProtocolError
 from packtrain.client.learning_rates import LearningRateFinding, LearningRateOutcome
 from packtrain.client.models import Model
 from packtrain.client.results import Block, Results
@@ -92,10 +92,10 @@ def _parameters(message: job_pb2.Trial | job_pb2.Adaptation) -> dict[str, Any]:
     }
 
 
-def read_best(message: training_service_pb2.GetJobResponse) -> resources.BestTrial | None:
-    """The best trial, or None where no trial has a finite value."""
+def read_best(message: training_service_pb2.GetJobResponse, metric: str) -> resources.BestTrial:
+    """The best trial by the metric that was asked for. Raises NoBestTrial."""
     if not message.HasField("best"):
-        return None
+        raise NoBestTrial(read_job(message.job), metric)
     found = message.best
     return resources.BestTrial(
         trial=read_trial(found.trial),

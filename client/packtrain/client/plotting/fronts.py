@@ -30,7 +30,7 @@ def draw_front(
 ) -> None:
     """Draw the final values of two metrics, and a line through ``front``, the indices of the
     Pareto front. Raises MissingExtra, ValueError where no trial has a finite value of both."""
-    x, y = (trials.metric(name).astype(np.float64) for name in metrics)
+    x, y = (trials.ranked_metric(name).astype(np.float64) for name in metrics)
     finite = np.isfinite(x) & np.isfinite(y)
     if not finite.any():
         raise ValueError(f"no trial has a finite {metrics[0]} and {metrics[1]} yet")

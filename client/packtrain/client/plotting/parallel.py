@@ -34,10 +34,11 @@ def draw_parallel(
     """Draw an axis for each parameter and one for the metric, which colours the lines.
 
     Paths in ``log`` have a logarithmic axis; the best lines lie on top. The metric's axis may be
-    of the better half of the trials, whose end the others share. Trials without a finite
-    value are left out. Raises MissingExtra, ValueError where nothing can be drawn.
+    of the better half of the trials, whose end the others share. Trials that diverged or failed,
+    or have no finite value, are left out. Raises MissingExtra, ValueError where nothing can be
+    drawn.
     """
-    parameters, values = trials.parameters, trials.metric(metric).astype(np.float64)
+    parameters, values = trials.parameters, trials.ranked_metric(metric).astype(np.float64)
     if not parameters or not np.isfinite(values).any():
         raise ValueError(f"there is no parameter, or no trial has a finite {metric} yet")
     is_high = (goal or default_goal(metric)) == "max"

@@ -32,10 +32,11 @@ def draw_scatter(
 ) -> None:
     """Draw the final value of a metric against each parameter, a panel each, the best marked.
 
-    Paths in ``log`` have a logarithmic axis. Trials without a finite value are crosses at the edge.
+    Paths in ``log`` have a logarithmic axis. Trials that diverged or failed, or have no finite
+    value, are crosses at the edge.
     Raises MissingExtra, ValueError where nothing can be drawn.
     """
-    parameters, values = trials.parameters, trials.metric(metric).astype(np.float64)
+    parameters, values = trials.parameters, trials.ranked_metric(metric).astype(np.float64)
     finite = np.isfinite(values)
     if not parameters or not finite.any():
         raise ValueError(f"there is no parameter, or no trial has a finite {metric} yet")

@@ -28,6 +28,9 @@ def request_key(request: Any, method: str) -> RequestKey | None:
     if len(request.request_id) > _MAX_REQUEST_ID:
         description = f"must be at most {_MAX_REQUEST_ID} characters"
         raise InvalidSpecError.of([Violation("request_id", description)])
+    if "\0" in request.request_id:
+        # No database takes it for text but SQLite.
+        raise InvalidSpecError.of([Violation("request_id", "must not contain the character 0")])
     copy: Message = type(request)()
     copy.CopyFrom(request)
     copy.ClearField("request_id")

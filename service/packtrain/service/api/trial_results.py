@@ -157,10 +157,11 @@ class TrialResults:
         self, job: JobRecord, text: str
     ) -> tuple[Goal, TrialRecord, TrialParameters] | None:
         """The goal that ``text`` names and the best trial by it, with the values of all; None
-        where no trial has a finite value. Raises InvalidSpecError."""
+        where no trial that neither DIVERGED nor FAILED has a finite value. Raises
+        InvalidSpecError."""
         goal = _goal(text, job, "best_by")
         known = await self._read(job)
-        row = best_row(goal, known.columns.metric(goal.metric))
+        row = best_row(goal, known.columns.ranked_metric(goal.metric))
         if row is None:
             return None
         (record,) = await self._store.read_trials(job.uid, known.columns, np.array([row]))
@@ -171,7 +172,7 @@ class TrialResults:
         many trials tell. Raises InvalidSpecError, IllegalTransitionError."""
         goal = _goal(text, job, "metric")
         known = await self._read(job)
-        values, parameters = known.columns.metric(goal.metric), known.parameters
+        values, parameters = known.columns.ranked_metric(goal.metric), known.parameters
         found, trials = await asyncio.to_thread(
             importances, goal, values, parameters.columns, parameters.domains
         )
@@ -198,7 +199,7 @@ def _select(
         matching &= np.isin(columns.states, [STATE_CODES[state] for state in query.states])
     rows = np.flatnonzero(matching)
     if goals:
-        losses = [goal.losses(columns.metric(goal.metric)[rows]) for goal in goals]
+        losses = [goal.losses(columns.ranked_metric(goal.metric)[rows]) for goal in goals]
         rows = rows[pareto_front(np.stack(losses, axis=1))]
     order = Order(columns, keys)
     ordered = order.sort(rows)

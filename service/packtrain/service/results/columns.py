@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from packtrain.service.hints import did_you_mean
 from packtrain.service.records import Event, MetricsRecorded, TrialsChanged
-from packtrain.service.states import TrialState
+from packtrain.service.states import UNRANKED_TRIAL_STATES, TrialState
 
 STATES: tuple[TrialState, ...] = tuple(TrialState)
 STATE_CODES: dict[TrialState, int] = {state: code for code, state in enumerate(STATES)}
 GOING = np.array([STATE_CODES[TrialState.QUEUED], STATE_CODES[TrialState.RUNNING]])
 PARAMETERS = "parameters."
+_UNRANKED = np.array([STATE_CODES[state] for state in UNRANKED_TRIAL_STATES])
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +75,16 @@ class TrialColumns:
     def metric(self, name: str) -> NDArray[np.float32]:
         """A metric of all trials, (trials,)."""
         return np.asarray(self.values[:, self.metrics.index(name)])
+
+    def ranked_metric(self, name: str) -> NDArray[np.float32]:
+        """A metric as trials are compared by it, (trials,): NaN for one that DIVERGED or FAILED,
+        which is never the best."""
+        is_unranked = np.isin(self.states, _UNRANKED)
+        return np.where(is_unranked, np.float32(np.nan), self.metric(name))
+
+    def find_key(self, name: str) -> Column | None:
+        """The column to order by a field: of a metric the ranked one, else as :meth:`find`."""
+        return Numbers(self.ranked_metric(name)) if name in self.metrics else self.find(name)
 
     def names(self) -> list[str]:
         """Every field that :meth:`find` knows."""

@@ -50,8 +50,8 @@ def importances(
     if len(rows) < FEWEST_TRIALS:
         raise _refusal(
             "TOO_FEW_TRIALS",
-            f"importance needs at least {FEWEST_TRIALS} trials with a finite {goal.metric}; "
-            f"there are {len(rows)}",
+            f"importance needs at least {FEWEST_TRIALS} trials with a finite {goal.metric} that "
+            f"neither diverged nor failed; there are {len(rows)}",
         )
     if np.ptp(values[rows]) == 0:
         raise _refusal("METRIC_CONSTANT", f"{goal.metric} is the same for all trials")

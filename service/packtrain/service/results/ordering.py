@@ -50,10 +50,11 @@ def _nth(number: int) -> str:
 
 
 class Order:
-    """The order of a job's trials by some keys, by index where they are equal."""
+    """The order of a job's trials by some keys, by index where they are equal. By a metric, trials
+    that DIVERGED or FAILED come last, as those do that have none."""
 
     def __init__(self, columns: TrialColumns, keys: tuple[OrderKey, ...]) -> None:
-        self._columns = [c for key in keys if (c := columns.find(key.field)) is not None]
+        self._columns = [c for key in keys if (c := columns.find_key(key.field)) is not None]
         self._descending = [key.descending for key in keys]
 
     def sort(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -30,12 +30,13 @@ from packtrain.service.states import ENDED_JOB_STATES, JobState, TrialState
 from packtrain.service.store import schema
 from packtrain.service.store.jobs import (
     add_packs,
+    begin_change,
     check_etag,
     get_job,
     remember_request,
-    repeated_uid,
 )
 from packtrain.service.store.log import append_events
+from packtrain.service.store.notices import announce
 from packtrain.service.store.proposals import estimate_epochs, reopen_unproposed
 from packtrain.service.store.training import count_off, fail_trials, move_job
 
@@ -44,8 +45,8 @@ _J, _P, _T = schema.jobs.c, schema.packs.c, schema.trials.c
 
 def pause_job(connection: Connection, job_id: str, request: RequestKey | None) -> JobRecord:
     """See Store.pause_job."""
-    job = get_job(connection, job_id)
-    if request is not None and repeated_uid(connection, request) is not None:
+    job, is_repeated = begin_change(connection, job_id, request)
+    if is_repeated:
         return job
     if not move_job(connection, job.uid, JobState.PAUSED):
         reason = "JOB_ENDED" if job.state in ENDED_JOB_STATES else f"JOB_{job.state.name}"
@@ -56,8 +57,8 @@ def pause_job(connection: Connection, job_id: str, request: RequestKey | None) -
 
 def resume_job(connection: Connection, job_id: str, request: RequestKey | None) -> JobRecord:
     """See Store.resume_job."""
-    job = get_job(connection, job_id)
-    if request is not None and repeated_uid(connection, request) is not None:
+    job, is_repeated = begin_change(connection, job_id, request)
+    if is_repeated:
         return job
     state = JobState.QUEUED if job.started is None else JobState.RUNNING
     if not move_job(connection, job.uid, state, leaving=[JobState.PAUSED]):
@@ -70,8 +71,8 @@ def update_job(
     connection: Connection, job_id: str, change: JobUpdate, request: RequestKey | None
 ) -> JobRecord:
     """See Store.update_job."""
-    job = get_job(connection, job_id)
-    if request is not None and repeated_uid(connection, request) is not None:
+    job, is_repeated = begin_change(connection, job_id, request)
+    if is_repeated:
         return job
     check_etag(job, change.etag)
     if change.labels is not None:
@@ -154,8 +155,8 @@ def retry_job(
     connection: Connection, job_id: str, retry: Retry, request: RequestKey | None
 ) -> JobRecord:
     """See Store.retry_job."""
-    job = get_job(connection, job_id)
-    if request is not None and repeated_uid(connection, request) is not None:
+    job, is_repeated = begin_change(connection, job_id, request)
+    if is_repeated:
         return job
     job.check_changeable()
     _check_generation(job, retry.generation)
@@ -197,6 +198,7 @@ def _train_on(connection: Connection, job: JobRecord, events: list[EventBody]) -
 def _revise(connection: Connection, uid: str) -> None:
     revision = {_J.revision: _J.revision + 1}
     connection.execute(update(schema.jobs).where(_J.uid == uid).values(revision))
+    announce(connection, uid)
 
 
 def _check_generation(job: JobRecord, generation: int) -> None:

@@ -1,92 +1,93 @@
-"""One writer and a few readers on a database, off the event loop."""
+"""Transactions on a database, off the event loop: on SQLite, or on PostgreSQL."""
 
 from __future__ import annotations
 
 import asyncio
+import random
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any, TypeVar
+from functools import partial
+from typing import TypeVar
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Connection, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
-from packtrain.service.errors import StoreUnavailableError
+from packtrain.service.store.engines import ORIGIN
+from packtrain.service.store.failures import explain, is_repeatable
+from packtrain.service.store.migrate import migrate
+from packtrain.service.store.notices import OnChange, hear_notices
+from packtrain.service.store.postgresql import is_postgresql, open_postgresql
+from packtrain.service.store.sqlite import open_sqlite
+from packtrain.service.store.threads import BoundedThreads
 
 T = TypeVar("T")
 
-_READERS = 4
+_ATTEMPTS = 5
 
 
 class Database:
-    """Transactions as functions of a connection: writes in one thread, one after the other."""
+    """Transactions as functions of a connection. One may run more than once: it leaves nothing
+    behind but what it writes."""
 
     def __init__(self, url: str) -> None:
-        self._engine = create_engine(url, pool_size=_READERS + 1, max_overflow=0)
-        if self._engine.dialect.name == "sqlite":
-            event.listen(self._engine, "connect", _configure_sqlite)
-            event.listen(self._engine, "begin", _begin_sqlite)
-        # One writer alone: SQLite's WAL-reset bug (up to 3.51.2) needs two that checkpoint.
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
-        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-reader")
+        """On ``sqlite:///PATH``, or on a URL of PostgreSQL as libpq takes it."""
+        self._url = url
+        self._engines = open_postgresql(url) if is_postgresql(url) else open_sqlite(url)
+        self._writers = BoundedThreads(self._engines.writers, "store-writer")
+        self._readers = BoundedThreads(self._engines.readers, "store-reader")
 
     def migrate(self) -> None:
-        """Bring the schema to today's. Blocks."""
-        config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        with self._engine.begin() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+        """Bring the schema to today's. Blocks; raises StoreOpenError."""
+        migrate(self._engines.migrator)
 
-    async def write(self, transaction: Callable[[Connection], T]) -> T:
-        """Run a transaction that may change something; it is durable when this returns."""
-        return await self._run(self._writer, transaction)
+    async def write(
+        self,
+        transaction: Callable[[Connection], T],
+        then: Callable[[T | None], None] | None = None,
+    ) -> T:
+        """Run a transaction that may change something; it is durable when this returns. ``then``
+        is called with what it returned, or with None where it failed, even if the caller is gone.
+
+        Raises StoreUnavailableError: whether it has committed is not known, and repeating it is
+        safe, as every transition is guarded by the state that it leaves.
+        """
+        return await self._writers.run(partial(_transact, self._engines.writer, transaction), then)
 
     async def read(self, query: Callable[[Connection], T]) -> T:
-        """Run a query on a snapshot."""
-        return await self._run(self._readers, query)
+        """Run a query on a snapshot. Raises StoreUnavailableError."""
+        return await self._readers.run(partial(_transact, self._engines.reader, query))
 
     def read_blocking(self, query: Callable[[Connection], T]) -> T:
         """As :meth:`read`, for a thread that may wait."""
-        return self._readers.submit(self._transact, query).result()
+        return self._readers.run_blocking(partial(_transact, self._engines.reader, query))
 
-    async def _run(self, executor: ThreadPoolExecutor, function: Callable[[Connection], T]) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(executor, self._transact, function)
-
-    def _transact(self, function: Callable[[Connection], T]) -> T:
-        try:
-            with self._engine.begin() as connection:
-                return function(connection)
-        except OperationalError as error:
-            raise StoreUnavailableError(
-                "STORE_UNAVAILABLE", f"the store can't be used: {error.orig}", retry_seconds=1.0
-            ) from error
+    async def hear(self, on_change: OnChange) -> None:
+        """Call ``on_change`` with the uid of each job that another process has changed, and with
+        None where any may have been; until cancelled. A file of SQLite has one process alone."""
+        if is_postgresql(self._url):
+            origin = self._engines.writer.get_execution_options()[ORIGIN]
+            await hear_notices(self._url, origin, on_change)
+        else:
+            await asyncio.Event().wait()
 
     def close(self) -> None:
         """Wait for what is under way, and close all connections."""
-        self._writer.shutdown()
-        self._readers.shutdown()
-        self._engine.dispose()
+        self._writers.close()
+        self._readers.close()
+        self._engines.dispose()
 
 
-def _begin_sqlite(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
-
-
-def _configure_sqlite(connection: Any, _record: Any) -> None:
-    # Left to itself the driver begins no transaction for reads, nor for what changes tables:
-    # two reads would see two states, and a migration that is cut off would stay so in part.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    # FULL: what was acknowledged outlives a loss of power, at 0.3 ms a commit.
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-        "busy_timeout=10000",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+def _transact(engine: Engine, function: Callable[[Connection], T]) -> T:
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            with engine.begin() as connection:
+                return function(connection)
+        except DBAPIError as error:
+            if is_repeatable(error) and attempt < _ATTEMPTS:
+                # Two that met should not meet again.
+                time.sleep(random.uniform(0, 0.02 * attempt))  # noqa: S311
+                continue
+            if (told := explain(error)) is not None:
+                raise told from error
+            raise
+    raise AssertionError("the last attempt returns or raises")

@@ -34,6 +34,7 @@ from packtrain.service.states import (
     TrialState,
 )
 from packtrain.service.store import schema
+from packtrain.service.store.locks import hold_creation, hold_request
 from packtrain.service.store.log import (
     append_events,
     now_microseconds,
@@ -41,6 +42,7 @@ from packtrain.service.store.log import (
     to_failure,
     to_time,
 )
+from packtrain.service.store.notices import announce
 
 _J, _P = schema.jobs.c, schema.packs.c
 _OWN_TABLES = (
@@ -92,9 +94,10 @@ def to_job(row: Row[Any]) -> JobRecord:
     )
 
 
-def get_job(connection: Connection, job_id: str) -> JobRecord:
-    """Raises NotFoundError."""
-    row = connection.execute(select(schema.jobs).where(_J.job_id == job_id)).one_or_none()
+def get_job(connection: Connection, job_id: str, *, for_change: bool = False) -> JobRecord:
+    """Raises NotFoundError. ``for_change``: it is held as by :func:`locks.hold_job`."""
+    query = select(schema.jobs).where(_J.job_id == job_id)
+    row = connection.execute(query.with_for_update() if for_change else query).one_or_none()
     if row is None:
         raise NotFoundError(
             "JOB_NOT_FOUND", f"there is no job jobs/{job_id}", metadata={"name": f"jobs/{job_id}"}
@@ -102,17 +105,23 @@ def get_job(connection: Connection, job_id: str) -> JobRecord:
     return to_job(row)
 
 
+def find_job(connection: Connection, uid: str) -> JobRecord | None:
+    """The job of this uid; None where it was deleted."""
+    row = connection.execute(select(schema.jobs).where(_J.uid == uid)).one_or_none()
+    return None if row is None else to_job(row)
+
+
 def find_repeated(connection: Connection, request: RequestKey) -> JobRecord | None:
     """The job of an earlier, equal request. Raises InvalidSpecError, NotFoundError."""
     uid = repeated_uid(connection, request)
     if uid is None:
         return None
-    row = connection.execute(select(schema.jobs).where(_J.uid == uid)).one_or_none()
-    if row is None:
+    job = find_job(connection, uid)
+    if job is None:
         raise NotFoundError(
             "JOB_DELETED", "the job that this request_id created has been deleted since"
         )
-    return to_job(row)
+    return job
 
 
 def repeated_uid(connection: Connection, request: RequestKey) -> str | None:
@@ -133,13 +142,34 @@ def repeated_uid(connection: Connection, request: RequestKey) -> str | None:
     return str(row.job_uid)
 
 
+def begin_change(
+    connection: Connection, job_id: str, request: RequestKey | None
+) -> tuple[JobRecord, bool]:
+    """The job, held, and whether this very request changed it before. Raises InvalidSpecError,
+    NotFoundError."""
+    is_repeated = begin_request(connection, request) is not None
+    return get_job(connection, job_id, for_change=True), is_repeated
+
+
+def begin_request(connection: Connection, request: RequestKey | None) -> str | None:
+    """As :func:`repeated_uid`, and nobody else begins the same request meanwhile."""
+    if request is None:
+        return None
+    hold_request(connection, request.request_id)
+    return repeated_uid(connection, request)
+
+
 def remember_request(connection: Connection, request: RequestKey | None, uid: str) -> None:
     """Keep the request with what it did, in the same transaction."""
     if request is None:
         return
     table = schema.requests
     now = now_microseconds()
-    connection.execute(delete(table).where(table.c.time < now - _REQUESTS_KEPT_MICROSECONDS))
+    # Without those that another transaction forgets at this moment: two that wait for rows of
+    # each other would both be stuck.
+    old = select(table.c.request_id).where(table.c.time < now - _REQUESTS_KEPT_MICROSECONDS)
+    forgotten = table.c.request_id.in_(old.with_for_update(skip_locked=True))
+    connection.execute(delete(table).where(forgotten))
     connection.execute(
         insert(table).values(
             request_id=request.request_id,
@@ -149,6 +179,12 @@ def remember_request(connection: Connection, request: RequestKey | None, uid: st
             time=now,
         )
     )
+
+
+def remember_alone(connection: Connection, request: RequestKey | None) -> None:
+    """See Store.remember."""
+    if begin_request(connection, request) is None:
+        remember_request(connection, request, "")
 
 
 def check_free(connection: Connection, job_id: str) -> None:
@@ -163,8 +199,11 @@ def check_free(connection: Connection, job_id: str) -> None:
 
 def create_job(connection: Connection, job: NewJob, request: RequestKey | None) -> JobRecord:
     """See Store.create_job."""
-    if request is not None and (earlier := find_repeated(connection, request)) is not None:
-        return earlier
+    if request is not None:
+        hold_request(connection, request.request_id)
+        if (earlier := find_repeated(connection, request)) is not None:
+            return earlier
+    hold_creation(connection)
     check_free(connection, job.job_id)
     order = connection.execute(select(func.coalesce(func.max(_J.order), 0) + 1)).scalar_one()
     connection.execute(
@@ -326,9 +365,9 @@ def delete_job(
     connection: Connection, job_id: str, etag: str, request: RequestKey | None
 ) -> JobRecord | None:
     """See Store.delete_job."""
-    if request is not None and repeated_uid(connection, request) is not None:
+    if begin_request(connection, request) is not None:
         return None
-    job = get_job(connection, job_id)
+    job = get_job(connection, job_id, for_change=True)
     check_etag(job, etag)
     if job.state not in ENDED_JOB_STATES:
         raise IllegalTransitionError(
@@ -339,5 +378,6 @@ def delete_job(
     for table in _OWN_TABLES:
         connection.execute(delete(table).where(table.c.job_uid == job.uid))
     connection.execute(delete(schema.jobs).where(_J.uid == job.uid))
+    announce(connection, job.uid)
     remember_request(connection, request, job.uid)
     return job

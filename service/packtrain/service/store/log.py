@@ -24,6 +24,7 @@ from packtrain.service.records import (
 from packtrain.service.results.columns import last_measured
 from packtrain.service.states import JobState, TrialState
 from packtrain.service.store import schema
+from packtrain.service.store.notices import announce
 
 # A message of the watch carries one event, and clients read 4 MiB at most by default.
 MAX_EVENT_BYTES = 1 << 20
@@ -47,7 +48,7 @@ def to_failure(reason: str | None, message: str | None) -> Failure | None:
 
 
 def append_events(connection: Connection, uid: str, bodies: list[EventBody]) -> None:
-    """Append to the job's log, in the transaction of what they tell."""
+    """Append to the job's log, in the transaction of what they tell, and announce it."""
     pieces = [piece for body in bodies for piece in _split(body)]
     if not pieces:
         return
@@ -65,6 +66,7 @@ def append_events(connection: Connection, uid: str, bodies: list[EventBody]) -> 
         for i, body in enumerate(pieces)
     ]
     connection.execute(insert(schema.events), rows)
+    announce(connection, uid)
 
 
 def read_events(

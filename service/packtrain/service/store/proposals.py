@@ -23,11 +23,12 @@ from packtrain.service.records import (
 from packtrain.service.states import JobState, TrialState
 from packtrain.service.store import schema
 from packtrain.service.store.jobs import add_packs
+from packtrain.service.store.locks import hold_job
 from packtrain.service.store.log import append_events
 from packtrain.service.store.training import count_off, fail_trials, list_packs, list_trials
 
 # The packs of a paused job wait for it to go on.
-_TRAINING = (JobState.QUEUED.value, JobState.RUNNING.value, JobState.PAUSED.value)
+_TRAINING = (JobState.QUEUED, JobState.RUNNING, JobState.PAUSED)
 
 _J, _Q, _L, _T = schema.jobs.c, schema.proposals.c, schema.lessons.c, schema.trials.c
 
@@ -42,11 +43,10 @@ def add_proposal(
     failures: Mapping[Failure, Sequence[int]],
 ) -> list[PackRecord]:
     """See Store.add_proposal."""
-    query = select(_J.state, _J.generation).where(_J.uid == uid)
-    row = connection.execute(query).one_or_none()
-    if row is None or row.state not in _TRAINING:
+    if hold_job(connection, uid) not in _TRAINING:
         raise IllegalTransitionError("JOB_ENDED", "the job no longer trains")
-    if row.generation != generation:
+    found = connection.execute(select(_J.generation).where(_J.uid == uid)).scalar_one()
+    if found != generation:
         # What trains anew is learned from first.
         raise IllegalTransitionError("JOB_CHANGED", "the job has got more to train meanwhile")
     known = count_proposed(connection, uid)
@@ -72,12 +72,13 @@ def add_proposal(
 
 def estimate_epochs(connection: Connection, uid: str) -> None:
     """The epochs of all trials, if those to come train as long as those that are known."""
+    trials = connection.execute(select(_J.trials).where(_J.uid == uid)).scalar_one()
     known, epochs = connection.execute(
         select(func.sum(_Q.trials), func.sum(_Q.trial_epochs)).where(_Q.job_uid == uid)
     ).one()
     if known:
-        trials = connection.execute(select(_J.trials).where(_J.uid == uid)).scalar_one()
-        total = round(epochs * trials / known)
+        # PostgreSQL's sums are decimals.
+        total = round(int(epochs) * trials / int(known))
         connection.execute(
             update(schema.jobs).where(_J.uid == uid).values(trial_epochs_total=total)
         )

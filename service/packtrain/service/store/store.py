@@ -11,11 +11,13 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
+from packtrain.service.errors import IllegalTransitionError
 from packtrain.service.learning_rates import RateFinding
 from packtrain.service.records import (
     ActiveJob,
@@ -37,10 +39,21 @@ from packtrain.service.records import (
     TrialRecord,
 )
 from packtrain.service.results.columns import TrialColumns
-from packtrain.service.states import JobState, TrialState
-from packtrain.service.store import changes, jobs, log, proposals, training, trial_columns
+from packtrain.service.states import JobState, TrialState, leading_to
+from packtrain.service.store import (
+    changes,
+    endings,
+    jobs,
+    log,
+    proposals,
+    training,
+    trial_columns,
+)
 from packtrain.service.store.adaptations import list_adaptations
 from packtrain.service.store.database import Database
+from packtrain.service.store.endings import JobEnd
+
+T = TypeVar("T")
 
 
 class Store:
@@ -76,6 +89,26 @@ class Store:
             if not self._listeners[uid]:
                 del self._listeners[uid]
 
+    async def hear_others(self, on_change: Callable[[str | None], None]) -> None:
+        """Until cancelled: wake listeners for what other processes append to the logs of the same
+        store, and call ``on_change`` with the uid of each job that they change, or with None where
+        any may have been changed: at first, after the store was gone, and every few seconds."""
+
+        def hear(uid: str | None) -> None:
+            for changed in list(self._listeners) if uid is None else [uid]:
+                self._tell(changed)
+            on_change(uid)
+
+        await self._database.hear(hear)
+
+    async def _write(self, uid: str, transaction: Callable[[Connection], T]) -> T:
+        """Change the job, and wake its listeners, whether anybody waits for the outcome or not."""
+        return await self._database.write(transaction, lambda _: self._tell(uid))
+
+    def _tell_of(self, record: JobRecord | None) -> None:
+        if record is not None:
+            self._tell(record.uid)
+
     def _tell(self, uid: str) -> None:
         # A read that began before may miss what is told of: nobody else joins it.
         self._reads.pop(uid, None)
@@ -101,7 +134,7 @@ class Store:
 
     async def remember(self, request: RequestKey | None) -> None:
         """The request, of something else than a job, has been carried out."""
-        await self._database.write(lambda c: jobs.remember_request(c, request, ""))
+        await self._database.write(partial(jobs.remember_alone, request=request))
 
     async def get_job(self, job_id: str) -> JobRecord:
         """Raises NotFoundError."""
@@ -157,7 +190,7 @@ class Store:
     async def cancel_job(self, job_id: str, request: RequestKey | None) -> JobRecord:
         """QUEUED to CANCELLED, RUNNING and PAUSED to CANCELLING. Raises
         IllegalTransitionError."""
-        return await self._change(partial(training.cancel_job, job_id=job_id, request=request))
+        return await self._change(partial(endings.cancel_job, job_id=job_id, request=request))
 
     async def pause_job(self, job_id: str, request: RequestKey | None) -> JobRecord:
         """QUEUED or RUNNING to PAUSED. Raises NotFoundError, IllegalTransitionError."""
@@ -188,15 +221,21 @@ class Store:
         )
 
     async def _change(self, transaction: Callable[[Connection], JobRecord]) -> JobRecord:
-        record = await self._database.write(transaction)
-        self._tell(record.uid)
-        return record
+        return await self._database.write(transaction, self._tell_of)
 
     async def finish_cancelling(self, uid: str) -> None:
         """CANCELLING to CANCELLED, with every trial that had not ended, some at a time."""
-        while not await self._database.write(partial(training.finish_cancelling, uid=uid)):
-            self._tell(uid)
-        self._tell(uid)
+        with contextlib.suppress(IllegalTransitionError):  # there is nothing to cancel
+            await self._end_all(uid, endings.CANCELLED)
+
+    async def _end_all(self, uid: str, end: JobEnd) -> None:
+        """The trials that have not ended end with the job, some at a time."""
+        rest = await self._database.read(partial(endings.find_rest, uid=uid, end=end))
+        for rows in rest.slices():
+            await self._write(
+                uid, partial(endings.end_slice, uid=uid, rest=rest, rows=rows, end=end)
+            )
+        await self._write(uid, partial(endings.finish_job, uid=uid, end=end))
 
     async def delete_job(
         self, job_id: str, etag: str, request: RequestKey | None
@@ -205,12 +244,9 @@ class Store:
 
         Raises NotFoundError, IllegalTransitionError, EtagMismatchError.
         """
-        record = await self._database.write(
-            partial(jobs.delete_job, job_id=job_id, etag=etag, request=request)
+        return await self._database.write(
+            partial(jobs.delete_job, job_id=job_id, etag=etag, request=request), self._tell_of
         )
-        if record is not None:
-            self._tell(record.uid)
-        return record
 
     async def all_uids(self) -> set[str]:
         """Of every job there is."""
@@ -231,8 +267,7 @@ class Store:
 
         Raises IllegalTransitionError where the job no longer trains.
         """
-        await self._database.write(partial(training.start_pack, uid=uid, pack_index=pack_index))
-        self._tell(uid)
+        await self._write(uid, partial(training.start_pack, uid=uid, pack_index=pack_index))
 
     async def record_segment(
         self,
@@ -252,7 +287,8 @@ class Store:
         that the pack was trained with so far. Raises IllegalTransitionError where the pack is not
         at ``from_epoch`` or of another ``generation``, or the job has ended.
         """
-        await self._database.write(
+        await self._write(
+            uid,
             partial(
                 training.record_segment,
                 uid=uid,
@@ -264,9 +300,8 @@ class Store:
                 ended=tuple(ended),
                 trial_epochs=trial_epochs,
                 arithmetics=tuple(arithmetics),
-            )
+            ),
         )
-        self._tell(uid)
 
     async def pass_rung(
         self,
@@ -283,7 +318,8 @@ class Store:
 
         Raises IllegalTransitionError where the job no longer trains, or this was done before.
         """
-        made = await self._database.write(
+        return await self._write(
+            uid,
             partial(
                 training.pass_rung,
                 uid=uid,
@@ -292,10 +328,8 @@ class Store:
                 stopped=stopped,
                 packs=tuple(packs),
                 adaptations=tuple(adaptations),
-            )
+            ),
         )
-        self._tell(uid)
-        return made
 
     async def list_adaptations(self, uid: str) -> list[Adaptation]:
         """What trials of a population copied, by epoch and trial."""
@@ -316,7 +350,8 @@ class Store:
         Raises IllegalTransitionError where the job no longer trains, is of another
         ``generation``, or this was done before.
         """
-        made = await self._database.write(
+        return await self._write(
+            uid,
             partial(
                 proposals.add_proposal,
                 uid=uid,
@@ -325,10 +360,8 @@ class Store:
                 packs=tuple(packs),
                 trial_epochs=trial_epochs,
                 failures=dict(failures),
-            )
+            ),
         )
-        self._tell(uid)
-        return made
 
     async def count_proposed(self, uid: str) -> int:
         """How many assignments the job's algorithm has proposed, if it learns."""
@@ -356,16 +389,16 @@ class Store:
         Raises IllegalTransitionError where the job no longer trains, or the pack is of another
         ``generation``.
         """
-        await self._database.write(
+        await self._write(
+            uid,
             partial(
-                training.fail_pack,
+                endings.fail_pack,
                 uid=uid,
                 pack_index=pack_index,
                 generation=generation,
                 failure=failure,
-            )
+            ),
         )
-        self._tell(uid)
 
     async def finish_job(
         self,
@@ -375,22 +408,23 @@ class Store:
         generation: int,
         finding: RateFinding | None = None,
     ) -> None:
-        """The job has ended, with what it found; FAILED, so have all its trials that had not.
+        """The job has ended, with what it found; FAILED, so have all its trials that had not, some
+        at a time.
 
         Raises IllegalTransitionError where it may not go to ``state``, or is of another
         ``generation``: there is more to train.
         """
-        await self._database.write(
-            partial(
-                training.finish_job,
-                uid=uid,
-                state=state,
-                failure=failure,
-                generation=generation,
-                finding=finding,
-            )
+        end = JobEnd(
+            state=state,
+            leaving=leading_to(state),
+            failure=failure,
+            generation=generation,
+            finding=finding,
         )
-        self._tell(uid)
+        if state is JobState.FAILED:
+            await self._end_all(uid, end)
+            return
+        await self._write(uid, partial(endings.finish_job, uid=uid, end=end))
 
     async def list_trials(
         self, job: JobRecord, first: int, limit: int, states: Sequence[TrialState]

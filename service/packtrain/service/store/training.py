@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -36,7 +36,8 @@ from packtrain.service.states import (
 )
 from packtrain.service.store import jobs, schema
 from packtrain.service.store.adaptations import add_adaptations
-from packtrain.service.store.jobs import add_packs, get_job, remember_request, repeated_uid
+from packtrain.service.store.jobs import add_packs, get_job
+from packtrain.service.store.locks import hold_job
 from packtrain.service.store.log import append_events, last_values, now_microseconds, to_failure
 
 _J, _P, _T = schema.jobs.c, schema.packs.c, schema.trials.c
@@ -44,9 +45,6 @@ _J, _P, _T = schema.jobs.c, schema.packs.c, schema.trials.c
 
 # The pack of a trial that ended without one.
 NO_PACK = -1
-
-# Trials that end in one transaction: the one writer serves others in between.
-SLICE_TRIALS = 20_000
 
 
 def move_job(
@@ -80,126 +78,14 @@ def move_job(
     return True
 
 
-def finish_job(
-    connection: Connection,
-    uid: str,
-    state: JobState,
-    failure: Failure | None,
-    generation: int,
-    finding: RateFinding | None = None,
-) -> None:
-    """See Store.finish_job."""
-    found = connection.execute(select(_J.generation).where(_J.uid == uid)).scalar_one_or_none()
-    if found != generation:
-        raise IllegalTransitionError("JOB_CHANGED", "the job has got more to train meanwhile")
-    if state is JobState.FAILED:
-        _end_rest(connection, uid, TrialState.FAILED, failure)
-    if not move_job(connection, uid, state, failure, finding):
-        raise IllegalTransitionError("ILLEGAL_TRANSITION", f"the job may not become {state.name}")
-
-
-def cancel_job(connection: Connection, job_id: str, request: RequestKey | None) -> JobRecord:
-    """See Store.cancel_job."""
-    job = get_job(connection, job_id)
-    if request is not None and repeated_uid(connection, request) is not None:
-        return job
-    if job.state in ENDED_JOB_STATES:
-        raise IllegalTransitionError(
-            "JOB_ENDED",
-            f"jobs/{job_id} has ended as {job.state.name} and can't be cancelled",
-            metadata={"state": job.state.name},
-        )
-    if job.state is JobState.QUEUED and job.trials <= SLICE_TRIALS:
-        _end_rest(connection, job.uid, TrialState.CANCELLED)
-        move_job(connection, job.uid, JobState.CANCELLED)
-    else:
-        move_job(connection, job.uid, JobState.CANCELLING)
-    remember_request(connection, request, job.uid)
-    return get_job(connection, job_id)
-
-
-def finish_cancelling(connection: Connection, uid: str) -> bool:
-    """End a slice of the trials, and with the last of them the job; whether all is done."""
-    state = connection.execute(select(_J.state).where(_J.uid == uid)).scalar_one_or_none()
-    if state != JobState.CANCELLING.value:
-        return True
-    if not _end_rest(connection, uid, TrialState.CANCELLED, most=SLICE_TRIALS):
-        return False
-    move_job(connection, uid, JobState.CANCELLED)
-    return True
-
-
-def fail_pack(
-    connection: Connection, uid: str, pack_index: int, generation: int, failure: Failure
-) -> None:
-    """See Store.fail_pack."""
-    _require_training(connection, uid)
-    query = select(_P.generation).where(_P.job_uid == uid, _P.pack_index == pack_index)
-    if connection.execute(query).scalar_one() != generation:
-        raise IllegalTransitionError("PACK_CHANGED", f"pack {pack_index} trains on meanwhile")
-    _end_rest(connection, uid, TrialState.FAILED, failure, pack_index)
-
-
-def _end_rest(
-    connection: Connection,
-    uid: str,
-    state: TrialState,
-    failure: Failure | None = None,
-    pack_index: int | None = None,
-    *,
-    most: int | None = None,
-) -> bool:
-    """The trials of the job (of one pack) that have not ended end so, with what was recorded: all
-    of them, or ``most`` at a time; whether none is left."""
-    over = ended_trials(connection, uid)
-    left: dict[PackRecord, list[int]] = {}
-    count = 0
-    packs = list_packs(connection, uid)
-    for pack in packs:
-        if not pack.is_closed and pack_index in (None, pack.index):
-            going = [t for t in pack.trials.tolist() if t not in over]
-            left[pack] = going if most is None else going[: max(0, most - count)]
-            count += len(going)
-    begun = {t for pack, trials in left.items() if pack.epochs for t in trials}
-    values = last_values(connection, uid, begun)
-    events: list[EventBody] = []
-    for pack, trials in left.items():
-        nothing = np.full(len(pack.metrics), np.nan, np.float32)
-        final = np.array([values.get(t, nothing) for t in trials], np.float32)
-        epochs = np.full(len(trials), pack.epochs, np.int32)
-        ended = EndedTrials(state, np.array(trials, np.int32), epochs, final, failure)
-        events += end_trials(connection, uid, pack.index, ended)
-    if pack_index is None:
-        planned = [pack.trials for pack in packs]
-        unplanned = _without_pack(connection, uid, planned, over)
-        count += len(unplanned)
-        room = len(unplanned) if most is None else max(0, most - count + len(unplanned))
-        ending = np.array(unplanned[:room], np.int32)
-        nothing = np.empty((len(ending), 0), np.float32)
-        ended = EndedTrials(state, ending, np.zeros_like(ending), nothing, failure)
-        events += end_trials(connection, uid, NO_PACK, ended)
-    append_events(connection, uid, events)
-    return most is None or count <= most
-
-
-def _without_pack(
-    connection: Connection, uid: str, planned: list[NDArray[np.int32]], ended: Container[int]
-) -> list[int]:
-    """The trials that were not proposed yet, which wait for no pack to end them."""
-    total = connection.execute(select(_J.trials).where(_J.uid == uid)).scalar_one()
-    has_pack = np.zeros(total, np.bool_)
-    for trials in planned:
-        has_pack[trials] = True
-    return [k for k in np.flatnonzero(~has_pack).tolist() if k not in ended]
-
-
 def list_packs(connection: Connection, uid: str) -> list[PackRecord]:
     """See Store.list_packs."""
     rows = connection.execute(select(schema.packs).where(_P.job_uid == uid).order_by(_P.pack_index))
-    return [_to_pack(row) for row in rows]
+    return [to_pack(row) for row in rows]
 
 
-def _to_pack(row: Row[Any]) -> PackRecord:
+def to_pack(row: Row[Any]) -> PackRecord:
+    """A row of the table of packs."""
     return PackRecord(
         index=row.pack_index,
         trials=np.frombuffer(row.trials, "<i4"),
@@ -221,8 +107,9 @@ def ended_trials(connection: Connection, uid: str) -> dict[int, TrialState]:
 
 def start_pack(connection: Connection, uid: str, pack_index: int) -> None:
     """See Store.start_pack."""
+    hold_job(connection, uid)
     move_job(connection, uid, JobState.RUNNING, leaving=[JobState.QUEUED])
-    _require_training(connection, uid)
+    require_training(connection, uid)
     started = connection.execute(
         update(schema.packs)
         .where(_P.job_uid == uid, _P.pack_index == pack_index, _P.started.is_(False))
@@ -238,11 +125,12 @@ def start_pack(connection: Connection, uid: str, pack_index: int) -> None:
 
 
 # Segments that are under way as a job is paused or cancelled are recorded.
-_TRAINING = (JobState.RUNNING.value, JobState.PAUSED.value, JobState.CANCELLING.value)
+_TRAINING = (JobState.RUNNING, JobState.PAUSED, JobState.CANCELLING)
 
 
-def _require_training(connection: Connection, uid: str) -> None:
-    state = connection.execute(select(_J.state).where(_J.uid == uid)).scalar_one_or_none()
+def require_training(connection: Connection, uid: str) -> None:
+    """Hold the job. Raises IllegalTransitionError where nothing can be recorded of it any more."""
+    state = hold_job(connection, uid)
     if state not in _TRAINING:
         raise IllegalTransitionError("JOB_ENDED", f"the job no longer trains: it is {state}")
 
@@ -260,7 +148,7 @@ def record_segment(
     arithmetics: tuple[str, ...],
 ) -> None:
     """See Store.record_segment."""
-    _require_training(connection, uid)
+    require_training(connection, uid)
     moved = connection.execute(
         update(schema.packs)
         .where(
@@ -298,7 +186,7 @@ def pass_rung(
     adaptations: tuple[Adaptation, ...] = (),
 ) -> list[PackRecord]:
     """See Store.pass_rung."""
-    _require_training(connection, uid)
+    require_training(connection, uid)
     moved = connection.execute(
         update(schema.packs)
         .where(_P.job_uid == uid, _P.pack_index.in_(closed), _P.is_closed.is_(False))
@@ -326,7 +214,7 @@ def pass_rung(
         .where(_P.job_uid == uid, _P.pack_index >= first)
         .order_by(_P.pack_index)
     )
-    return [_to_pack(row) for row in found]
+    return [to_pack(row) for row in found]
 
 
 def create_job(connection: Connection, job: NewJob, request: RequestKey | None) -> JobRecord:
@@ -357,36 +245,52 @@ def fail_trials(
 def end_trials(
     connection: Connection, uid: str, pack_index: int, ended: EndedTrials
 ) -> list[EventBody]:
-    """Write down trials that have ended, and count them; the events that tell it."""
-    failure, values = ended.failure, ended.final
+    """Write down trials of a pack that have ended, and count them; the events that tell it."""
+    values = ended.final
     if values is None:
         last = last_values(connection, uid, set(ended.trials.tolist()))
         values = np.array([last[trial] for trial in ended.trials.tolist()], np.float32)
+    packs = np.full(len(ended.trials), pack_index, np.int32)
+    final = [row.tobytes() for row in values.astype("<f4")]
+    change = TrialsChanged(ended.state, ended.trials, ended.epochs, ended.failure)
+    return write_ends(connection, uid, change, packs, final)
+
+
+def write_ends(
+    connection: Connection,
+    uid: str,
+    change: TrialsChanged,
+    packs: NDArray[np.int32],
+    final: Sequence[bytes],
+) -> list[EventBody]:
+    """Write down trials that have ended, and count them, each with its pack, (K,), and its final
+    metrics in that pack's order; the events that tell it."""
+    failure = change.failure
     rows = [
         {
             "job_uid": uid,
             "trial_index": trial,
-            "pack_index": pack_index,
-            "state": ended.state.value,
+            "pack_index": pack,
+            "state": change.state.value,
             "epochs": epochs,
-            "final": final.tobytes(),
+            "final": values,
             "failure_reason": failure.reason if failure else None,
             "failure_message": failure.message if failure else None,
         }
-        for trial, epochs, final in zip(
-            ended.trials.tolist(), ended.epochs.tolist(), values.astype("<f4"), strict=True
+        for trial, pack, epochs, values in zip(
+            change.trials.tolist(), packs.tolist(), change.epochs.tolist(), final, strict=True
         )
     ]
     if not rows:
         return []
     connection.execute(insert(schema.trials), rows)
-    counter = _J[ended.state.value]
+    counter = _J[change.state.value]
     connection.execute(
         update(schema.jobs)
         .where(_J.uid == uid)
         .values({counter: counter + len(rows), _J.revision: _J.revision + 1})
     )
-    return [TrialsChanged(ended.state, ended.trials, ended.epochs, failure)]
+    return [change]
 
 
 def count_off(connection: Connection, uid: str, state: TrialState, count: int) -> None:
@@ -399,6 +303,8 @@ def list_trials(
     connection: Connection, job: JobRecord, first: int, limit: int, states: tuple[TrialState, ...]
 ) -> list[TrialRecord]:
     """See Store.list_trials."""
+    if first >= job.trials:
+        return []  # beyond what a column can be compared with, maybe
     packs = list_packs(connection, job.uid)
     if not states:
         window = np.arange(first, min(first + limit, job.trials), dtype=np.int32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +76,7 @@ def _load_ended(
     columns.epochs[trials] = epochs
     # Those without one come first, and were not measured.
     bounds = np.flatnonzero(np.diff(pack, prepend=NO_PACK))
-    for start, stop in zip(bounds, [*bounds[1:], len(rows)], strict=True):
+    for start, stop in pairwise([*bounds, len(rows)]):
         names = metrics[pack[start]]
         values = np.frombuffer(b"".join(final[start:stop]), "<f4").reshape(-1, len(names))
         columns.put(trials[start:stop], names, values)

@@ -1,0 +1,106 @@
+"""A PostgreSQL for tests: the one of PACKTRAIN_TEST_DATABASE_URL, or one of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import uuid
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+
+from packtrain.service.store import Database
+from packtrain.service.store.schema import metadata
+
+
+class Postgres:
+    """A server on which this user may make databases."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._made: list[str] = []
+        self._shared: str | None = None
+
+    def empty_database(self) -> str:
+        """The URL of the one database whose tables all tests use, one after the other."""
+        if self._shared is None:
+            self._shared = self.make_database()
+            database = Database(self._shared)
+            database.migrate()
+            database.close()
+        tables = ", ".join(metadata.tables)
+        self.execute(f"TRUNCATE {tables}", self._shared)
+        return self._shared
+
+    def make_database(self) -> str:
+        """The URL of a new database, without any table."""
+        name = f"packtrain_test_{uuid.uuid4().hex}"
+        self.execute(f"CREATE DATABASE {name}")
+        self._made.append(name)
+        return urlsplit(self.url)._replace(path=f"/{name}").geturl()
+
+    def drop_databases(self) -> None:
+        for name in reversed(self._made):
+            self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        self._made.clear()
+
+    def execute(self, statement: str, url: str | None = None) -> None:
+        with psycopg.connect(url or self.url, autocommit=True) as connection:
+            connection.execute(statement)
+
+
+class OwnPostgres(Postgres):
+    """In a temporary folder, on a port of this machine alone."""
+
+    def __init__(self, programs: Path) -> None:
+        self._programs = programs
+        # PostgreSQL does not run as root; Debian's package brings a user of its own.
+        self._user = "postgres" if os.getuid() == 0 else None
+        self._folder = Path(tempfile.mkdtemp(prefix="packtrain-postgresql-"))
+        if self._user:
+            shutil.chown(self._folder, self._user)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        self._options = f"-p {port} -h 127.0.0.1 -k {self._folder} -c max_connections=200"
+        super().__init__(f"postgresql://packtrain@127.0.0.1:{port}/postgres")
+        self._run("initdb", "--username=packtrain", "--auth=trust", "--encoding=UTF8", "--no-sync")
+        log = self._folder / "log"
+        self._run("pg_ctl", "start", "--wait", f"--log={log}", f"--options={self._options}")
+
+    def remove(self) -> None:
+        self._run("pg_ctl", "stop", "--mode=immediate")
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _run(self, program: str, *options: str) -> None:
+        command = [self._programs / program, f"--pgdata={self._folder / 'data'}", *options]
+        done = subprocess.run(
+            command,
+            user=self._user,
+            cwd=self._folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr.decode()
+
+
+def find_programs() -> Path | None:
+    """Where Debian's package or this user's PATH has them."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    on_path = shutil.which("initdb")
+    if found:
+        return found[-1].parent
+    return Path(on_path).parent if on_path else None
+
+
+def start_postgres() -> Postgres | None:
+    """None where this machine has none."""
+    if url := os.environ.get("PACKTRAIN_TEST_DATABASE_URL"):
+        return Postgres(url)
+    programs = find_programs()
+    return OwnPostgres(programs) if programs else None
