@@ -17,7 +17,7 @@ CHECKS := check-lint check-format check-types check-imports check-proto check-ge
 .DELETE_ON_ERROR:
 # One environment: two installations at a time would spoil it.
 .NOTPARALLEL:
-.PHONY: help demo test check $(CHECKS) generate bench bench-service reproduce compose-test clean
+.PHONY: help demo test check $(CHECKS) generate bench bench-service reproduce chaos compose-test clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -67,6 +67,9 @@ bench: $(BENCH) ## Measure the trainer beside its peers
 
 bench-service: $(BENCH) ## Measure the service beside Ray Tune (DATASETS=DIR: where DIR/mnist is)
 	@$(BIN)/python -m benchmarks.service $(if $(DATASETS),--datasets '$(DATASETS)') $(ARGS)
+
+chaos: $(DEV) ## Kill, cut and fill up a real service, and see what holds (SEED=n, ARGS='--only ...')
+	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 compose-test: $(DEV) ## Run docker-compose.yml and kill its containers one by one (needs Docker)
 	@$(BIN)/python -m tests.compose $(ARGS)

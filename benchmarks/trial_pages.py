@@ -57,17 +57,18 @@ async def record_job(store: Store) -> JobRecord:
         datasets=(),
         packs=tuple(packs),
     )
-    await store.create_job(job, None)
+    await store.create_job(job, None, "me")
+    owned = store.owned_job("uid", "me")
     draw = np.random.default_rng(0)
     for index, pack in enumerate(packs):
-        await store.start_pack("uid", index)
+        await owned.start_pack(index)
         values = draw.random((PACK, EPOCHS, len(METRICS))).astype(np.float32)
         block = MetricsRecorded(pack.trials, 1, METRICS, values)
         over = EndedTrials(
             TrialState.SUCCEEDED, pack.trials, np.full(PACK, EPOCHS, np.int32), values[:, -1]
         )
         ended = [over] if index < 0.9 * len(packs) else []
-        await store.record_segment("uid", index, 0, EPOCHS, block, ended, PACK * EPOCHS, ("NumPy",))
+        await owned.record_segment(index, 0, 0, EPOCHS, block, ended, PACK * EPOCHS, ("NumPy",))
     return await store.get_job("pages")
 
 

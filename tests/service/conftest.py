@@ -146,8 +146,10 @@ async def start_server(
 
 
 @pytest.fixture
-def start_api(tmp_path: Path) -> StartApi:
+def start_api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StartApi:
     """Starts a server on the test's data directory: ``async with start_api() as api``."""
+    # Segments that a test holds for ever need not be waited for.
+    monkeypatch.setattr("packtrain.service.server._DRAIN_SECONDS", 0.1)
 
     def start(**fields: object) -> contextlib.AbstractAsyncContextManager[Api]:
         return start_server(tmp_path / "data", **fields)

@@ -7,10 +7,12 @@ from numpy.typing import NDArray
 
 from packtrain.service.records import EndedTrials, JobRecord, MetricsRecorded, NewJob, NewPack
 from packtrain.service.states import TrialState
-from packtrain.service.store import Store
+from packtrain.service.store import OwnedJob, Store
 
 NAMES = ("training_cost", "training_accuracy")
 ALL = 1 << 40
+# The replica that owns the jobs here.
+ME = "me"
 CORES = ("NumPy 2 on one kind of core",)
 
 
@@ -49,14 +51,18 @@ def ended(state: TrialState, metrics: MetricsRecorded, *rows: int) -> EndedTrial
     return EndedTrials(state, metrics.trials[chosen], epochs, metrics.values[chosen, -1])
 
 
+def own(store: Store, uid: str) -> OwnedJob:
+    return store.owned_job(uid, ME)
+
+
 async def create(store: Store, job_id: str, *packs: NDArray[np.int32]) -> JobRecord:
-    return await store.create_job(new_job(job_id, *packs), None)
+    return await store.create_job(new_job(job_id, *packs), None, ME)
 
 
 async def record(
     store: Store, uid: str, pack: int, trials: NDArray[np.int32], start: int, end: int
 ) -> None:
     epochs = (end - start) * len(trials)
-    await store.record_segment(
-        uid, pack, 0, start, end, block(trials, start + 1, end), [], epochs, CORES
+    await own(store, uid).record_segment(
+        pack, 0, start, end, block(trials, start + 1, end), [], epochs, CORES
     )

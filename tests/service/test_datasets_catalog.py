@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -195,10 +196,17 @@ def test_leftovers_are_swept_on_open(tmp_path: Path):
     left = tmp_path / "datasets" / "incoming" / "left"
     left.mkdir()
     (left / "train.inputs.npy").write_bytes(b"half")
-    (tmp_path / "datasets" / "names" / "half.json.new").write_text("{")
+    half = tmp_path / "datasets" / "names" / "half.json.new"
+    half.write_text("{")
+    for forgotten in (left, left / "train.inputs.npy", half):
+        os.utime(forgotten, (0, 0))
+    # Another process writes these now.
+    (left.parent / "new").mkdir()
+    half.with_name("other.json.new").write_text("{")
     assert [d.dataset_id for d in Catalog(tmp_path).list()] == ["digits"]
     assert not left.exists()
-    assert not list((tmp_path / "datasets" / "names").iterdir())
+    assert (left.parent / "new").exists()
+    assert [path.name for path in half.parent.iterdir()] == ["other.json.new"]
 
 
 def test_paths_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

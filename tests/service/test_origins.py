@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -368,8 +369,10 @@ def test_networks_are_released_with_grace(tmp_path: Path) -> None:
 
 def test_what_was_not_finished_is_swept(tmp_path: Path) -> None:
     (tmp_path / "x.unfinished").write_bytes(b"half")
+    os.utime(tmp_path / "x.unfinished", (0, 0))
+    (tmp_path / "y.unfinished").write_bytes(b"another writes this now")
     NetworkStore(tmp_path)
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["y.unfinished"]
 
 
 def test_no_network_is_found_among_none() -> None:

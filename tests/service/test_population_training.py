@@ -13,7 +13,7 @@ from tests.service.specifications import RATE, read
 
 from packtrain.service.contract.expansion import Expansion
 from packtrain.service.errors import StoreUnavailableError
-from packtrain.service.store import Store
+from packtrain.service.store import OwnedJob
 from packtrain.training import initial_state, train_segment
 from packtrain.v1 import job_pb2, spec_pb2
 from packtrain.workers import Segment, SegmentFailedError
@@ -189,16 +189,16 @@ async def test_a_rung_that_could_not_be_stored_is_passed_alike(
     api: Any, by_trial_and_epoch: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     undisturbed = await api.train(spec())
-    passed = Store.pass_rung
+    passed = OwnedJob.pass_rung
     failing = [4, 8]
 
-    async def fail_once(self: Store, uid: str, rung: int, **fields: Any) -> Any:
+    async def fail_once(self: OwnedJob, rung: int, **fields: Any) -> Any:
         if rung in failing:
             failing.remove(rung)
             raise StoreUnavailableError("STORE_UNAVAILABLE", "the disk is full")
-        return await passed(self, uid, rung, **fields)
+        return await passed(self, rung, **fields)
 
-    monkeypatch.setattr(Store, "pass_rung", fail_once)
+    monkeypatch.setattr(OwnedJob, "pass_rung", fail_once)
     disturbed = await api.train(spec())
     assert not failing
     await require_alike(api, by_trial_and_epoch, disturbed, undisturbed)

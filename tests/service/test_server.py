@@ -482,6 +482,9 @@ async def test_a_server_that_stops_ends_its_watches(
         assert events[2].trials.state == job_pb2.TRIAL_STATE_RUNNING
         async with asyncio.timeout(5):
             await api.server.stop()
+        last = await call.read()
+        assert last.HasField("heartbeat")
+        assert last.resume_token == events[2].resume_token
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call.read()
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE

@@ -10,12 +10,14 @@ import pytest
 from tests.service.stored_jobs import (
     ALL,
     CORES,
+    ME,
     NAMES,
     block,
     create,
     ended,
     ints,
     new_job,
+    own,
     record,
 )
 
@@ -56,11 +58,11 @@ def extension(job: JobRecord, *, last_epoch: int | None, packs: int = 0) -> JobU
 
 async def finish_trials(store: Store, job: JobRecord, pack: int, *trials: int) -> None:
     """Ten epochs of a pack, with which these of its trials have SUCCEEDED."""
-    await store.start_pack(job.uid, pack)
+    await own(store, job.uid).start_pack(pack)
     rows = ints(*trials)
     done = block(rows, 1, 10)
     over = ended(TrialState.SUCCEEDED, done, *range(len(rows)))
-    await store.record_segment(job.uid, pack, 0, 0, 10, done, [over], 10 * len(rows), CORES)
+    await own(store, job.uid).record_segment(pack, 0, 0, 10, done, [over], 10 * len(rows), CORES)
 
 
 async def states_told(store: Store, uid: str) -> list[str]:
@@ -72,13 +74,13 @@ async def bring(store: Store, state: JobState) -> JobRecord:
     """A job in this state."""
     job = await create(store, "a")
     if state is not JobState.QUEUED:
-        await store.start_pack(job.uid, 0)
+        await own(store, job.uid).start_pack(0)
     if state in (JobState.SUCCEEDED, JobState.FAILED):
-        await store.finish_job(job.uid, state, OUT_OF_MEMORY, 0)
+        await own(store, job.uid).finish_job(state, OUT_OF_MEMORY, 0)
     if state in (JobState.CANCELLING, JobState.CANCELLED):
         await store.cancel_job("a", None)
     if state is JobState.CANCELLED:
-        await store.finish_cancelling(job.uid)
+        await own(store, job.uid).finish_cancelling()
     if state is JobState.PAUSED:
         await store.pause_job("a", None)
     return await store.get_job("a")
@@ -122,10 +124,10 @@ async def test_what_is_under_way_as_a_job_is_paused_is_recorded(store: Store) ->
     job = await create(store, "a")
     await store.pause_job("a", None)
     # A turn that was handed out just before: the job stays PAUSED.
-    await store.start_pack(job.uid, 0)
+    await own(store, job.uid).start_pack(0)
     await record(store, job.uid, 0, ints(0, 1, 2), 0, 2)
     with pytest.raises(IllegalTransitionError):
-        await store.finish_job(job.uid, JobState.SUCCEEDED, None, 0)
+        await own(store, job.uid).finish_job(JobState.SUCCEEDED, None, 0)
     assert (await store.get_job("a")).state is JobState.PAUSED
     assert (await store.resume_job("a", None)).state is JobState.RUNNING
     await record(store, job.uid, 0, ints(0, 1, 2), 2, 3)
@@ -137,26 +139,26 @@ async def test_paused_jobs_are_not_to_be_trained_and_priorities_go_first(store: 
     await store.update_job("d", JobUpdate(priority=3), None)
     await store.update_job("a", JobUpdate(priority=-1), None)
     await store.pause_job("b", None)
-    assert [j.job_id for j in await store.active_jobs(10)] == ["d", "c", "a"]
-    await store.start_pack("uid-a", 0)
-    assert [j.job_id for j in await store.active_jobs(10)] == ["a", "d", "c"]
-    found = await store.find_active_job("uid-b")
+    assert [j.job_id for j in await store.active_jobs(ME, 10)] == ["d", "c", "a"]
+    await own(store, "uid-a").start_pack(0)
+    assert [j.job_id for j in await store.active_jobs(ME, 10)] == ["a", "d", "c"]
+    found = (await store.find_active_jobs(["uid-b"]))["uid-b"]
     assert found is not None
     assert (found.state, found.priority) == (JobState.PAUSED, 0)
     await store.cancel_job("c", None)
-    assert await store.find_active_job("uid-c") is None
+    assert await store.find_active_jobs(["uid-c"]) == {}
     assert await store.datasets_in_use() == {"d1"}
 
 
 async def test_more_epochs_reopen_what_had_come_to_the_last(store: Store) -> None:
     job = await create(store, "a")
-    await store.start_pack(job.uid, 1)
+    await own(store, job.uid).start_pack(1)
     wild = EndedTrials(TrialState.DIVERGED, ints(3), ints(1), np.zeros((1, 2), np.float32))
     first = block(ints(3, 4), 1, 1)
-    await store.record_segment(job.uid, 1, 0, 0, 1, first, [wild], 2, CORES)
-    await store.fail_pack(job.uid, 1, 0, OUT_OF_MEMORY)
+    await own(store, job.uid).record_segment(1, 0, 0, 1, first, [wild], 2, CORES)
+    await own(store, job.uid).fail_pack(1, 0, OUT_OF_MEMORY)
     await finish_trials(store, job, 0, 0, 1, 2)
-    await store.finish_job(job.uid, JobState.SUCCEEDED, None, 0)
+    await own(store, job.uid).finish_job(JobState.SUCCEEDED, None, 0)
     changed = await store.update_job("a", extension(job, last_epoch=10), None)
     assert (changed.state, changed.ended, changed.spec) == (JobState.RUNNING, None, b"more")
     assert changed.counts[TrialState.SUCCEEDED] == 0
@@ -174,29 +176,29 @@ async def test_more_epochs_reopen_what_had_come_to_the_last(store: Store) -> Non
 
 async def test_who_trains_towards_the_last_epoch_before_records_no_more(store: Store) -> None:
     job = await create(store, "a")
-    await store.start_pack(job.uid, 0)
+    await own(store, job.uid).start_pack(0)
     await store.update_job("a", extension(job, last_epoch=10), None)
     for stale in (
         record(store, job.uid, 0, ints(0, 1, 2), 0, 2),
-        store.fail_pack(job.uid, 0, 0, OUT_OF_MEMORY),
-        store.finish_job(job.uid, JobState.SUCCEEDED, None, 0),
-        store.finish_job(job.uid, JobState.FAILED, OUT_OF_MEMORY, 0),
+        own(store, job.uid).fail_pack(0, 0, OUT_OF_MEMORY),
+        own(store, job.uid).finish_job(JobState.SUCCEEDED, None, 0),
+        own(store, job.uid).finish_job(JobState.FAILED, OUT_OF_MEMORY, 0),
     ):
         with pytest.raises(IllegalTransitionError):
             await stale
     assert [p.generation for p in await store.list_packs(job.uid)] == [1, 1]
-    await store.finish_job(job.uid, JobState.SUCCEEDED, None, 1)
+    await own(store, job.uid).finish_job(JobState.SUCCEEDED, None, 1)
 
 
 async def test_more_trials_leave_those_under_way_alone(store: Store) -> None:
     job = await create(store, "a")
-    await store.start_pack(job.uid, 0)
+    await own(store, job.uid).start_pack(0)
     await store.update_job("a", extension(job, last_epoch=None, packs=2), None)
     await record(store, job.uid, 0, ints(0, 1, 2), 0, 2)
     packs = await store.list_packs(job.uid)
     assert [(p.trials.tolist(), p.generation) for p in packs][2:] == [([5], 0), ([6], 0)]
     with pytest.raises(IllegalTransitionError):
-        await store.finish_job(job.uid, JobState.SUCCEEDED, None, 0)
+        await own(store, job.uid).finish_job(JobState.SUCCEEDED, None, 0)
 
 
 async def test_what_was_planned_for_an_earlier_generation_is_aborted(store: Store) -> None:
@@ -209,11 +211,11 @@ async def test_what_was_planned_for_an_earlier_generation_is_aborted(store: Stor
 
 async def test_failed_trials_go_on_in_new_packs(store: Store) -> None:
     job = await create(store, "a")
-    await store.start_pack(job.uid, 0)
+    await own(store, job.uid).start_pack(0)
     await record(store, job.uid, 0, ints(0, 1, 2), 0, 3)
-    await store.fail_pack(job.uid, 0, 0, OUT_OF_MEMORY)
+    await own(store, job.uid).fail_pack(0, 0, OUT_OF_MEMORY)
     await finish_trials(store, job, 1, 3, 4)
-    await store.finish_job(job.uid, JobState.SUCCEEDED, None, 0)
+    await own(store, job.uid).finish_job(JobState.SUCCEEDED, None, 0)
     retry = Retry(
         generation=0,
         trials=ints(0, 1, 2),
@@ -229,7 +231,7 @@ async def test_failed_trials_go_on_in_new_packs(store: Store) -> None:
     ]
     with pytest.raises(EtagMismatchError):
         await store.retry_job("a", retry, None)
-    await store.start_pack(job.uid, 2)
+    await own(store, job.uid).start_pack(2)
     await record(store, job.uid, 2, ints(0, 1, 2), 3, 5)
     assert (await store.list_trials(retried, 0, 1, []))[0].state is TrialState.RUNNING
 
@@ -237,7 +239,9 @@ async def test_failed_trials_go_on_in_new_packs(store: Store) -> None:
 async def test_jobs_are_listed_by_their_labels(store: Store) -> None:
     for name, labels in (("a", {"x": "1"}), ("b", {"x": "1", "y-z_0": "2"}), ("c", {})):
         job = new_job(name)
-        await store.create_job(type(job)(**{**vars(job), "labels": labels, "priority": 4}), None)
+        await store.create_job(
+            type(job)(**{**vars(job), "labels": labels, "priority": 4}), None, ME
+        )
     for labels, names in (({"x": "1"}, ["b", "a"]), ({"x": "1", "y-z_0": "2"}, ["b"])):
         assert [j.job_id for j in await store.list_jobs(9, None, [], labels)] == names
     assert await store.list_jobs(9, None, [], {"x": "2"}) == []

@@ -7,9 +7,21 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
-from tests.service.stored_jobs import ALL, create, ints, new_job, record
+from tests.service.stored_jobs import (
+    ALL,
+    ME,
+    create,
+    ints,
+    new_job,
+    own,
+    record,
+)
 
-from packtrain.service.errors import AlreadyExistsError, IllegalTransitionError, ServiceError
+from packtrain.service.errors import (
+    AlreadyExistsError,
+    NotOwnerError,
+    ServiceError,
+)
 from packtrain.service.records import Failure, JobChanged, MetricsRecorded, RequestKey
 from packtrain.service.states import ENDED_JOB_STATES, JobState, TrialState
 from packtrain.service.store import Database, Store
@@ -46,8 +58,8 @@ async def test_a_name_is_taken_once_and_orders_are_distinct(stores: list[Store])
         job = new_job("same")
         return type(job)(**(vars(job) | {"uid": f"uid-{i}"}))
 
-    calls = [stores[i % 3].create_job(same(i), None) for i in range(20)]
-    calls += [stores[i % 3].create_job(new_job(f"other-{i}"), None) for i in range(20)]
+    calls = [stores[i % 3].create_job(same(i), None, ME) for i in range(20)]
+    calls += [stores[i % 3].create_job(new_job(f"other-{i}"), None, ME) for i in range(20)]
     found = await outcomes(calls)
     assert len(done(found)) == 21
     refused = [outcome for outcome in found if isinstance(outcome, ServiceError)]
@@ -58,7 +70,7 @@ async def test_a_name_is_taken_once_and_orders_are_distinct(stores: list[Store])
 async def test_each_segment_is_recorded_once_and_the_log_has_no_gaps(stores: list[Store]) -> None:
     packs = [ints(2 * i, 2 * i + 1) for i in range(4)]
     job = await create(stores[0], "a", *packs)
-    begun = [s.start_pack(job.uid, i) for s in stores for i in range(4)]
+    begun = [own(s, job.uid).start_pack(i) for s in stores for i in range(4)]
     assert len(done(await outcomes(begun))) == 12
     for epoch in range(5):
         calls = [
@@ -81,15 +93,15 @@ async def test_each_segment_is_recorded_once_and_the_log_has_no_gaps(stores: lis
 async def test_a_job_ends_once(stores: list[Store]) -> None:
     for round_ in range(5):
         job = await create(stores[0], f"j{round_}")
-        await stores[0].start_pack(job.uid, 0)
+        await own(stores[0], job.uid).start_pack(0)
         failure = Failure("X", "x")
-        ends = [s.finish_job(job.uid, JobState.FAILED, failure, 0) for s in stores]
-        ends += [s.finish_job(job.uid, JobState.SUCCEEDED, None, 0) for s in stores]
+        ends = [own(s, job.uid).finish_job(JobState.FAILED, failure, 0) for s in stores]
+        ends += [own(s, job.uid).finish_job(JobState.SUCCEEDED, None, 0) for s in stores]
         ends += [s.cancel_job(job.job_id, None) for s in stores]
         ends += [record(s, job.uid, 0, ints(0, 1, 2), 0, 1) for s in stores]
         await outcomes(ends)
         for store in stores:
-            await store.finish_cancelling(job.uid)
+            await own(store, job.uid).finish_cancelling()
         now = await stores[1].get_job(job.job_id)
         events = await stores[1].read_events(job.uid, 0, ALL)
         assert [e.sequence for e in events] == list(range(1, len(events) + 1))
@@ -102,7 +114,7 @@ async def test_a_job_ends_once(stores: list[Store]) -> None:
 
 async def test_an_equal_change_is_made_once(stores: list[Store]) -> None:
     job = await create(stores[0], "a")
-    await stores[0].start_pack(job.uid, 0)
+    await own(stores[0], job.uid).start_pack(0)
     key = RequestKey("r", "PauseJob", "digest")
     paused = await asyncio.gather(*(s.pause_job("a", key) for s in stores * 5))
     assert {p.state for p in paused} == {JobState.PAUSED}
@@ -120,5 +132,5 @@ async def test_a_deleted_job_is_deleted_once(stores: list[Store]) -> None:
     await stores[0].cancel_job("a", None)
     found = await outcomes([s.delete_job("a", "", None) for s in stores * 3])
     assert [record.uid for record in done(found)] == [job.uid]
-    with pytest.raises(IllegalTransitionError):
-        await stores[1].start_pack(job.uid, 0)
+    with pytest.raises(NotOwnerError, match="was deleted"):
+        await own(stores[1], job.uid).start_pack(0)

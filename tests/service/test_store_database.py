@@ -9,7 +9,13 @@ from collections.abc import Callable
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, func, select
-from tests.service.stored_jobs import ALL, create, ints, record
+from tests.service.stored_jobs import (
+    ALL,
+    create,
+    ints,
+    own,
+    record,
+)
 
 from packtrain.service.store import Database, Store, schema
 
@@ -36,7 +42,7 @@ async def test_a_read_sees_one_state(store: Store) -> None:
 async def test_goes_on_where_it_was_closed(open_database: Callable[[], Database]) -> None:
     before = Store(open_database())
     job = await create(before, "a")
-    await before.start_pack(job.uid, 0)
+    await own(before, job.uid).start_pack(0)
     await record(before, job.uid, 0, ints(0, 1, 2), 0, 2)
     kept = await before.get_job("a")
     log = await before.read_events(job.uid, 0, ALL)

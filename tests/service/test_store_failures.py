@@ -11,7 +11,14 @@ import pytest
 from sqlalchemy import Connection, text
 from tests.postgresql import Postgres
 from tests.postgresql_proxy import Proxy, proxy_before
-from tests.service.stored_jobs import ALL, create, ints, new_job, record
+from tests.service.stored_jobs import (
+    ALL,
+    create,
+    ints,
+    new_job,
+    own,
+    record,
+)
 
 from packtrain.service.errors import (
     STATUS_CODES,
@@ -110,8 +117,8 @@ async def test_repeating_after_a_cut_commit_is_safe(far: Store, proxy: Proxy) ->
     assert (job.job_id, proxy.commits_to_cut) == ("a", 0)
     proxy.commits_to_cut = 1
     with pytest.raises(StoreUnavailableError):
-        await far.start_pack(job.uid, 0)
-    await far.start_pack(job.uid, 0)
+        await own(far, job.uid).start_pack(0)
+    await own(far, job.uid).start_pack(0)
     proxy.commits_to_cut = 1
     with pytest.raises(StoreUnavailableError):
         await record(far, job.uid, 0, ints(0, 1, 2), 0, 1)
@@ -159,7 +166,7 @@ async def test_two_that_wait_for_each_other_both_end(
 
 async def test_a_full_disk_is_told_and_reads_go_on(store: Store, database: Database) -> None:
     job = await create(store, "a")
-    await store.start_pack(job.uid, 0)
+    await own(store, job.uid).start_pack(0)
 
     def fill(connection: Connection) -> None:
         if connection.dialect.name == "postgresql":

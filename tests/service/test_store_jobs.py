@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 from sqlalchemy import Connection, select
-from tests.service.stored_jobs import ALL, NAMES, create, ints, new_job, record
+from tests.service.stored_jobs import (
+    ALL,
+    ME,
+    NAMES,
+    create,
+    ints,
+    new_job,
+    own,
+    record,
+)
 
 from packtrain.service.errors import (
     AlreadyExistsError,
@@ -43,7 +52,7 @@ async def test_creates_and_gets(store: Store) -> None:
 async def test_a_name_is_taken_once(store: Store) -> None:
     await create(store, "a")
     with pytest.raises(AlreadyExistsError):
-        await store.create_job(new_job("a"), None)
+        await store.create_job(new_job("a"), None, ME)
     with pytest.raises(NotFoundError):
         await store.get_job("b")
 
@@ -55,10 +64,10 @@ async def test_lists_newest_first_in_pages(store: Store) -> None:
     await create(store, "f")  # pages stay right while rows are added
     second = await store.list_jobs(10, first[-1].order, [])
     assert [j.job_id for j in first + second] == ["e", "d", "c", "b", "a"]
-    await store.start_pack("uid-b", 0)
+    await own(store, "uid-b").start_pack(0)
     running = await store.list_jobs(10, None, [JobState.RUNNING])
     assert [j.job_id for j in running] == ["b"]
-    assert [j.job_id for j in await store.active_jobs(3)] == ["b", "a", "c"]
+    assert [j.job_id for j in await store.active_jobs(ME, 3)] == ["b", "a", "c"]
 
 
 async def test_the_same_request_answers_as_the_first_time(store: Store) -> None:
@@ -92,19 +101,19 @@ async def test_equal_requests_at_once_make_one_job(store: Store) -> None:
 async def test_only_legal_transitions(store: Store) -> None:
     job = await create(store, "a")
     with pytest.raises(IllegalTransitionError):
-        await store.finish_job(job.uid, JobState.SUCCEEDED, None, 0)
+        await own(store, job.uid).finish_job(JobState.SUCCEEDED, None, 0)
     with pytest.raises(IllegalTransitionError):
         await record(store, job.uid, 0, ints(0, 1, 2), 0, 1)
-    await store.finish_cancelling(job.uid)  # not CANCELLING: nothing happens
+    await own(store, job.uid).finish_cancelling()  # not CANCELLING: nothing happens
     assert (await store.get_job("a")).state is JobState.QUEUED
-    await store.start_pack(job.uid, 0)
-    await store.finish_job(job.uid, JobState.SUCCEEDED, None, 0)
+    await own(store, job.uid).start_pack(0)
+    await own(store, job.uid).finish_job(JobState.SUCCEEDED, None, 0)
     revision = (await store.get_job("a")).revision
     for state in (JobState.FAILED, JobState.CANCELLED):
         with pytest.raises(IllegalTransitionError):
-            await store.finish_job(job.uid, state, Failure("X", "x"), 0)
+            await own(store, job.uid).finish_job(state, Failure("X", "x"), 0)
     with pytest.raises(IllegalTransitionError):
-        await store.start_pack(job.uid, 1)
+        await own(store, job.uid).start_pack(1)
     with pytest.raises(IllegalTransitionError):
         await record(store, job.uid, 0, ints(0, 1, 2), 0, 1)
     with pytest.raises(IllegalTransitionError):
@@ -125,16 +134,16 @@ async def test_cancels_a_queued_job_at_once(store: Store) -> None:
     assert {t.state for t in trials} == {TrialState.CANCELLED}
     assert all(np.isnan(v) for t in trials for v in t.final_metrics.values())
     with pytest.raises(IllegalTransitionError):
-        await store.start_pack(job.uid, 0)
+        await own(store, job.uid).start_pack(0)
 
 
 async def test_a_cancelled_job_keeps_what_was_recorded(store: Store) -> None:
     job = await create(store, "a")
-    await store.start_pack(job.uid, 0)
+    await own(store, job.uid).start_pack(0)
     await record(store, job.uid, 0, ints(0, 1, 2), 0, 2)
     assert (await store.cancel_job("a", None)).state is JobState.CANCELLING
     await record(store, job.uid, 0, ints(0, 1, 2), 2, 4)  # was under way
-    await store.finish_cancelling(job.uid)
+    await own(store, job.uid).finish_cancelling()
     now = await store.get_job("a")
     assert (now.state, now.counts[TrialState.CANCELLED]) == (JobState.CANCELLED, 5)
     trials = await store.list_trials(now, 0, 10, [])
@@ -151,7 +160,7 @@ async def test_a_large_job_is_cancelled_in_slices(
     monkeypatch.setattr("packtrain.service.store.endings.SLICE_TRIALS", 2)
     job = await create(store, "a")
     assert (await store.cancel_job("a", None)).state is JobState.CANCELLING
-    await store.finish_cancelling(job.uid)
+    await own(store, job.uid).finish_cancelling()
     job = await store.get_job("a")
     assert (job.state, job.counts[TrialState.CANCELLED]) == (JobState.CANCELLED, 5)
     events = await store.read_events(job.uid, 0, 1 << 20)
@@ -174,8 +183,8 @@ async def test_trials_are_looked_up_once_however_many_slices_end_them(
     monkeypatch.setattr(endings, "find_rest", counted)
     job, other = await create(store, "a"), await create(store, "b")
     await store.cancel_job("a", None)
-    await store.finish_cancelling(job.uid)
-    await store.finish_job(other.uid, JobState.FAILED, Failure("X", "x"), 0)
+    await own(store, job.uid).finish_cancelling()
+    await own(store, other.uid).finish_job(JobState.FAILED, Failure("X", "x"), 0)
     assert looks == [job.uid, other.uid]
     for uid in looks:
         events = await store.read_events(uid, 0, ALL)
@@ -188,7 +197,7 @@ async def test_a_job_that_changes_meanwhile_fails_no_further(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = await create(store, "a")
-    await store.start_pack(job.uid, 0)
+    await own(store, job.uid).start_pack(0)
     monkeypatch.setattr(endings, "SLICE_TRIALS", 2)
     end_slice = endings.end_slice
 
@@ -198,17 +207,17 @@ async def test_a_job_that_changes_meanwhile_fails_no_further(
 
     monkeypatch.setattr(endings, "end_slice", paused_after_the_first)
     with pytest.raises(IllegalTransitionError, match="may not become FAILED: it is PAUSED"):
-        await store.finish_job(job.uid, JobState.FAILED, Failure("X", "x"), 0)
+        await own(store, job.uid).finish_job(JobState.FAILED, Failure("X", "x"), 0)
     now = await store.get_job("a")
     assert (now.state, now.counts[TrialState.FAILED]) == (JobState.PAUSED, 2)
 
 
 async def test_a_failed_job_has_no_trial_on_its_way(store: Store) -> None:
     job = await create(store, "a")
-    await store.start_pack(job.uid, 0)
+    await own(store, job.uid).start_pack(0)
     await record(store, job.uid, 0, ints(0, 1, 2), 0, 2)
     failure = Failure("DATA_UNREADABLE", "the data is gone")
-    await store.finish_job(job.uid, JobState.FAILED, failure, 0)
+    await own(store, job.uid).finish_job(JobState.FAILED, failure, 0)
     now = await store.get_job("a")
     assert (now.failure, now.counts[TrialState.FAILED]) == (failure, 5)
     trials = await store.list_trials(now, 0, 10, [])
@@ -222,11 +231,11 @@ async def test_a_failed_job_has_no_trial_on_its_way(store: Store) -> None:
 async def test_deletes_all_of_an_ended_job(store: Store, database: Database) -> None:
     job = await create(store, "a")
     other = await create(store, "b")
-    await store.start_pack(job.uid, 0)
+    await own(store, job.uid).start_pack(0)
     await record(store, job.uid, 0, ints(0, 1, 2), 0, 2)
     with pytest.raises(IllegalTransitionError):
         await store.delete_job("a", "", None)
-    await store.finish_job(job.uid, JobState.FAILED, Failure("X", "x"), 0)
+    await own(store, job.uid).finish_job(JobState.FAILED, Failure("X", "x"), 0)
     stale = job.etag
     with pytest.raises(EtagMismatchError):
         await store.delete_job("a", stale, None)
@@ -254,11 +263,11 @@ async def test_deletes_all_of_an_ended_job(store: Store, database: Database) -> 
 async def test_every_change_changes_the_etag(store: Store) -> None:
     job = await create(store, "a")
     etags = [job.etag]
-    await store.start_pack(job.uid, 0)
+    await own(store, job.uid).start_pack(0)
     etags.append((await store.get_job("a")).etag)
     await record(store, job.uid, 0, ints(0, 1, 2), 0, 2)
     etags.append((await store.get_job("a")).etag)
-    await store.fail_pack(job.uid, 0, 0, Failure("X", "x"))
+    await own(store, job.uid).fail_pack(0, 0, Failure("X", "x"))
     etags.append((await store.get_job("a")).etag)
     await store.cancel_job("a", None)
     etags.append((await store.get_job("a")).etag)

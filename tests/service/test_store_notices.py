@@ -9,7 +9,12 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.postgresql import Postgres
 from tests.postgresql_proxy import Proxy, proxy_before
-from tests.service.stored_jobs import create, ints, record
+from tests.service.stored_jobs import (
+    create,
+    ints,
+    own,
+    record,
+)
 
 from packtrain.service.errors import IllegalTransitionError
 from packtrain.service.records import JobUpdate
@@ -68,7 +73,7 @@ async def test_listeners_hear_of_what_others_append(postgres: Postgres) -> None:
             job = await create(theirs, "a")
             await hearer.wait(job.uid)
             with ours.listen(job.uid) as changed:
-                await theirs.start_pack(job.uid, 0)
+                await own(theirs, job.uid).start_pack(0)
                 async with asyncio.timeout(5):
                     await changed.wait()
             await record(theirs, job.uid, 0, ints(0, 1, 2), 0, 1)
@@ -77,7 +82,7 @@ async def test_listeners_hear_of_what_others_append(postgres: Postgres) -> None:
             await theirs.update_job("a", JobUpdate(priority=3), None)
             await hearer.wait(job.uid)
             await theirs.cancel_job("a", None)
-            await theirs.finish_cancelling(job.uid)
+            await own(theirs, job.uid).finish_cancelling()
             await hearer.wait(job.uid)
             await theirs.delete_job("a", "", None)
             await hearer.wait(job.uid)
@@ -90,7 +95,7 @@ async def test_what_failed_and_what_is_its_own_is_not_heard(postgres: Postgres) 
             own = await create(ours, "a")
             await ours.cancel_job("a", None)
             with pytest.raises(IllegalTransitionError):
-                await theirs.start_pack(own.uid, 0)
+                await own(theirs, own.uid).start_pack(0)
             other = await create(theirs, "b")
             await hearer.wait(other.uid)
             assert own.uid not in hearer.heard
@@ -106,7 +111,7 @@ async def test_after_a_cut_all_listeners_wake(
         async with hearer.hearing():
             await proxy.close()
             with ours.listen(job.uid) as changed:
-                await theirs.start_pack(job.uid, 0)
+                await own(theirs, job.uid).start_pack(0)
                 hearer.heard.clear()
                 await proxy.open()
                 await hearer.wait(None)
@@ -130,7 +135,7 @@ async def test_a_connection_that_is_dead_is_found_out(
             hearer.heard.clear()
             proxy.thaw()
             await hearer.wait(None)
-            await theirs.start_pack(job.uid, 0)
+            await own(theirs, job.uid).start_pack(0)
             await hearer.wait(job.uid)
 
 

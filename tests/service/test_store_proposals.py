@@ -6,7 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.service.stored_jobs import NAMES, ints, new_job
+from tests.service.stored_jobs import (
+    ME,
+    NAMES,
+    ints,
+    new_job,
+    own,
+)
 
 from packtrain.service.errors import IllegalTransitionError
 from packtrain.service.records import (
@@ -26,13 +32,13 @@ WRONG = Failure("INVALID_FIELD", "no rate")
 
 async def create(store: Store, lessons: Lessons | None = None) -> JobRecord:
     """A job of five trials of ten epochs, of which none was proposed."""
-    return await store.create_job(replace(new_job("a"), packs=(), lessons=lessons), None)
+    return await store.create_job(replace(new_job("a"), packs=(), lessons=lessons), None, ME)
 
 
 async def propose(store: Store, uid: str) -> None:
     """The first three, of which the last can't be trained."""
     pack = NewPack(trials=ints(0, 1), metrics=NAMES)
-    await store.add_proposal(uid, 0, FIRST, [pack], 2 * 12, {WRONG: [2]})
+    await own(store, uid).add_proposal(0, FIRST, [pack], 2 * 12, {WRONG: [2]})
 
 
 async def test_keeps_what_was_proposed_and_learned(store: Store) -> None:
@@ -68,8 +74,8 @@ async def test_a_batch_is_added_once_and_in_order(store: Store) -> None:
         await propose(store, job.uid)
     assert len(await store.list_packs(job.uid)) == 1
     last = Proposal(3, np.zeros((2, 2)))
-    packs = await store.add_proposal(
-        job.uid, 0, last, [NewPack(trials=ints(3, 4), metrics=NAMES)], 20, {}
+    packs = await own(store, job.uid).add_proposal(
+        0, last, [NewPack(trials=ints(3, 4), metrics=NAMES)], 20, {}
     )
     assert [(pack.index, pack.trials.tolist()) for pack in packs] == [(1, [3, 4])]
 
@@ -83,14 +89,14 @@ async def test_trials_that_were_not_proposed_end_with_their_job(store: Store) ->
     told = [e.body.trials.tolist() for e in events if isinstance(e.body, TrialsChanged)]
     assert told == [[2], [0, 1, 3, 4]]
     with pytest.raises(IllegalTransitionError, match="no longer trains"):
-        await store.add_proposal(job.uid, 0, Proposal(3, FIRST.points), [], 0, {})
+        await own(store, job.uid).add_proposal(0, Proposal(3, FIRST.points), [], 0, {})
     await store.delete_job("a", "", None)
     assert await store.list_proposals(job.uid) == []
 
 
 async def test_a_job_that_fails_fails_all_its_trials(store: Store) -> None:
     job = await create(store)
-    await store.finish_job(job.uid, JobState.FAILED, WRONG, job.generation)
+    await own(store, job.uid).finish_job(JobState.FAILED, WRONG, job.generation)
     assert (await store.get_job("a")).counts[TrialState.FAILED] == 5
     states = {t.state for t in await store.list_trials(job, 0, 9, [])}
     assert states == {TrialState.FAILED}

@@ -8,7 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.service.stored_jobs import ALL, CORES, NAMES, block, create, ended, ints, record
+from tests.service.stored_jobs import (
+    ALL,
+    CORES,
+    NAMES,
+    block,
+    create,
+    ended,
+    ints,
+    own,
+    record,
+)
 
 from packtrain.service.errors import IllegalTransitionError
 from packtrain.service.objectives import Objective
@@ -20,8 +30,8 @@ from packtrain.service.store import Store, jobs, training
 
 async def test_starting_twice_does_nothing_more(store: Store) -> None:
     job = await create(store, "a")
-    await store.start_pack(job.uid, 0)
-    await store.start_pack(job.uid, 0)
+    await own(store, job.uid).start_pack(0)
+    await own(store, job.uid).start_pack(0)
     events = await store.read_events(job.uid, 0, ALL)
     states = [e.body.state for e in events if not isinstance(e.body, MetricsRecorded)]
     assert states == [JobState.QUEUED, JobState.RUNNING, TrialState.RUNNING]
@@ -30,7 +40,7 @@ async def test_starting_twice_does_nothing_more(store: Store) -> None:
 
 async def test_no_epoch_is_recorded_twice(store: Store) -> None:
     job = await create(store, "a")
-    await store.start_pack(job.uid, 0)
+    await own(store, job.uid).start_pack(0)
     await record(store, job.uid, 0, ints(0, 1, 2), 0, 3)
     for start, end in ((0, 3), (2, 4), (4, 5)):
         with pytest.raises(IllegalTransitionError):
@@ -45,12 +55,12 @@ async def test_no_epoch_is_recorded_twice(store: Store) -> None:
 
 async def test_the_log_has_no_gaps_and_gives_back_what_it_took(store: Store) -> None:
     job = await create(store, "a")
-    await store.start_pack(job.uid, 0)
+    await own(store, job.uid).start_pack(0)
     given = block(ints(0, 1, 2), 1, 2)
     over = ended(TrialState.DIVERGED, given, 1)
-    await store.record_segment(job.uid, 0, 0, 0, 2, given, [over], 6, CORES)
+    await own(store, job.uid).record_segment(0, 0, 0, 2, given, [over], 6, CORES)
     await store.cancel_job("a", None)
-    await store.finish_cancelling(job.uid)
+    await own(store, job.uid).finish_cancelling()
     events = await store.read_events(job.uid, 0, ALL)
     assert [e.sequence for e in events] == list(range(1, len(events) + 1))
     bodies = [e.body for e in events]
@@ -82,9 +92,9 @@ async def test_the_log_has_no_gaps_and_gives_back_what_it_took(store: Store) -> 
 async def test_large_blocks_are_split(store: Store, trials: int, epochs: int) -> None:
     everyone = np.arange(trials, dtype=np.int32)
     job = await create(store, "a", everyone)
-    await store.start_pack(job.uid, 0)
+    await own(store, job.uid).start_pack(0)
     given = block(everyone, 1, epochs)
-    await store.record_segment(job.uid, 0, 0, 0, epochs, given, [], trials * epochs, CORES)
+    await own(store, job.uid).record_segment(0, 0, 0, epochs, given, [], trials * epochs, CORES)
     seen = np.full((trials, epochs, 2), np.nan, np.float32)
     after, reads = 0, 0
     while events := await store.read_events(job.uid, after, 1 << 20, metrics_only=True):
@@ -102,12 +112,12 @@ async def test_large_blocks_are_split(store: Store, trials: int, epochs: int) ->
 
 async def test_a_pack_keeps_what_trained_it(store: Store) -> None:
     job = await create(store, "a")
-    await store.start_pack(job.uid, 0)
+    await own(store, job.uid).start_pack(0)
     await record(store, job.uid, 0, ints(0, 1, 2), 0, 2)
     last = block(ints(0, 1, 2), 3, 4)
     over = ended(TrialState.SUCCEEDED, last, 0, 2)
     both = (*CORES, "another, with commas")
-    await store.record_segment(job.uid, 0, 0, 2, 4, last, [over], 6, both)
+    await own(store, job.uid).record_segment(0, 0, 2, 4, last, [over], 6, both)
     assert [p.arithmetics for p in await store.list_packs(job.uid)] == [both, ()]
     trials = await store.list_trials(job, 0, 10, [])
     assert [t.arithmetics for t in trials] == [both, both, both, (), ()]
@@ -115,12 +125,12 @@ async def test_a_pack_keeps_what_trained_it(store: Store) -> None:
 
 async def test_a_failed_pack_leaves_its_siblings(store: Store) -> None:
     job = await create(store, "a")
-    await store.start_pack(job.uid, 0)
-    await store.start_pack(job.uid, 1)
+    await own(store, job.uid).start_pack(0)
+    await own(store, job.uid).start_pack(1)
     first = block(ints(0, 1, 2), 1, 2)
     over = ended(TrialState.DIVERGED, first, 0)
-    await store.record_segment(job.uid, 0, 0, 0, 2, first, [over], 6, CORES)
-    await store.fail_pack(job.uid, 0, 0, Failure("OUT_OF_MEMORY", "no room"))
+    await own(store, job.uid).record_segment(0, 0, 0, 2, first, [over], 6, CORES)
+    await own(store, job.uid).fail_pack(0, 0, Failure("OUT_OF_MEMORY", "no room"))
     trials = await store.list_trials(job, 0, 10, [])
     assert [t.state.name for t in trials] == ["DIVERGED", "FAILED", "FAILED"] + ["RUNNING"] * 2
     assert trials[1].final_metrics["training_cost"] == pytest.approx(1.02)
@@ -133,20 +143,19 @@ async def test_what_a_pack_costs_to_fail_does_not_grow_with_the_others(
         raise AssertionError("read all packs, or all trials that ended")
 
     job = await create(store, "a")
-    await store.start_pack(job.uid, 0)
+    await own(store, job.uid).start_pack(0)
     for name in ("list_packs", "ended_trials"):
         monkeypatch.setattr(training, name, refuse)
-    await store.fail_pack(job.uid, 1, 0, Failure("OUT_OF_MEMORY", "no room"))
+    await own(store, job.uid).fail_pack(1, 0, Failure("OUT_OF_MEMORY", "no room"))
     assert (await store.get_job("a")).counts[TrialState.FAILED] == 2
 
 
 async def test_lists_trials_by_state_in_pages(store: Store) -> None:
     job = await create(store, "a", ints(0, 2, 4, 6), ints(1, 3, 5), ints(7))
-    await store.start_pack(job.uid, 0)
-    await store.start_pack(job.uid, 1)
+    await own(store, job.uid).start_pack(0)
+    await own(store, job.uid).start_pack(1)
     first = block(ints(0, 2, 4, 6), 1, 5)
-    await store.record_segment(
-        job.uid,
+    await own(store, job.uid).record_segment(
         0,
         0,
         0,
@@ -194,12 +203,12 @@ async def test_lists_trials_by_state_in_pages(store: Store) -> None:
 async def test_standings_count_nothing_of_whoever_diverged_or_failed(store: Store) -> None:
     job = await create(store, "a")
     for pack in (0, 1):
-        await store.start_pack(job.uid, pack)
+        await own(store, job.uid).start_pack(pack)
     first = block(ints(0, 1, 2), 1, 2)
     over = ended(TrialState.DIVERGED, first, 1)
-    await store.record_segment(job.uid, 0, 0, 0, 2, first, [over], 6, CORES)
+    await own(store, job.uid).record_segment(0, 0, 0, 2, first, [over], 6, CORES)
     await record(store, job.uid, 1, ints(3, 4), 0, 2)
-    await store.fail_pack(job.uid, 1, 0, Failure("OUT_OF_MEMORY", "no room"))
+    await own(store, job.uid).fail_pack(1, 0, Failure("OUT_OF_MEMORY", "no room"))
     reader = StandingsReader(store, job.uid, 5, [Objective("training_cost", maximize=False)])
     found = await reader.read(np.arange(5, dtype=np.int32), np.ones(5, np.bool_))
     for scores in (found.last, found.best, found.mean):
@@ -209,7 +218,7 @@ async def test_standings_count_nothing_of_whoever_diverged_or_failed(store: Stor
 async def test_listeners_hear_of_their_job_alone(store: Store) -> None:
     job, other = await create(store, "a"), await create(store, "b")
     with store.listen(job.uid) as changed, store.listen(other.uid) as others:
-        await store.start_pack(job.uid, 0)
+        await own(store, job.uid).start_pack(0)
         assert changed.is_set()
         assert not others.is_set()
 
@@ -253,7 +262,7 @@ async def test_a_read_is_not_joined_after_the_log_has_grown(
     monkeypatch.setattr(jobs, "read_log", slow)
     early = asyncio.create_task(store.read_log(job.uid, 0, ALL))
     await asyncio.to_thread(begun.wait)
-    await store.start_pack(job.uid, 0)
+    await own(store, job.uid).start_pack(0)
     late = asyncio.create_task(store.read_log(job.uid, 0, ALL))
     await asyncio.sleep(0)
     go_on.set()

@@ -10,6 +10,10 @@ import grpc
 import numpy as np
 import pytest
 from tests.service.specifications import PLAIN, RATE, choice, read, search
+from tests.service.stored_jobs import (
+    ME,
+    own,
+)
 
 from packtrain.service.api.trial_results import TrialQuery, TrialResults
 from packtrain.service.records import EndedTrials, JobRecord, MetricsRecorded, NewJob, NewPack
@@ -222,12 +226,12 @@ async def record(
         EndedTrials(state, trials[rows], np.full(len(rows), last, np.int32), block.values[rows, -1])
         for state, rows in (ended or {}).items()
     ]
-    await store.record_segment(job.uid, pack, 0, first - 1, last, block, over, 0, ("NumPy",))
+    await own(store, job.uid).record_segment(pack, 0, first - 1, last, block, over, 0, ("NumPy",))
 
 
 async def test_columns_brought_up_to_date_are_those_read_anew(store: Store) -> None:
     """Whatever happens: trials that diverge with nothing but NaN, epochs not measured."""
-    job = await store.create_job(sweep("a", 10), None)
+    job = await store.create_job(sweep("a", 10), None, ME)
     kept = TrialResults(store)
     nothing = np.full((5, 1, 2), np.nan)
 
@@ -240,7 +244,7 @@ async def test_columns_brought_up_to_date_are_those_read_anew(store: Store) -> N
         return warm.records
 
     assert all(not record.final_metrics for record in await agree())
-    await store.start_pack(job.uid, 0)
+    await own(store, job.uid).start_pack(0)
     await agree()
     draw = np.random.default_rng(1)
     await record(store, job, 0, 1, draw.random((5, 2, 2)), {TrialState.SUCCEEDED: [0]})
@@ -249,11 +253,11 @@ async def test_columns_brought_up_to_date_are_those_read_anew(store: Store) -> N
     records = {r.index: r for r in await agree()}
     assert np.isnan(records[1].final_metrics["training_cost"])
     assert np.isfinite(records[2].final_metrics["training_cost"])
-    await store.start_pack(job.uid, 1)
+    await own(store, job.uid).start_pack(1)
     await record(store, job, 1, 1, draw.random((5, 1, 2)))
     await record(store, job, 1, 2, nothing)
     await store.cancel_job("a", None)
-    await store.finish_cancelling(job.uid)
+    await own(store, job.uid).finish_cancelling()
     records = {r.index: r for r in await agree()}
     assert records[7].state is TrialState.CANCELLED
     assert np.isfinite(records[7].final_metrics["training_cost"])
@@ -261,12 +265,12 @@ async def test_columns_brought_up_to_date_are_those_read_anew(store: Store) -> N
 
 async def test_pages_stay_right_while_trials_end(store: Store) -> None:
     """Every trial that had ended before the first page comes once, whatever else is recorded."""
-    job = await store.create_job(sweep("a", 40), None)
+    job = await store.create_job(sweep("a", 40), None, ME)
     results = TrialResults(store)
     query = TrialQuery(order_by="training_cost", states=(TrialState.SUCCEEDED,))
     values = np.random.default_rng(2).random((2, 20, 1, 2))
-    await store.start_pack(job.uid, 0)
-    await store.start_pack(job.uid, 1)
+    await own(store, job.uid).start_pack(0)
+    await own(store, job.uid).start_pack(1)
     await record(store, job, 0, 1, values[0], {TrialState.SUCCEEDED: list(range(20))})
     seen: list[int] = []
     token = ""
@@ -287,12 +291,12 @@ async def test_pages_stay_right_while_trials_end(store: Store) -> None:
 async def test_what_is_kept_is_bounded_and_a_deleted_job_forgotten(store: Store) -> None:
     results = TrialResults(store, kept_bytes=1)
     for name in ("a", "b"):
-        await results.page(await store.create_job(sweep(name, 10), None), TrialQuery(), 1, "")
+        await results.page(await store.create_job(sweep(name, 10), None, ME), TrialQuery(), 1, "")
     assert list(results._kept) == ["uid-b"]
 
 
 async def test_many_readers_load_a_job_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    job = await store.create_job(sweep("a", 10), None)
+    job = await store.create_job(sweep("a", 10), None, ME)
     loads = 0
     load = store.load_trial_columns
 

@@ -8,6 +8,7 @@ import pytest
 
 from packtrain.training import Speed
 from packtrain.workers.actor_pool import ActorPool, Worker
+from packtrain.workers.cluster_share import ClusterShare
 from packtrain.workers.segment_actor import Whereabouts
 
 FAST = Speed(operation=1e-12)
@@ -57,3 +58,24 @@ def test_a_node_that_is_being_measured_does_not_count(pool: Told) -> None:
 def test_without_a_measure_the_default_holds(pool: Told) -> None:
     workers, speed = pool.lose(pool.add("a", None))
     assert (workers, dataclasses.astuple(speed)) == (0, dataclasses.astuple(Speed()))
+
+
+def test_idle_workers_beyond_the_share_are_ended(
+    pool: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[object] = []
+    monkeypatch.setattr("packtrain.workers.actor_pool.ray.kill", ended.append)
+    workers = [pool.add("a", FAST) for _ in range(4)]
+    pool.pool._cpus = 4
+    for worker in workers[:2]:
+        pool.pool.release(worker)
+    pool.pool.share_cluster(ClusterShare((4, 9, 9), 0))
+    assert len(ended) == 2
+    assert pool.told[-1][0] == 2
+    # Those that have a segment in hand are ended after it, as far as they are too many.
+    pool.pool.share_cluster(ClusterShare((9, 9, 9, 9), 0))
+    assert len(ended) == 2
+    pool.pool.release(workers[2])
+    assert len(ended) == 3
+    pool.pool.release(workers[3])
+    assert [w.alive for w in workers] == [False, False, False, True]

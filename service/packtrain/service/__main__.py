@@ -13,6 +13,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -24,7 +25,18 @@ import typer
 from packtrain.service.server import StartError, running_server
 from packtrain.service.settings import Limits, Settings, parse_listen
 from packtrain.service.slices import is_slice_running
-from packtrain.workers import Engine, EngineStartError, SupervisedEngine
+from packtrain.workers import (
+    Engine,
+    EngineStartError,
+    SupervisedEngine,
+    failpoints,
+    kill_child_sessions,
+)
+
+log = structlog.get_logger()
+
+# A stop takes seconds. Whatever hangs is left behind then: whoever sent SIGTERM waits half a minute.
+STOP_SECONDS = 27.0
 
 app = typer.Typer(
     add_completion=False,
@@ -73,6 +85,7 @@ def serve(
     """
     _configure_logging()
     try:
+        failpoints.arm_from_environment()
         host, port = parse_listen(listen)
         limits = Limits()
         if max_job_memory is not None:
@@ -111,7 +124,7 @@ def _make_engine(settings: Settings, on_change: Callable[[], None]) -> Engine:
     return SupervisedEngine(
         workers=settings.workers,
         ray_address=settings.ray_address,
-        log_dir=settings.data_dir / "logs",
+        log_dir=settings.log_dir,
         on_change=on_change,
     )
 
@@ -119,8 +132,18 @@ def _make_engine(settings: Settings, on_change: Callable[[], None]) -> Engine:
 async def _serve(settings: Settings) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            log.warning("stopped_at_once")
+            _end_at_once(1)
+        stop.set()
+        watchdog.start()
+
+    watchdog = threading.Timer(STOP_SECONDS, _give_up)
+    watchdog.daemon = True
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, on_signal)
     serving = asyncio.create_task(_run(settings))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -132,6 +155,18 @@ async def _serve(settings: Settings) -> None:
             await serving
     elif error := serving.exception():
         raise error
+
+
+def _give_up() -> None:
+    log.error("stop_timed_out", seconds=STOP_SECONDS)
+    _end_at_once(0)
+
+
+def _end_at_once(code: int) -> NoReturn:
+    """End without waiting for anything, and take the engine along, which may hang. Nothing is
+    lost: the store has what was acknowledged, as after a crash."""
+    kill_child_sessions()
+    os._exit(code)
 
 
 async def _run(settings: Settings) -> None:

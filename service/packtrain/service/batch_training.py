@@ -18,7 +18,7 @@ from packtrain.service.records import Failure, JobRecord, PackRecord, Proposal
 from packtrain.service.slices import SlicedComputation, Steps
 from packtrain.service.slots import FairSlots
 from packtrain.service.states import TrialState
-from packtrain.service.store import Store
+from packtrain.service.store import OwnedJob, Store
 
 T = TypeVar("T")
 TrainBatch = Callable[[Sequence[PackRecord], Mapping[int, TrialState], Expansion], Awaitable[None]]
@@ -32,6 +32,7 @@ class BatchTraining:
         self,
         job: JobRecord,
         generation: int,
+        owned: OwnedJob,
         store: Store,
         planner: Planner,
         trainer: PackTrainer,
@@ -42,7 +43,8 @@ class BatchTraining:
         assert whole.space is not None
         assert whole.learner is not None
         self._job, self._generation = job, generation
-        self._store, self._planner, self._trainer = store, planner, trainer
+        self._owned, self._store = owned, store
+        self._planner, self._trainer = planner, trainer
         self._proposing, self._train = proposing, train
         self._whole, self._space, self._learner = whole, whole.space, whole.learner
 
@@ -101,8 +103,7 @@ class BatchTraining:
             failures[failure] += self._trials_of(assignment)
         planned = self._planner.plan_packs(expansion.parts) if expansion else []
         epochs = expansion.trial_epochs if expansion else 0
-        packs = await self._store.add_proposal(
-            self._job.uid,
+        packs = await self._owned.add_proposal(
             self._generation,
             batch,
             [pack.to_new() for pack in planned],

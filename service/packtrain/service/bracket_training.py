@@ -18,7 +18,7 @@ from packtrain.service.planner import Part, PlannedPack, TrialGroup, cut
 from packtrain.service.records import PackRecord
 from packtrain.service.standings import StandingsReader
 from packtrain.service.states import TrialState
-from packtrain.service.store import Store
+from packtrain.service.store import OwnedJob
 from packtrain.workers import Engine
 
 PlanPacks = Callable[[Sequence[Part]], list[PlannedPack]]
@@ -44,8 +44,7 @@ class BracketTraining:
 
     def __init__(
         self,
-        uid: str,
-        store: Store,
+        job: OwnedJob,
         engine: Engine,
         trainer: PackTrainer,
         expansion: Expansion,
@@ -53,7 +52,7 @@ class BracketTraining:
         begin: BeginPack,
         plan: PlanPacks,
     ) -> None:
-        self._uid, self._store, self._engine = uid, store, engine
+        self._job, self._engine = job, engine
         self._trainer, self._expansion = trainer, expansion
         self._standings = standings
         self._begin, self._plan = begin, plan
@@ -106,8 +105,7 @@ class BracketTraining:
         # Many trials with several objectives take a second to be ranked.
         survivors, planned = await asyncio.to_thread(self._select, bracket, rung, until, standings)
         arithmetics = tuple(dict.fromkeys(name for run in runs for name in run.arithmetics))
-        records = await self._store.pass_rung(
-            self._uid,
+        records = await self._job.pass_rung(
             rung,
             closed=[run.index for run in runs],
             stopped=np.setdiff1d(going, survivors, assume_unique=True),

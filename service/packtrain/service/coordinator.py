@@ -1,7 +1,8 @@
 """Decides which jobs train.
 
 It holds no truth: whatever it knows is made anew from the store, so that a service that died goes
-on when it is started again. Cancelling, pausing and fair shares happen between segments.
+on when it is started again, and another replica goes on with the jobs of one that died. Cancelling,
+pausing and fair shares happen between segments.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -17,10 +19,12 @@ from packtrain.service.contract import Planner
 from packtrain.service.errors import (
     IllegalTransitionError,
     NotFoundError,
+    NotOwnerError,
     StoreUnavailableError,
 )
 from packtrain.service.job_training import JobTraining
 from packtrain.service.records import ActiveJob, Failure
+from packtrain.service.replica import Replica
 from packtrain.service.slots import FairSlots
 from packtrain.service.states import JobState
 from packtrain.service.store import Store
@@ -33,21 +37,26 @@ log = structlog.get_logger()
 _MAX_ACTIVE_JOBS = 1_000
 _MAX_ACTIVE_TRIALS = 4_000_000
 _STORE_RETRY_SECONDS = 1.0
+# The net under what other replicas tell: they change our jobs, and leave theirs to us.
+_LOOK_SECONDS = 1.0
 # Jobs whose algorithms propose at a time: they share one interpreter.
 _PROPOSING_JOBS = 2
 
 
 class Coordinator:
-    """Owns the training of all jobs of one store, from :meth:`run` until that is cancelled."""
+    """Trains the jobs that ``replica`` owns, from :meth:`run` until that is cancelled."""
 
-    def __init__(self, store: Store, engine: Engine, planner: Planner, models_dir: Path) -> None:
+    def __init__(
+        self, store: Store, replica: Replica, engine: Engine, planner: Planner, models_dir: Path
+    ) -> None:
         self._store = store
+        self._replica = replica
         self._engine = engine
         self._planner = planner
         self._models_dir = models_dir
-        self._slots = FairSlots(lambda: engine.workers)
+        self._slots = FairSlots(lambda: engine.workers if replica.may_train else 0)
         # Turns at proposing, for algorithms that learn: by the same rules.
-        self._proposing = FairSlots(lambda: _PROPOSING_JOBS)
+        self._proposing = FairSlots(lambda: _PROPOSING_JOBS if replica.may_train else 0)
         self._jobs: dict[str, JobTraining] = {}
         self._trials = 0
         # Held from reading the store until that is done: what is done last is what it said last.
@@ -59,17 +68,44 @@ class Coordinator:
         self._wake.set()
         self._slots.refresh()
 
+    @property
+    def demand(self) -> int:
+        """How many workers its jobs could use now."""
+        return self._slots.demand
+
+    def owner_of_new(self, trials: int) -> str | None:
+        """Who is to own a job that is created here, of so many trials; None: whoever claims it."""
+        return self._replica.id if self._has_room(trials) else None
+
+    def let_go(self) -> None:
+        """The replica was taken for dead: its jobs are others' now."""
+        for uid, run in self._jobs.items():
+            run.stop()
+            self._slots.release(uid)
+
+    def hear(self, uid: str | None) -> None:
+        """Another replica has changed the job, or, None, any of them."""
+        # Each segment that another records is told of too: they are none of ours.
+        if uid is None or uid in self._jobs:
+            self.wake()
+
     async def follow(self, uid: str) -> None:
         """The job has changed in the store: when this returns its training goes by that."""
         async with self._reading:
             if uid in self._jobs:
-                self._obey(uid, await self._store.find_active_job(uid))
+                await self._follow([uid])
         self.wake()
 
-    def _obey(self, uid: str, job: ActiveJob | None) -> None:
-        run = self._jobs.get(uid)
-        if run is None:
-            return  # it has ended meanwhile
+    async def _follow(self, uids: Sequence[str]) -> None:
+        found = await self._store.find_active_jobs(uids)
+        for uid in uids:
+            if uid in self._jobs:  # it may have ended meanwhile
+                self._obey(self._jobs[uid], found.get(uid))
+
+    def _obey(self, run: JobTraining, job: ActiveJob | None) -> None:
+        uid = run.job.uid
+        if job is not None and job.owner != run.job.owner:
+            job = None
         if job is not None:
             self._set_priority(uid, job.priority)
         if job is not None and job.state is JobState.PAUSED:
@@ -88,6 +124,13 @@ class Coordinator:
         self._slots.release(uid)
         self._proposing.release(uid)
 
+    async def drain(self, timeout_seconds: float) -> None:
+        """Begin no further segment, and wait for those under way, as long as that may take. What
+        has been trained is recorded when :meth:`run` is cancelled next."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                await self._slots.drain()
+
     async def run(self) -> None:
         """Train whatever there is, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
@@ -95,15 +138,37 @@ class Coordinator:
                 self._wake.clear()
                 try:
                     async with self._reading:
-                        found = await self._store.active_jobs(2 * _MAX_ACTIVE_JOBS)
-                        for run in self._begin_jobs(found):
+                        for run in self._begin_jobs(await self._find_jobs()):
                             tasks.create_task(self._run_job(run))
                 except StoreUnavailableError as error:
                     log.warning("store_unavailable", error=error.message)
                     await asyncio.sleep(_STORE_RETRY_SECONDS)
                     self._wake.set()
                     continue
-                await self._wake.wait()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_SECONDS if self._replica.is_shared else None):
+                        await self._wake.wait()
+
+    async def _find_jobs(self) -> list[ActiveJob]:
+        """The replica's jobs, those that it claims now among them."""
+        me = self._replica.id
+        if me is None or not self._replica.may_train:
+            return []
+        if self._replica.is_shared and self._jobs:
+            await self._follow(list(self._jobs))
+        found = await self._store.active_jobs(me, 2 * _MAX_ACTIVE_JOBS)
+        claimed = await self._claim(me, found)
+        return [replace(job, owner=me) for job in found if job.owner == me or job.uid in claimed]
+
+    async def _claim(self, me: str, found: Sequence[ActiveJob]) -> set[str]:
+        """Claim what is nobody's, as far as there is room beside what is ours already."""
+        waiting = sum(job.owner == me and job.uid not in self._jobs for job in found)
+        room = _MAX_ACTIVE_JOBS - len(self._jobs) - waiting
+        free = [job for job in found if job.owner is None]
+        fitting = [job.uid for job in free if self._has_room(job.trials)][: max(0, room)]
+        if len(fitting) < len(free):
+            self._put_away()
+        return await self._store.replicas.claim(me, fitting) if fitting else set()
 
     def _begin_jobs(self, found: Sequence[ActiveJob]) -> Iterator[JobTraining]:
         """Those of the jobs that are not begun yet, as far as there is room."""
@@ -111,7 +176,7 @@ class Coordinator:
         for job in found:
             if job.uid in self._jobs:
                 continue
-            if not self._has_room(job):
+            if not self._has_room(job.trials):
                 is_crowded = True
                 continue
             self._trials += job.trials
@@ -121,9 +186,8 @@ class Coordinator:
         if is_crowded:
             self._put_away()
 
-    def _has_room(self, job: ActiveJob) -> bool:
-        trials = self._trials + job.trials
-        fits = trials <= _MAX_ACTIVE_TRIALS and len(self._jobs) < _MAX_ACTIVE_JOBS
+    def _has_room(self, trials: int) -> bool:
+        fits = self._trials + trials <= _MAX_ACTIVE_TRIALS and len(self._jobs) < _MAX_ACTIVE_JOBS
         return fits or not self._jobs
 
     def _put_away(self) -> None:
@@ -135,8 +199,10 @@ class Coordinator:
                 return
 
     def _begin(self, job: ActiveJob) -> JobTraining:
+        assert job.owner is not None
         return JobTraining(
             job,
+            self._store.owned_job(job.uid, job.owner),
             self._store,
             self._engine,
             self._slots,
@@ -152,14 +218,15 @@ class Coordinator:
         except StoreUnavailableError as error:
             log.warning("store_unavailable", job=run.job.job_id, error=error.message)
             await asyncio.sleep(_STORE_RETRY_SECONDS)
-        except (IllegalTransitionError, NotFoundError) as error:
-            # A call has changed, cancelled or deleted it meanwhile: the store has the last word.
+        except (IllegalTransitionError, NotFoundError, NotOwnerError) as error:
+            # A call has changed, cancelled or deleted it meanwhile, or another replica has taken it
+            # over: the store has the last word.
             log.info("job_left", job=run.job.job_id, reason=error.reason)
         except Exception:
             log.exception("job_crashed", job=run.job.job_id)
             failure = Failure("INTERNAL", "the service could not train this job; see its log")
             # The store may be the reason: then the job is tried again, and ends no other one.
-            with contextlib.suppress(StoreUnavailableError):
+            with contextlib.suppress(StoreUnavailableError, NotOwnerError):
                 await run.fail(failure)
         finally:
             del self._jobs[uid]

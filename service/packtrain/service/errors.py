@@ -6,6 +6,7 @@ ServiceError
 ├── AlreadyExistsError      ALREADY_EXISTS
 ├── IllegalTransitionError  FAILED_PRECONDITION
 ├── EtagMismatchError       ABORTED
+├── NotOwnerError           ABORTED (no call ever raises it: training alone does)
 ├── LimitExceededError      RESOURCE_EXHAUSTED
 ├── StoreUnavailableError   UNAVAILABLE
 │   └── StoreFullError      RESOURCE_EXHAUSTED
@@ -75,6 +76,10 @@ class EtagMismatchError(ServiceError):
     """The resource changed since the caller read it."""
 
 
+class NotOwnerError(ServiceError):
+    """The job has another owner than the one that writes: what it trained comes too late."""
+
+
 class LimitExceededError(ServiceError):
     """A limit of the server would be exceeded."""
 
@@ -97,6 +102,7 @@ STATUS_CODES: dict[type[ServiceError], grpc.StatusCode] = {
     AlreadyExistsError: grpc.StatusCode.ALREADY_EXISTS,
     IllegalTransitionError: grpc.StatusCode.FAILED_PRECONDITION,
     EtagMismatchError: grpc.StatusCode.ABORTED,
+    NotOwnerError: grpc.StatusCode.ABORTED,
     LimitExceededError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     StoreFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     StoreUnavailableError: grpc.StatusCode.UNAVAILABLE,

@@ -20,17 +20,18 @@ from packtrain.service.records import ActiveJob, Failure, JobRecord, PackRecord
 from packtrain.service.slots import FairSlots
 from packtrain.service.standings import StandingsReader
 from packtrain.service.states import JobState, TrialState
-from packtrain.service.store import Store
+from packtrain.service.store import OwnedJob, Store
 from packtrain.workers import Engine
 
 
 class JobTraining:
-    """One job, which takes turns at ``slots``, the workers, and at ``proposing``; its models go
-    into ``models_dir``, a folder of its own."""
+    """One job, in its owner's name, which takes turns at ``slots``, the workers, and at
+    ``proposing``; its models go into ``models_dir``, a folder of its own."""
 
     def __init__(
         self,
         job: ActiveJob,
+        owned: OwnedJob,
         store: Store,
         engine: Engine,
         slots: FairSlots,
@@ -39,12 +40,13 @@ class JobTraining:
         models_dir: Path,
     ) -> None:
         self.job = job
+        self._owned = owned
         self._store = store
         self._engine = engine
         self._proposing = proposing
         self._planner = planner
         self._models_dir = models_dir
-        self._trainer = PackTrainer(job.uid, store, engine, slots)
+        self._trainer = PackTrainer(owned, engine, slots)
         if job.state is JobState.CANCELLING:
             self._trainer.stop()
 
@@ -67,17 +69,16 @@ class JobTraining:
                 return
             await self._train_all(record, expansion, packs, ended)
         if self._trainer.is_stopped:
-            await self._store.finish_cancelling(self.job.uid)
+            await self._owned.finish_cancelling()
         else:
             await self._finish(expansion)
 
     async def fail(self, failure: Failure) -> None:
         """The job can't be trained."""
         try:
-            generation = self.job.generation
-            await self._store.finish_job(self.job.uid, JobState.FAILED, failure, generation)
+            await self._owned.finish_job(JobState.FAILED, failure, self.job.generation)
         except IllegalTransitionError:
-            await self._store.finish_cancelling(self.job.uid)
+            await self._owned.finish_cancelling()
 
     async def _train_all(
         self,
@@ -95,6 +96,7 @@ class JobTraining:
         batches = BatchTraining(
             record,
             self.job.generation,
+            self._owned,
             self._store,
             self._planner,
             self._trainer,
@@ -107,13 +109,16 @@ class JobTraining:
     async def _train_packs(
         self, packs: Sequence[PackRecord], ended: Mapping[int, TrialState], expansion: Expansion
     ) -> None:
-        parts = (self.job.uid, self._store, self._engine, self._trainer, expansion, self._standings)
+        parts = (self._engine, self._trainer, expansion, self._standings)
         begin, plan = self._begin_pack, self._planner.plan_packs
         try:
             if expansion.population is not None:
-                await PopulationTraining(*parts, expansion.population, begin, plan).train()
+                rule = expansion.population
+                await PopulationTraining(
+                    self._owned, self._store, *parts, rule, begin, plan
+                ).train()
             else:
-                training = BracketTraining(*parts, begin, plan)
+                training = BracketTraining(self._owned, *parts, begin, plan)
                 await training.train([pack for pack in packs if not pack.is_closed], ended)
         except* ServiceError as errors:
             raise _first_of(errors) from None
@@ -149,9 +154,9 @@ class JobTraining:
         if expansion is not None and failure is None:
             finding = await self._find_rates(now, expansion)
         try:
-            await self._store.finish_job(now.uid, state, failure, self.job.generation, finding)
+            await self._owned.finish_job(state, failure, self.job.generation, finding)
         except IllegalTransitionError:
-            await self._store.finish_cancelling(now.uid)
+            await self._owned.finish_cancelling()
 
     async def _find_rates(self, job: JobRecord, expansion: Expansion) -> RateFinding | None:
         rates = expansion.range_rates

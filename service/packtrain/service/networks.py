@@ -1,7 +1,7 @@
 """Networks that jobs begin from: kept with them, so that the jobs they come from may be deleted.
 
 networks/<digest>.safetensors     all networks of one job, under the SHA-256 of the file
-networks/<random>.unfinished      what is being written, swept when the store is opened
+networks/<random>.unfinished      what is being written; what was left there is swept
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from packtrain.service.datasets.durable import disk_errors, sync_file
+from packtrain.service.datasets.durable import disk_errors, is_abandoned, sync_file
+from packtrain.service.datasets.folder_lock import ABANDONED_SECONDS, FolderLock
 from packtrain.service.errors import NotFoundError
 from packtrain.service.resources import trial_name
 from packtrain.workers import write_tensors
@@ -52,13 +53,18 @@ class Network:
 
 
 class NetworkStore:
-    """Networks by the digest of their file. Blocking; one process alone may open ``root``."""
+    """Networks by the digest of their file. Blocking; processes may share ``root``."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
         root.mkdir(parents=True, exist_ok=True)
-        for path in root.glob("*.unfinished"):
-            path.unlink(missing_ok=True)
+        self._lock = FolderLock(root)
+        self._sweep()
+
+    def _sweep(self) -> None:
+        for path in self._root.glob("*.unfinished"):
+            if is_abandoned(path, ABANDONED_SECONDS):
+                path.unlink(missing_ok=True)
 
     def put(self, networks: Mapping[Origin, Network]) -> str:
         """Keep them, durably, and return their digest. What is there already stays as it is,
@@ -75,10 +81,11 @@ class NetworkStore:
         content = write_tensors(tensors)
         digest = hashlib.sha256(content).hexdigest()
         path = self._path(digest)
-        try:
-            os.utime(path)
-        except FileNotFoundError:
-            self._write(path, content)
+        with self._lock:
+            try:
+                os.utime(path)
+            except FileNotFoundError:
+                self._write(path, content)
         return digest
 
     def _write(self, path: Path, content: bytes) -> None:
@@ -106,14 +113,16 @@ class NetworkStore:
             found.setdefault(Origin(job_id, int(trial)), {})[part] = array
         return {origin: to_network(parts) for origin, parts in found.items()}
 
-    def release(self, keep: Collection[str], min_age_seconds: float = 3600) -> int:
+    def release(self, keep: Collection[str], min_age_seconds: float = ABANDONED_SECONDS) -> int:
         """Remove all but ``keep`` and what was kept of late: its job may not be written yet.
         Returns how many files were removed."""
+        self._sweep()
         newest = time.time() - min_age_seconds
-        files = self._root.glob(f"*{_SUFFIX}")
-        unused = [p for p in files if p.stem not in keep and p.stat().st_mtime <= newest]
-        for path in unused:
-            path.unlink(missing_ok=True)
+        with self._lock:
+            files = self._root.glob(f"*{_SUFFIX}")
+            unused = [p for p in files if p.stem not in keep and p.stat().st_mtime <= newest]
+            for path in unused:
+                path.unlink(missing_ok=True)
         return len(unused)
 
     def _path(self, digest: str) -> Path:

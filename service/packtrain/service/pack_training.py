@@ -12,20 +12,26 @@ from packtrain.service.errors import StoreUnavailableError
 from packtrain.service.pack_run import PackRun, Recording
 from packtrain.service.records import Failure
 from packtrain.service.slots import FairSlots
-from packtrain.service.store import Store
-from packtrain.workers import Engine, SegmentFailedError, StateLostError
+from packtrain.service.store import OwnedJob
+from packtrain.workers import (
+    Engine,
+    Segment,
+    SegmentFailedError,
+    SegmentResult,
+    StateLostError,
+)
 
 log = structlog.get_logger()
 
 _STORE_RETRY_SECONDS = 1.0
+_DISK_RETRY_SECONDS = 5.0
 
 
 class PackTrainer:
-    """The packs of the job ``uid``, from one task each."""
+    """The packs of one job, from one task each."""
 
-    def __init__(self, uid: str, store: Store, engine: Engine, slots: FairSlots) -> None:
-        self._uid = uid
-        self._store = store
+    def __init__(self, job: OwnedJob, engine: Engine, slots: FairSlots) -> None:
+        self._job = job
         self._engine = engine
         self._slots = slots
         self.is_stopped = False
@@ -46,7 +52,7 @@ class PackTrainer:
         assert task is not None
         self._waiting.add(task)
         try:
-            async with (slots or self._slots).turn(self._uid):
+            async with (slots or self._slots).turn(self._job.uid):
                 self._waiting.discard(task)
                 yield
         finally:
@@ -63,17 +69,19 @@ class PackTrainer:
                     made = await self._run_segment(run)
                 if begun is not None:
                     begun.set()
-                # The next segment is handed out while this one is recorded, never two ahead.
-                if recording is not None:
-                    await recording
-                recording = asyncio.create_task(self._record(made)) if made else None
+                # The next segment is handed out while this one is recorded, never two ahead. Made
+                # before anything is waited for: what is trained is recorded, cancelled or not.
+                before = recording
+                recording = asyncio.create_task(self._record(made, before)) if made else before
+                if before is not None:
+                    await asyncio.shield(before)
         except SegmentFailedError as error:
             log.warning("pack_failed", pack=run.state_key, reason=error.reason, why=str(error))
             if recording is not None:
                 await recording
             failure = Failure(error.reason, str(error))
             run.abandon(failure)
-            await self._store.fail_pack(self._uid, run.index, run.generation, failure)
+            await self._job.fail_pack(run.index, run.generation, failure)
         finally:
             if begun is not None:
                 begun.set()
@@ -82,11 +90,11 @@ class PackTrainer:
 
     async def _run_segment(self, run: PackRun) -> Recording | None:
         if not run.started:
-            await self._store.start_pack(self._uid, run.index)
+            await self._job.start_pack(run.index)
             run.started = True
         segment = run.next_segment()
         try:
-            result = await self._engine.run_segment(segment)
+            result = await self._run_where_room(segment)
         except StateLostError as error:
             log.warning("state_lost", pack=run.state_key, why=str(error))
             if not run.is_rebuildable:
@@ -95,11 +103,25 @@ class PackTrainer:
             return None
         return run.advance(segment, result)
 
-    async def _record(self, recording: Recording) -> None:
+    async def _run_where_room(self, segment: Segment) -> SegmentResult:
+        """Run it, again and again while the disk has no room for its model: that is no fault of
+        the trials, and passes."""
         while True:
             try:
-                await self._store.record_segment(
-                    self._uid,
+                return await self._engine.run_segment(segment)
+            except SegmentFailedError as error:
+                if error.reason != "DISK_FULL" or self.is_stopped:
+                    raise
+                log.warning("disk_full", pack=segment.pack_key, why=str(error))
+                await asyncio.sleep(_DISK_RETRY_SECONDS)
+
+    async def _record(self, recording: Recording, before: asyncio.Task[None] | None) -> None:
+        """Record it once what came before is recorded."""
+        if before is not None:
+            await before
+        while True:
+            try:
+                await self._job.record_segment(
                     recording.pack_index,
                     recording.generation,
                     recording.from_epoch,

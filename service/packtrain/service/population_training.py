@@ -25,7 +25,7 @@ from packtrain.service.population import PopulationBasedTraining, find_origins
 from packtrain.service.records import Adaptation, PackRecord
 from packtrain.service.standings import StandingsReader
 from packtrain.service.states import TrialState
-from packtrain.service.store import Store
+from packtrain.service.store import OwnedJob, Store
 from packtrain.workers import Engine, StateLostError
 
 log = structlog.get_logger()
@@ -37,7 +37,7 @@ class PopulationTraining:
 
     def __init__(
         self,
-        uid: str,
+        job: OwnedJob,
         store: Store,
         engine: Engine,
         trainer: PackTrainer,
@@ -47,7 +47,7 @@ class PopulationTraining:
         begin: BeginPack,
         plan: PlanPacks,
     ) -> None:
-        self._uid, self._store, self._engine = uid, store, engine
+        self._job, self._store, self._engine = job, store, engine
         self._trainer, self._standings, self._rule = trainer, standings, rule
         self._begin, self._plan = begin, plan
         (self._initial,) = expansion.groups
@@ -56,13 +56,13 @@ class PopulationTraining:
     async def train(self) -> None:
         """All trials, to their ends, from the beginning as often as a state is lost."""
         while not await self._train_through():
-            log.warning("population_begins_again", job=self._uid)
+            log.warning("population_begins_again", job=self._job.uid)
 
     async def _train_through(self) -> bool:
         """Train from epoch 0, through what was decided before; whether no state was lost."""
-        stages = _find_stages(await self._store.list_packs(self._uid))
-        ended = await self._store.ended_trials(self._uid)
-        decided = await self._store.list_adaptations(self._uid)
+        stages = _find_stages(await self._store.list_packs(self._job.uid))
+        ended = await self._store.ended_trials(self._job.uid)
+        decided = await self._store.list_adaptations(self._job.uid)
         if all(t in ended for pack in stages[-1] for t in pack.trials.tolist()):
             return True
         group, records = self._initial, stages.pop(0)
@@ -136,7 +136,7 @@ class PopulationTraining:
         if failure is None:
             return False
         for pack in last:
-            await self._store.fail_pack(self._uid, pack.index, pack.generation, failure)
+            await self._job.fail_pack(pack.index, pack.generation, failure)
         return True
 
     async def _pass_rung(
@@ -152,8 +152,7 @@ class PopulationTraining:
         until = self._bracket.next_rung(rung) or runs[0].total
         planned = self._plan(cut([group], going, rung, until))
         arithmetics = tuple(dict.fromkeys(name for run in runs for name in run.arithmetics))
-        records = await self._store.pass_rung(
-            self._uid,
+        records = await self._job.pass_rung(
             rung,
             closed=[run.index for run in runs],
             stopped=going[:0],

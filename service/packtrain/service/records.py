@@ -75,7 +75,8 @@ class JobRecord:
 
 @dataclass(frozen=True)
 class ActiveJob:
-    """A job that has not ended, in brief."""
+    """A job that has not ended, in brief; ``owner`` is the replica that trains it, None where
+    there is none that lives."""
 
     uid: str
     job_id: str
@@ -83,6 +84,21 @@ class ActiveJob:
     trials: int
     priority: int
     generation: int
+    owner: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplicaRecord:
+    """A process that serves the store: ``name`` is for people, ``beats`` grow as long as it lives,
+    ``demand`` is how many workers it could use of a cluster that it shares (None: it shares none).
+    Times are those of the database's clock."""
+
+    replica_id: str
+    name: str
+    started: datetime
+    renewed: datetime
+    beats: int
+    demand: int | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

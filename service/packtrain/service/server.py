@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import IO
@@ -29,6 +30,7 @@ from packtrain.service.datasets import Catalog
 from packtrain.service.errors import StoreUnavailableError
 from packtrain.service.networks import NetworkStore
 from packtrain.service.past_trials import PastTrials
+from packtrain.service.replica import Replica
 from packtrain.service.settings import Settings
 from packtrain.service.store import Database, Store, StoreOpenError
 from packtrain.service.trained_networks import TrainedNetworks
@@ -47,7 +49,11 @@ log = structlog.get_logger()
 # Settings, and what to call when the number of workers has changed.
 MakeEngine = Callable[[Settings, Callable[[], None]], Engine]
 
-_GRACE_SECONDS = 5.0
+# A stop takes these together at most, and the engine's end beside the last: see STOP_SECONDS in
+# the module that gives up on one that hangs.
+_DRAIN_SECONDS = 8.0
+_RECORD_SECONDS = 3.0
+_GRACE_SECONDS = 3.0
 _SWEEP_SECONDS = 3600.0
 _SERVICES = [
     training_service_pb2.DESCRIPTOR.services_by_name["TrainingService"].full_name,
@@ -71,8 +77,9 @@ class StartError(Exception):
 async def running_server(settings: Settings, make_engine: MakeEngine) -> AsyncIterator[Server]:
     """A server that accepts calls and trains, until the block is left. Raises StartError,
     EngineStartError."""
+    interceptor = ErrorInterceptor()
     grpc_server = grpc.aio.server(
-        interceptors=[ErrorInterceptor()],
+        interceptors=[interceptor],
         options=[
             *_OPTIONS,
             ("grpc.max_receive_message_length", settings.limits.max_message_bytes),
@@ -80,15 +87,21 @@ async def running_server(settings: Settings, make_engine: MakeEngine) -> AsyncIt
     )
     # First of all: a server that finds its port taken leaves nothing behind.
     address = f"{settings.host}:{_bind(grpc_server, settings)}"
-    lock = _open_data_dir(settings.data_dir)
     database = Database(settings.store_url)
+    try:
+        lock = _open_data_dir(settings.data_dir, shared=database.is_shared)
+    except StartError:
+        await asyncio.to_thread(database.close)
+        raise
     try:
         try:
             await asyncio.to_thread(database.migrate)
         except StoreOpenError as error:
             raise StartError(f"{settings.store_name} can't be opened: {error}") from error
         try:
-            server = await _start(settings, grpc_server, address, Store(database), make_engine)
+            server = await _start(
+                settings, grpc_server, interceptor, address, database, make_engine
+            )
         except OSError as error:
             raise StartError(
                 f"the data directory {settings.data_dir} can't be used ({error}): choose another "
@@ -110,16 +123,22 @@ class Server:
         self,
         address: str,
         grpc_server: grpc.aio.Server,
+        interceptor: ErrorInterceptor,
         health: HealthServicer,
         engine: Engine,
         store: Store,
+        coordinator: Coordinator,
+        replica: Replica,
         tasks: Sequence[asyncio.Task[None]],
     ) -> None:
         self.address = address
         self.engine = engine
         self._grpc_server = grpc_server
+        self._interceptor = interceptor
         self._health = health
         self._store = store
+        self._coordinator = coordinator
+        self._replica = replica
         self._tasks = tasks
 
     async def wait_crash(self) -> None:
@@ -127,24 +146,30 @@ class Server:
         await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
 
     async def stop(self) -> None:
-        """NOT_SERVING, no new segments, no more calls, no engine."""
+        """NOT_SERVING, no more calls, no new segments; what was trained is recorded and told, then
+        the watches end, and the engine."""
         await self._health.enter_graceful_shutdown()
+        self._interceptor.refuse_calls()
+        await self._coordinator.drain(_DRAIN_SECONDS)
         for task in self._tasks:
             task.cancel()
         # Whatever they ended with is logged; the rest must be stopped all the same.
-        await asyncio.wait(self._tasks)
+        await asyncio.wait(self._tasks, timeout=_RECORD_SECONDS)
+        with contextlib.suppress(StoreUnavailableError):
+            await self._replica.leave()
         self._store.end_watches()
-        await self._grpc_server.stop(_GRACE_SECONDS)
-        await self.engine.stop()
+        await asyncio.gather(self._grpc_server.stop(_GRACE_SECONDS), self.engine.stop())
 
 
 async def _start(
     settings: Settings,
     grpc_server: grpc.aio.Server,
+    interceptor: ErrorInterceptor,
     address: str,
-    store: Store,
+    database: Database,
     make_engine: MakeEngine,
 ) -> Server:
+    store = Store(database)
     catalog = await asyncio.to_thread(
         Catalog, settings.data_dir, settings.datasets, settings.limits.max_upload_bytes
     )
@@ -163,7 +188,21 @@ async def _start(
         lambda: engine.speed,
         PastTrials(store),
     )
-    coordinator = Coordinator(store, engine, planner, models_dir)
+    replica = Replica(
+        store.replicas,
+        f"{socket.gethostname()} {address}",
+        shared=database.is_shared,
+        demand=lambda: _demand(settings, coordinator),
+        on_change=lambda: coordinator.wake(),
+        on_loss=lambda: coordinator.let_go(),
+        on_share=engine.share_cluster,
+    )
+    coordinator = Coordinator(store, replica, engine, planner, models_dir)
+    try:
+        await replica.join()
+    except StoreUnavailableError as error:
+        # Full, maybe: it can be read all the same, and the replica joins when there is room.
+        log.warning("store_unavailable", error=error.message)
     health = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, grpc_server)
     training_service_pb2_grpc.add_TrainingServiceServicer_to_server(
@@ -180,20 +219,34 @@ async def _start(
     await grpc_server.start()
     for name in ("", *_SERVICES):
         await health.set(name, health_pb2.HealthCheckResponse.SERVING)
+    # Before the engine is there: others give it its share of the cluster then.
+    renewing = asyncio.create_task(replica.run(), name="replica")
     try:
         await engine.start()
     except BaseException:
+        renewing.cancel()
         await grpc_server.stop(None)
         await engine.stop()
+        await replica.leave()
         raise
     tasks = [
+        renewing,
         asyncio.create_task(coordinator.run(), name="coordinator"),
-        asyncio.create_task(store.hear_others(lambda _uid: coordinator.wake()), name="hearer"),
+        asyncio.create_task(store.hear_others(coordinator.hear), name="hearer"),
         asyncio.create_task(_sweep_hourly(store, catalog, networks, models_dir), name="sweeper"),
     ]
     for task in tasks:
         task.add_done_callback(_tell_crash)
-    return Server(address, grpc_server, health, engine, store, tasks)
+    return Server(
+        address, grpc_server, interceptor, health, engine, store, coordinator, replica, tasks
+    )
+
+
+def _demand(settings: Settings, coordinator: Coordinator) -> int | None:
+    """None: nobody else uses its workers."""
+    if settings.ray_address is None:
+        return None
+    return min(coordinator.demand, settings.workers)
 
 
 def _bind(server: grpc.aio.Server, settings: Settings) -> int:
@@ -214,8 +267,8 @@ def _tell_crash(task: asyncio.Task[None]) -> None:
         log.error("task_crashed", task=task.get_name(), exc_info=task.exception())
 
 
-def _open_data_dir(data_dir: Path) -> IO[str]:
-    """Make it, and hold it: it has one server at a time."""
+def _open_data_dir(data_dir: Path, *, shared: bool) -> IO[str]:
+    """Make it, and hold it: it has one server at a time, or, ``shared``, those of one store."""
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         lock = (data_dir / "lock").open("w")
@@ -225,7 +278,7 @@ def _open_data_dir(data_dir: Path) -> IO[str]:
             "choose another with --data-dir"
         ) from error
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError as error:
         lock.close()
         raise StartError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -57,6 +58,12 @@ class Settings:
     def store_url(self) -> str:
         """What the store's database is opened with."""
         return self.store or f"sqlite:///{self.data_dir / 'packtrain.db'}"
+
+    @property
+    def log_dir(self) -> Path:
+        """Where the engine's log goes; of each replica into a folder of its own."""
+        logs = self.data_dir / "logs"
+        return logs if self.store is None else logs / f"{socket.gethostname()}-{self.port}"
 
     @property
     def store_name(self) -> str:

@@ -130,7 +130,8 @@ async def watch_job(
     """The job's events after sequence ``after``, each once, in order, as far as they were chosen;
     a heartbeat wherever nothing was told for ``heartbeat_seconds``.
 
-    Ends when the job has ended, or, without ``follow``, where the log ends now. Raises
+    Ends when the job has ended, or, without ``follow``, where the log ends now. A server that
+    stops tells with a last heartbeat where to go on. Raises
     NotFoundError when the job is deleted meanwhile, InvalidSpecError where the log is shorter
     than ``after``, ServerStoppingError.
     """
@@ -139,6 +140,7 @@ async def watch_job(
     with store.listen(job.uid) as changed:
         while True:
             changed.clear()
+            is_closing = store.is_closing
             part = await _read_log(store, job, after)
             for event in part.events:
                 after = event.sequence
@@ -147,10 +149,15 @@ async def watch_job(
                 if shown is not None or clock() - told >= heartbeat_seconds:
                     yield Told(after, shown)
                     told = clock()
-            if after < part.last:
-                continue
-            if part.state in ENDED_JOB_STATES or not follow:
+            is_at_end = after == part.last
+            if is_at_end and (part.state in ENDED_JOB_STATES or not follow):
                 return
+            if is_closing:
+                # Where to go on, also where all of late was left out.
+                yield Told(after, None)
+                raise _stopping()
+            if not is_at_end:
+                continue
             try:
                 async with asyncio.timeout_at(told + heartbeat_seconds):
                     await changed.wait()
@@ -159,13 +166,15 @@ async def watch_job(
                 told = clock()
 
 
+def _stopping() -> ServerStoppingError:
+    return ServerStoppingError(
+        "SERVER_STOPPING",
+        "the server stops; the watch can be resumed with its last resume_token",
+        retry_seconds=1.0,
+    )
+
+
 async def _read_log(store: Store, job: JobRecord, after: int) -> LogPart:
-    if store.is_closing:
-        raise ServerStoppingError(
-            "SERVER_STOPPING",
-            "the server stops; the watch can be resumed with its last resume_token",
-            retry_seconds=1.0,
-        )
     part = await store.read_log(job.uid, after, _READ_BYTES)
     if part is None:
         raise NotFoundError("JOB_NOT_FOUND", f"jobs/{job.job_id} was deleted")

@@ -1,5 +1,7 @@
 """Runs segments of packs: on Ray through a supervised process, or here in tests."""
 
+from packtrain.workers import failpoints
+from packtrain.workers.cluster_share import ClusterShare
 from packtrain.workers.engine import (
     DataSource,
     Engine,
@@ -13,10 +15,12 @@ from packtrain.workers.engine import (
 )
 from packtrain.workers.local_engine import LocalEngine
 from packtrain.workers.model_file import read_model, read_tensors, write_tensors
+from packtrain.workers.process_session import kill_child_sessions
 from packtrain.workers.segment_runner import open_splits
 from packtrain.workers.supervisor import SupervisedEngine
 
 __all__ = [
+    "ClusterShare",
     "DataSource",
     "Engine",
     "EngineError",
@@ -28,6 +32,8 @@ __all__ = [
     "Source",
     "StateLostError",
     "SupervisedEngine",
+    "failpoints",
+    "kill_child_sessions",
     "open_splits",
     "read_model",
     "read_tensors",

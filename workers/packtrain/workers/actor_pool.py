@@ -14,6 +14,7 @@ import ray
 import structlog
 
 from packtrain.training import Speed
+from packtrain.workers.cluster_share import ClusterShare
 from packtrain.workers.engine import EngineStartError
 from packtrain.workers.segment_actor import SegmentActor, Whereabouts
 
@@ -60,7 +61,9 @@ class ActorPool:
         self._workers: set[Worker] = set()
         # By node; None while one of its workers measures.
         self._speeds: dict[str, Speed | None] = {}
+        self._cpus = 0
         self._wanted = 0
+        self._share: ClusterShare | None = None
         self._is_started = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._starting: set[asyncio.Task[None]] = set()
@@ -91,9 +94,19 @@ class ActorPool:
                 return worker
 
     def release(self, worker: Worker) -> None:
-        """It is idle again. The dead are already being replaced."""
-        if worker.alive:
-            self._idle.put_nowait(worker)
+        """It is idle again, or others need its CPU. The dead are already being replaced."""
+        if not worker.alive:
+            return
+        self._idle.put_nowait(worker)
+        if self._share is not None:
+            self._retire_excess()
+
+    def share_cluster(self, share: ClusterShare) -> None:
+        """Other engines use the cluster too: have no more workers than this."""
+        self._share = share
+        self._want()
+        self._fill()
+        self._retire_excess()
 
     def kill(self, worker: Worker) -> None:
         """End a worker that does not answer; another takes its place."""
@@ -119,10 +132,14 @@ class ActorPool:
     async def _watch_cluster(self) -> None:
         while True:
             resources = await asyncio.to_thread(ray.cluster_resources)
-            cpus = int(resources.get("CPU", 0))
-            self._wanted = cpus if self._limit is None else min(cpus, self._limit)
+            self._cpus = int(resources.get("CPU", 0))
+            self._want()
             self._fill()
             await asyncio.sleep(LOOK_SECONDS)
+
+    def _want(self) -> None:
+        cpus = self._cpus if self._share is None else self._share.workers(self._cpus)
+        self._wanted = cpus if self._limit is None else min(cpus, self._limit)
 
     def _fill(self) -> None:
         while len(self._workers) + len(self._starting) < self._wanted:
@@ -133,6 +150,18 @@ class ActorPool:
         excess = len(self._workers) + len(self._starting) - self._wanted
         for task in list(self._starting)[: max(0, excess)]:
             task.cancel()
+
+    def _retire_excess(self) -> None:
+        """End idle workers whose CPUs are others'. Not for a node that is gone, where none
+        shares: its workers are found dead, and live ones would be ended in their stead."""
+        while len(self._workers) > self._wanted and not self._idle.empty():
+            worker = self._idle.get_nowait()
+            if worker.alive:
+                worker.alive = False
+                self._workers.discard(worker)
+                ray.kill(worker.handle)
+                log.info("worker.retired", process_id=worker.where.process_id)
+                self._tell()
 
     async def _bring_up(self) -> None:
         handle = self._actor.remote()

@@ -19,6 +19,8 @@ from typing import Any
 CHUNK_BYTES = 256 * 1024
 """What is handed to the socket at a time: well under a millisecond of copying."""
 
+CLOSE_SECONDS = 1.0
+
 _COUNT = struct.Struct("<I")
 _SIZE = struct.Struct("<Q")
 
@@ -56,9 +58,14 @@ class Channel:
         return pickle.loads(parts[0], buffers=parts[1:])  # noqa: S301 - our own process
 
     async def close(self) -> None:
-        """Send what was posted, then close this end."""
+        """Send what was posted, then close this end; after a second at the latest, since a stopped
+        process takes nothing."""
         self._outbox.put_nowait(None)
-        await self._sending
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._sending
+        except TimeoutError:
+            self._writer.transport.abort()
         self._writer.close()
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from packtrain.training import DataType, Pack, SegmentMetrics, Selection, Speed
+from packtrain.workers.cluster_share import ClusterShare
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,10 @@ class Engine(Protocol):
 
     async def drop_state(self, pack_key: str) -> None:
         """Forget a pack's state. Unknown keys are no error."""
+
+    def share_cluster(self, share: ClusterShare) -> None:
+        """Use no more than this of a cluster that other engines use too. Workers that have a
+        segment in hand end it first. Without effect on an engine that has a machine of its own."""
 
     async def stop(self) -> None:
         """End all workers and processes. Running segments raise StateLostError."""

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from packtrain.training import Speed
+from packtrain.workers import failpoints
 from packtrain.workers.channel import Channel
+from packtrain.workers.cluster_share import ClusterShare
 from packtrain.workers.engine import (
     EngineDiedError,
     EngineStartError,
@@ -32,6 +34,7 @@ from packtrain.workers.messages import (
     EngineReport,
     Refused,
     RunSegment,
+    ShareCluster,
     StartFailed,
     WorkersChanged,
 )
@@ -144,11 +147,13 @@ class EngineChild:
     async def run_segment(self, segment: Segment) -> SegmentResult:
         """Run it. Raises :class:`StateLostError` or :class:`SegmentFailedError`."""
         request_id = next(self._request_ids)
+        await failpoints.hit_async("service.before_segment_sent", _lost)
         try:
             answer = await self._ask(request_id, RunSegment(request_id, segment))
         except asyncio.CancelledError:
             self._channel.post(CancelSegment(request_id))
             raise
+        await failpoints.hit_async("service.after_result_received", _lost)
         assert isinstance(answer, SegmentResult)
         return answer
 
@@ -162,6 +167,10 @@ class EngineChild:
     def drop_state(self, pack_key: str) -> None:
         """Forget a pack's state."""
         self._channel.post(DropState(pack_key))
+
+    def share_cluster(self, share: ClusterShare) -> None:
+        """Use no more than this of the cluster."""
+        self._channel.post(ShareCluster(share))
 
     async def _ask(self, request_id: int, request: object) -> SegmentResult | EngineReport:
         if self._is_gone:
@@ -212,6 +221,10 @@ class EngineChild:
         return next(
             (line for line in reversed(text.split("\n")) if line.strip()), "it said nothing"
         )
+
+
+def _lost() -> Exception:
+    return StateLostError("a failpoint was reached")
 
 
 async def _execute(theirs: socket.socket, log_file: BinaryIO) -> asyncio.subprocess.Process:

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from packtrain.workers import failpoints
 from packtrain.workers.channel import Channel
-from packtrain.workers.engine import EngineError, EngineStartError
+from packtrain.workers.engine import EngineError, EngineStartError, StateLostError
 from packtrain.workers.messages import (
     Answered,
     CancelSegment,
@@ -31,6 +32,7 @@ from packtrain.workers.messages import (
     EngineOptions,
     Refused,
     RunSegment,
+    ShareCluster,
     StartFailed,
     WorkersChanged,
 )
@@ -70,6 +72,7 @@ class EngineProcess:
     async def _serve(self, options: EngineOptions) -> None:
         # Nothing else runs yet, so Ray may block: a service that goes away meanwhile is noticed
         # right after.
+        failpoints.hit("engine.before_start", _not_started)
         engine = _connect(options, self._channel)
         first_request = asyncio.create_task(self._channel.receive())
         start = asyncio.create_task(engine.start())
@@ -78,6 +81,7 @@ class EngineProcess:
             if not start.done() and first_request.done():
                 first_request.result()  # the end of the channel, most likely
             await start
+            await failpoints.hit_async("engine.before_ready", _not_started)
             log.info("engine.ready")
             self._take(engine, await first_request)
             while True:
@@ -98,12 +102,16 @@ class EngineProcess:
                     self._running[request_id].cancel()
             case DropState(pack_key):
                 engine.drop_state(pack_key)
+            case ShareCluster(share):
+                engine.share_cluster(share)
             case DescribeEngine(request_id):
                 self._channel.post(Answered(request_id, engine.describe()))
 
     async def _run(self, engine: RayEngine, request: RunSegment) -> None:
         try:
+            await failpoints.hit_async("engine.after_segment_received", _lost)
             result = await engine.run_segment(request.segment)
+            await failpoints.hit_async("engine.before_result_sent", _lost)
         except EngineError as error:
             self._channel.post(Refused.by(request.request_id, error))
         except Exception as error:
@@ -113,6 +121,14 @@ class EngineProcess:
             )
         else:
             self._channel.post(Answered(request.request_id, result))
+
+
+def _not_started() -> Exception:
+    return EngineStartError("a failpoint was reached")
+
+
+def _lost() -> Exception:
+    return StateLostError("a failpoint was reached")
 
 
 def _connect(options: EngineOptions, channel: Channel) -> RayEngine:
@@ -173,6 +189,7 @@ def main() -> None:
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    failpoints.arm_from_environment()
     scratch = None
     try:
         scratch = asyncio.run(_serve(int(sys.argv[1])))

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from packtrain.training import PackState, SegmentMetrics, Speed
 from packtrain.workers import segment_runner
 from packtrain.workers.arithmetic import describe_arithmetic
+from packtrain.workers.cluster_share import ClusterShare
 from packtrain.workers.engine import (
     EngineError,
     Segment,
@@ -102,6 +103,9 @@ class LocalEngine:
     async def drop_state(self, pack_key: str) -> None:
         """Forget a pack's state. Unknown keys are no error."""
         self._states.drop(pack_key)
+
+    def share_cluster(self, share: ClusterShare) -> None:
+        """Its threads are its own: nothing happens."""
 
     def lose_state(self) -> None:
         """Forget every state and end every running segment with :class:`StateLostError`."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from packtrain.training import Speed
+from packtrain.workers.cluster_share import ClusterShare
 from packtrain.workers.engine import (
     EngineError,
     Segment,
@@ -55,6 +56,13 @@ class DropState:
     """Forget a pack's state."""
 
     pack_key: str
+
+
+@dataclass(frozen=True)
+class ShareCluster:
+    """Use no more than this of the cluster."""
+
+    share: ClusterShare
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from safetensors import safe_open
 from safetensors.numpy import save, save_file
 
 from packtrain.training import Pack, PackState
+from packtrain.workers import failpoints
 
 TRIALS = "trials"
 
@@ -40,11 +41,14 @@ def write_model(path: Path, pack: Pack, state: PackState, trial_indices: NDArray
         "output_activation": str(pack.signature.output_activation),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
+    failpoints.hit("model.before_write")
     unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}.unfinished")
     try:
         save_file(tensors, unfinished, metadata)
         _sync(unfinished)
+        failpoints.hit("model.before_rename")
         unfinished.replace(path)
+        failpoints.hit("model.after_rename")
         _sync(path.parent)
     finally:
         unfinished.unlink(missing_ok=True)

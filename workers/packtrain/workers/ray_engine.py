@@ -24,6 +24,7 @@ from ray.exceptions import (
 
 from packtrain.training import PackState, Speed, TrainingData
 from packtrain.workers.actor_pool import ActorPool, Worker
+from packtrain.workers.cluster_share import ClusterShare
 from packtrain.workers.data_store import DataStore
 from packtrain.workers.engine import Segment, SegmentFailedError, SegmentResult, StateLostError
 from packtrain.workers.messages import EngineOptions, EngineReport
@@ -71,8 +72,8 @@ class RayEngine:
         """Run it, on another worker if need be.
 
         Raises :class:`StateLostError`, or :class:`SegmentFailedError` with the reason
-        ``TRAINING_ERROR``, ``DATA_ERROR``, ``OUT_OF_MEMORY``, ``WORKER_LOST`` or
-        ``MODEL_NOT_WRITTEN``.
+        ``TRAINING_ERROR``, ``DATA_ERROR``, ``OUT_OF_MEMORY``, ``WORKER_LOST``,
+        ``MODEL_NOT_WRITTEN`` or ``DISK_FULL``, after which it can be run again.
         """
         claim = self._states.claim(segment)
         try:
@@ -170,6 +171,10 @@ class RayEngine:
     def drop_state(self, pack_key: str) -> None:
         """Forget a pack's state. Unknown keys are no error."""
         self._states.drop(pack_key)
+
+    def share_cluster(self, share: ClusterShare) -> None:
+        """Use no more than this of the cluster."""
+        self._pool.share_cluster(share)
 
     def describe(self) -> EngineReport:
         """What this engine holds."""

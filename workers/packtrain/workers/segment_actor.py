@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from packtrain.training import Pack, PackState, SegmentMetrics, Speed, TrainingData, measure_speed
-from packtrain.workers import segment_runner
+from packtrain.workers import failpoints, segment_runner
 from packtrain.workers.arithmetic import describe_arithmetic
 
 CACHED_DATA = 2
@@ -38,6 +38,7 @@ class SegmentActor:
         # The environment variables that the engine sets reach the workers of its own cluster
         # only; on a cluster that was joined this keeps BLAS to the actor's one CPU.
         self._blas_limit = threadpool_limits(1)  # type: ignore[no-untyped-call]
+        failpoints.arm_from_environment()
         self._data: OrderedDict[str, TrainingData] = OrderedDict()
 
     def locate(self) -> Whereabouts:
@@ -67,10 +68,12 @@ class SegmentActor:
         ``data`` is a list of one reference, so that Ray hands it over unopened. It goes on from
         ``rows`` of ``states``; without any, from epoch 0.
         """
+        failpoints.hit("worker.before_segment", MemoryError)
         begin = list(zip(states, rows, strict=True))
         end_state, metrics, seconds = segment_runner.run(
             pack, self._open(data[0]), begin, epochs=epochs, record_after=record_after
         )
+        failpoints.hit("worker.after_segment", MemoryError)
         return end_state, (metrics, seconds)
 
     def _open(self, reference: ray.ObjectRef[TrainingData]) -> TrainingData:

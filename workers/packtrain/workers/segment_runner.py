@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -77,7 +78,8 @@ def _gather(begin: Sequence[tuple[PackState, NDArray[np.intp] | None]]) -> PackS
 def write_end_state(segment: Segment, state: PackState) -> None:
     """Write the model that a segment asks for, if it asks for one.
 
-    Raises :class:`SegmentFailedError` (``MODEL_NOT_WRITTEN``) where that can't be done.
+    Raises :class:`SegmentFailedError` where that can't be done: ``DISK_FULL``, or
+    ``MODEL_NOT_WRITTEN``.
     """
     if segment.model_path is None:
         return
@@ -88,4 +90,6 @@ def write_end_state(segment: Segment, state: PackState) -> None:
     except OSError as error:
         log.exception("model.not_written", pack_key=segment.pack_key)
         sentence = f"the model can't be written: {error}"
-        raise SegmentFailedError("MODEL_NOT_WRITTEN", sentence) from error
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        reason = "DISK_FULL" if is_full else "MODEL_NOT_WRITTEN"
+        raise SegmentFailedError(reason, sentence) from error

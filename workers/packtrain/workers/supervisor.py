@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from packtrain.training import Speed
+from packtrain.workers.cluster_share import ClusterShare
 from packtrain.workers.engine import (
     EngineDiedError,
     EngineStartError,
@@ -66,6 +67,7 @@ class SupervisedEngine:
         self._on_change = on_change or (lambda: None)
         self._deadlines = deadlines
         self._child: EngineChild | None = None
+        self._share: ClusterShare | None = None
         self._speed = Speed()
         self._status = EngineStatus.STOPPED
         self._status_changed = asyncio.Event()
@@ -114,6 +116,15 @@ class SupervisedEngine:
         """Forget a pack's state. Unknown keys are no error."""
         if self._child is not None:
             self._child.drop_state(pack_key)
+
+    def share_cluster(self, share: ClusterShare) -> None:
+        """Use no more than this of a cluster that other engines use too; one of its own it has to
+        itself."""
+        if self._ray_address is None or share == self._share:
+            return
+        self._share = share
+        if self._child is not None:
+            self._child.share_cluster(share)
 
     async def describe(self) -> EngineReport:
         """Process ids and numbers of what is held, for diagnosis."""
@@ -184,6 +195,8 @@ class SupervisedEngine:
         try:
             await child.wait_ready(self._start_timeout_seconds)
             self._child = child
+            if self._share is not None:
+                child.share_cluster(self._share)
             self._change(EngineStatus.READY)
             log.info("engine.ready", workers=child.workers, speed=asdict(child.speed))
             if not ready.done():

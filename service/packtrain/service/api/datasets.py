@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 
 from packtrain.service.api.requests import (
@@ -13,7 +14,13 @@ from packtrain.service.api.requests import (
     write_page_token,
 )
 from packtrain.service.contract import messages, uploads
-from packtrain.service.datasets import Catalog, Upload, UploadHeader
+from packtrain.service.datasets import (
+    Catalog,
+    DatasetNotFoundError,
+    StoredDataset,
+    Upload,
+    UploadHeader,
+)
 from packtrain.service.errors import IllegalTransitionError, InvalidSpecError, Violation
 from packtrain.service.resources import parse_dataset_name
 from packtrain.service.store import Store
@@ -88,19 +95,35 @@ class DatasetServicer(dataset_service_pb2_grpc.DatasetServiceServicer):
         """Refused while a job that has not ended uses it."""
         dataset_id = parse_dataset_name(request.name)
         key = request_key(request, "DeleteDataset")
-        if key is not None and await self._store.was_repeated(key):
-            return pb.DeleteDatasetResponse()
+        earlier = await self._store.repeated_target(key) if key is not None else None
         in_use = await self._store.datasets_in_use()
-        dataset = await asyncio.to_thread(self._catalog.get, dataset_id)
+        try:
+            dataset = await asyncio.to_thread(self._catalog.get, dataset_id)
+        except DatasetNotFoundError:
+            if earlier is None:
+                raise
+            return pb.DeleteDatasetResponse()
+        if earlier is not None and earlier != _identify(dataset):
+            # What it was for is gone; this came later.
+            return pb.DeleteDatasetResponse()
         if dataset.digest in in_use:
             raise IllegalTransitionError(
                 "DATASET_IN_USE", f"datasets/{dataset_id} is used by a job that has not ended"
             )
+        # Before, since both can't be at once: a crash in between leaves a request that, sent again,
+        # is carried out.
+        if key is not None and earlier is None:
+            await self._store.remember(key, _identify(dataset))
         # The name goes now. The content goes when it is swept: a job that is being created at
         # this moment may have found it already.
         await asyncio.to_thread(self._catalog.delete, dataset_id, {*in_use, dataset.digest})
-        await self._store.remember(key)
         return pb.DeleteDatasetResponse()
+
+
+def _identify(dataset: StoredDataset) -> str:
+    """Tells a dataset from a later one of its name."""
+    told = f"{dataset.digest} {dataset.created}"
+    return hashlib.sha256(told.encode()).hexdigest()[:32]
 
 
 def _abort_begun(begun: asyncio.Future[Upload]) -> None:

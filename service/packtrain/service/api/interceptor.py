@@ -28,9 +28,12 @@ from packtrain.service.errors import (
     InvalidSpecError,
     LimitExceededError,
     NotFoundError,
+    ServerStoppingError,
     ServiceError,
+    StoreUnavailableError,
     Violation,
 )
+from packtrain.workers import failpoints
 
 log = structlog.get_logger()
 
@@ -50,6 +53,13 @@ _DATASET_ERRORS: dict[type[DatasetError], type[ServiceError]] = {
 class ErrorInterceptor(grpc.aio.ServerInterceptor):
     """Turns what a servicer raises into a status with details."""
 
+    def __init__(self) -> None:
+        self._is_stopping = False
+
+    def refuse_calls(self) -> None:
+        """The server stops: from now on calls are UNAVAILABLE; those under way go on."""
+        self._is_stopping = True
+
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
@@ -60,6 +70,8 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         if handler is None or not handler_call_details.method.startswith("/packtrain."):
             return handler
         method = handler_call_details.method
+        if self._is_stopping:
+            handler = _refusing(handler)
         if handler.unary_unary:
             return grpc.unary_unary_rpc_method_handler(
                 _wrap_unary(handler.unary_unary, method),
@@ -79,25 +91,59 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         )
 
 
+def _refusing(handler: Any) -> Any:
+    """The handler of the same form that refuses its calls."""
+
+    async def refuse(_request: Any, _context: Context) -> NoReturn:
+        raise ServerStoppingError(
+            "SERVER_STOPPING", "the server stops; send this call again", retry_seconds=1.0
+        )
+
+    async def refuse_stream(request: Any, context: Context) -> AsyncIterator[Any]:
+        await refuse(request, context)
+        yield
+
+    if handler.response_streaming:
+        return handler._replace(unary_stream=refuse_stream)
+    kind = "stream_unary" if handler.request_streaming else "unary_unary"
+    return handler._replace(**{kind: refuse})
+
+
 def _wrap_unary(behavior: Any, method: str) -> Any:
+    point = _failpoint(method)
+
     async def call(request: Any, context: Context) -> Any:
         try:
-            return await behavior(request, context)
+            response = await behavior(request, context)
+            await failpoints.hit_async(point, _failure)
         except Exception as error:
             await _abort(error, context, method)
+        else:
+            return response
 
     return call
 
 
 def _wrap_stream(behavior: Any, method: str) -> Any:
+    point = _failpoint(method)
+
     async def call(request: Any, context: Context) -> AsyncIterator[Any]:
         try:
             async for response in behavior(request, context):
+                await failpoints.hit_async(point, _failure)
                 yield response
         except Exception as error:
             await _abort(error, context, method)
 
     return call
+
+
+def _failpoint(method: str) -> str:
+    return f"call.{method.rpartition('/')[2]}.before_reply"
+
+
+def _failure() -> Exception:
+    return StoreUnavailableError("STORE_UNAVAILABLE", "a failpoint was reached", retry_seconds=0.1)
 
 
 async def _abort(error: Exception, context: Context, method: str) -> NoReturn:

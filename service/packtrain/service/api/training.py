@@ -43,6 +43,7 @@ from packtrain.service.store import Store
 from packtrain.service.trained_networks import locate_model, read_trial_model
 from packtrain.service.watch import Filter, read_token, watch_job, write_token
 from packtrain.v1 import job_pb2, training_service_pb2, training_service_pb2_grpc
+from packtrain.workers import failpoints
 
 _READ_BYTES = 2 << 20
 _CHUNK_BYTES = 1 << 20
@@ -81,7 +82,8 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
         if request.validate_only:
             await self._store.check_free(job_id)
             return messages.to_preview(job)
-        record = await self._store.create_job(job, key)
+        owner = self._coordinator.owner_of_new(job.trials)
+        record = await self._store.create_job(job, key, owner)
         self._coordinator.wake()
         return messages.to_created(record)
 
@@ -195,6 +197,7 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
         job_id = parse_job_name(request.name)
         record = await self._store.delete_job(job_id, request.etag, key)
         if record is not None:
+            await failpoints.hit_async("job.before_models_removed")
             models = self._models_dir / record.uid
             await asyncio.to_thread(shutil.rmtree, models, ignore_errors=True)
         return pb.DeleteJobResponse()

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from threading import Lock, RLock
+from threading import Lock
 
 from packtrain.service.datasets.arrays import SplitArrays, headers_of
 from packtrain.service.datasets.content import ContentStore, ContentWriter, count_bytes
@@ -20,6 +20,7 @@ from packtrain.service.datasets.errors import (
     InvalidDatasetError,
 )
 from packtrain.service.datasets.files import FileOffer, find_offers
+from packtrain.service.datasets.folder_lock import ABANDONED_SECONDS, FolderLock
 from packtrain.service.datasets.headers import check_size, check_upload, find_violations
 from packtrain.service.datasets.inline import read_inline
 from packtrain.service.datasets.names import NameRecord, NameStore
@@ -33,7 +34,7 @@ _MAX_REMEMBERED = 10_000
 
 class Catalog:
     """The datasets below ``data_dir`` and in ``directories``. Blocking; safe to call from
-    several threads of one process, which alone may open ``data_dir``.
+    several threads, and by several processes that share ``data_dir``.
 
     A name stands for a built-in set before an uploaded one, and for that before a file.
     """
@@ -57,7 +58,7 @@ class Catalog:
         self._digits: StoredDataset | None = None
         # Guards names, and content against its removal; held shortly. Files are read, one at a
         # time, under a lock of their own.
-        self._lock = RLock()
+        self._lock = FolderLock(root)
         self._reading = Lock()
 
     def list(self) -> tuple[StoredDataset, ...]:
@@ -155,12 +156,16 @@ class Catalog:
             self._synthetic[wanted] = made.digest
         return made
 
-    def release(self, digests_in_use: Collection[str], min_age_seconds: float = 3600) -> int:
+    def release(
+        self, digests_in_use: Collection[str], min_age_seconds: float = ABANDONED_SECONDS
+    ) -> int:
         """Remove content that neither a name stands for nor a job uses; returns how many were
         removed. What was stored within ``min_age_seconds`` stays: the job that it was stored
         for may not be written yet."""
         offered = find_offers(self._directories)
         with self._lock:
+            for names in (self._uploaded, self._read_files):
+                names.sweep(min_age_seconds)
             for record in self._read_files.records():
                 if record.dataset_id not in offered:
                     self._read_files.remove(record.dataset_id)
@@ -228,7 +233,8 @@ class Catalog:
 
     def _get_digits(self) -> StoredDataset:
         with self._lock:
-            if self._digits is None:
+            # Another process, in which nobody asked for them, may have released them.
+            if self._digits is None or not self._content.touch(self._digits.digest):
                 self._digits = replace(
                     self._store([read_digits()], max_bytes=None),
                     dataset_id=DIGITS_ID,

@@ -1,7 +1,7 @@
 """Content-addressed storage: each dataset's arrays once, under the digest of their bytes.
 
     content/<digest>/content.json, <split>.inputs.npy, <split>.targets.npy
-    incoming/<random>/            what is being written, swept when the store is opened
+    incoming/<random>/            what is being written; what was left there is swept
 
 A directory below ``content`` appears by one rename after all in it is on disk, so that it is
 there as a whole or not at all.
@@ -28,25 +28,33 @@ from packtrain.service.datasets.dataset import (
     StoredDataset,
     StoredSplit,
 )
-from packtrain.service.datasets.durable import disk_errors, sync_file
+from packtrain.service.datasets.durable import disk_errors, is_abandoned, sync_file
 from packtrain.service.datasets.errors import (
     DatasetNotFoundError,
     DatasetTooLargeError,
     InvalidDatasetError,
 )
+from packtrain.service.datasets.folder_lock import ABANDONED_SECONDS
+from packtrain.workers import failpoints
 
 _MANIFEST = "content.json"
 
 
 class ContentStore:
-    """The content below ``root``, which one process alone may open."""
+    """The content below ``root``. Whoever publishes, removes or releases holds a lock on it that
+    all processes share."""
 
     def __init__(self, root: Path) -> None:
         self._content = root / "content"
         self._incoming = root / "incoming"
-        shutil.rmtree(self._incoming, ignore_errors=True)
         for directory in (self._content, self._incoming):
             directory.mkdir(parents=True, exist_ok=True)
+        self._sweep(ABANDONED_SECONDS)
+
+    def _sweep(self, min_age_seconds: float) -> None:
+        for directory in self._incoming.iterdir():
+            if is_abandoned(directory, min_age_seconds):
+                shutil.rmtree(directory, ignore_errors=True)
 
     def begin(self, splits: Sequence[SplitHeader]) -> ContentWriter:
         """Start to write content of a checked header. Raises DatasetTooLargeError where the
@@ -87,6 +95,7 @@ class ContentStore:
 
     def release(self, keep: Collection[str], min_age_seconds: float) -> int:
         """Remove all content but ``keep`` and what was written or touched of late."""
+        self._sweep(min_age_seconds)
         newest = time.time() - min_age_seconds
         old = [d for d in self._content.iterdir() if d.stat().st_mtime <= newest]
         unused = [d.name for d in old if d.name not in keep]
@@ -181,8 +190,11 @@ class ContentWriter:
         if home.exists():
             os.utime(home)
         else:
-            self._directory.rename(home)
-            sync_file(self._content)
+            with disk_errors():
+                failpoints.hit("dataset.before_rename")
+                self._directory.rename(home)
+                failpoints.hit("dataset.after_rename")
+                sync_file(self._content)
         return _describe(home)
 
     def discard(self) -> None:

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from packtrain.service.datasets.durable import disk_errors, replace_durably, sync_file
+from packtrain.service.datasets.durable import disk_errors, is_abandoned, replace_durably, sync_file
+from packtrain.service.datasets.folder_lock import ABANDONED_SECONDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +29,13 @@ class NameStore:
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
-        for scratch in directory.glob("*.new"):
-            scratch.unlink()
+        self.sweep(ABANDONED_SECONDS)
+
+    def sweep(self, min_age_seconds: float) -> None:
+        """Remove what was begun and not finished, unless another process may be at it now."""
+        for scratch in self._directory.glob("*.new"):
+            if is_abandoned(scratch, min_age_seconds):
+                scratch.unlink(missing_ok=True)
 
     def find(self, dataset_id: str) -> NameRecord | None:
         """The record of a checked name."""

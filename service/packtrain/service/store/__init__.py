@@ -2,6 +2,8 @@
 
 from packtrain.service.store.database import Database
 from packtrain.service.store.migrate import StoreOpenError
+from packtrain.service.store.owned_job import OwnedJob
+from packtrain.service.store.replicas import Replicas
 from packtrain.service.store.store import Store
 
-__all__ = ["Database", "Store", "StoreOpenError"]
+__all__ = ["Database", "OwnedJob", "Replicas", "Store", "StoreOpenError"]

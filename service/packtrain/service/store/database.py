@@ -10,7 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from packtrain.service.store.engines import ORIGIN
 from packtrain.service.store.failures import explain, is_repeatable
@@ -19,6 +19,7 @@ from packtrain.service.store.notices import OnChange, hear_notices
 from packtrain.service.store.postgresql import is_postgresql, open_postgresql
 from packtrain.service.store.sqlite import open_sqlite
 from packtrain.service.store.threads import BoundedThreads
+from packtrain.workers import failpoints
 
 T = TypeVar("T")
 
@@ -35,6 +36,11 @@ class Database:
         self._engines = open_postgresql(url) if is_postgresql(url) else open_sqlite(url)
         self._writers = BoundedThreads(self._engines.writers, "store-writer")
         self._readers = BoundedThreads(self._engines.readers, "store-reader")
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may use it at the same time."""
+        return is_postgresql(self._url)
 
     def migrate(self) -> None:
         """Bring the schema to today's. Blocks; raises StoreOpenError."""
@@ -64,7 +70,7 @@ class Database:
     async def hear(self, on_change: OnChange) -> None:
         """Call ``on_change`` with the uid of each job that another process has changed, and with
         None where any may have been; until cancelled. A file of SQLite has one process alone."""
-        if is_postgresql(self._url):
+        if self.is_shared:
             origin = self._engines.writer.get_execution_options()[ORIGIN]
             await hear_notices(self._url, origin, on_change)
         else:
@@ -81,7 +87,9 @@ def _transact(engine: Engine, function: Callable[[Connection], T]) -> T:
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             with engine.begin() as connection:
-                return function(connection)
+                result = function(connection)
+                _pass_failpoint(function, "before_commit")
+            _pass_failpoint(function, "after_commit")
         except DBAPIError as error:
             if is_repeatable(error) and attempt < _ATTEMPTS:
                 # Two that met should not meet again.
@@ -90,4 +98,17 @@ def _transact(engine: Engine, function: Callable[[Connection], T]) -> T:
             if (told := explain(error)) is not None:
                 raise told from error
             raise
+        else:
+            return result
     raise AssertionError("the last attempt returns or raises")
+
+
+def _pass_failpoint(function: Callable[[Connection], object], moment: str) -> None:
+    """A point of a transaction, which a partial of its function is, or of one within it."""
+    if failpoints.is_armed() and isinstance(function, partial):
+        named = function.keywords.get("transaction", function)
+        failpoints.hit(f"store.{named.func.__name__}.{moment}", _broken)
+
+
+def _broken() -> Exception:
+    return OperationalError("", None, Exception("disk I/O error"))

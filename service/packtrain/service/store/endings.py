@@ -127,7 +127,7 @@ def _find_ended_between(
 
 
 def finish_job(connection: Connection, uid: str, end: JobEnd) -> None:
-    """See Store.finish_job; the trials have ended before."""
+    """See OwnedJob.finish_job; the trials have ended before."""
     hold_job(connection, uid)
     _check_end(find_job(connection, uid), end)
     move_job(connection, uid, end.state, end.failure, end.finding, leaving=end.leaving)
@@ -172,7 +172,7 @@ def _cancel_at_once(connection: Connection, uid: str) -> None:
 def fail_pack(
     connection: Connection, uid: str, pack_index: int, generation: int, failure: Failure
 ) -> None:
-    """See Store.fail_pack."""
+    """See OwnedJob.fail_pack."""
     require_training(connection, uid)
     query = select(schema.packs).where(_P.job_uid == uid, _P.pack_index == pack_index)
     pack = to_pack(connection.execute(query).one())

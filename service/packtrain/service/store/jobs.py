@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select
+from sqlalchemy import Connection, Row, Select, case, delete, func, insert, or_, select
 
 from packtrain.service.errors import (
     AlreadyExistsError,
@@ -43,6 +43,7 @@ from packtrain.service.store.log import (
     to_time,
 )
 from packtrain.service.store.notices import announce
+from packtrain.service.store.replicas import TURN, living
 
 _J, _P = schema.jobs.c, schema.packs.c
 _OWN_TABLES = (
@@ -181,10 +182,10 @@ def remember_request(connection: Connection, request: RequestKey | None, uid: st
     )
 
 
-def remember_alone(connection: Connection, request: RequestKey | None) -> None:
+def remember_alone(connection: Connection, request: RequestKey, target: str) -> None:
     """See Store.remember."""
     if begin_request(connection, request) is None:
-        remember_request(connection, request, "")
+        remember_request(connection, request, target)
 
 
 def check_free(connection: Connection, job_id: str) -> None:
@@ -197,7 +198,9 @@ def check_free(connection: Connection, job_id: str) -> None:
         )
 
 
-def create_job(connection: Connection, job: NewJob, request: RequestKey | None) -> JobRecord:
+def create_job(
+    connection: Connection, job: NewJob, request: RequestKey | None, owner: str | None
+) -> JobRecord:
     """See Store.create_job."""
     if request is not None:
         hold_request(connection, request.request_id)
@@ -232,6 +235,7 @@ def create_job(connection: Connection, job: NewJob, request: RequestKey | None) 
             priority=job.priority,
             generation=0,
             last_sequence=0,
+            owner=owner,
         )
     )
     add_packs(connection, job.uid, job.packs)
@@ -308,31 +312,40 @@ def list_jobs(
     return [to_job(row) for row in connection.execute(query)]
 
 
-def active_jobs(connection: Connection, limit: int) -> list[ActiveJob]:
+def active_jobs(connection: Connection, owner: str, limit: int) -> list[ActiveJob]:
     """See Store.active_jobs."""
     query = (
         _select_active()
         .where(_J.state != JobState.PAUSED.value)
-        .order_by(_J.state == JobState.QUEUED.value, _J.priority.desc(), _J.order)
+        .where(or_(_J.owner == owner, _J.owner.is_(None), _J.owner.not_in(living())))
+        .order_by(*TURN)
         .limit(limit)
     )
     return [_to_active(row) for row in connection.execute(query)]
 
 
-def find_active_job(connection: Connection, uid: str) -> ActiveJob | None:
-    """See Store.find_active_job."""
-    row = connection.execute(_select_active().where(_J.uid == uid)).one_or_none()
-    return None if row is None else _to_active(row)
+def find_active_jobs(connection: Connection, uids: tuple[str, ...]) -> dict[str, ActiveJob]:
+    """See Store.find_active_jobs."""
+    rows = connection.execute(_select_active().where(_J.uid.in_(uids)))
+    return {row.uid: _to_active(row) for row in rows}
 
 
 def _select_active() -> Select[Any]:
     columns = (_J.uid, _J.job_id, _J.state, _J.trials, _J.priority, _J.generation)
-    return select(*columns).where(_J.state.in_(_ACTIVE))
+    owner = case((_J.owner.in_(living()), _J.owner)).label("owner")
+    return select(*columns, owner).where(_J.state.in_(_ACTIVE))
 
 
 def _to_active(row: Row[Any]) -> ActiveJob:
-    state = JobState(row.state)
-    return ActiveJob(row.uid, row.job_id, state, row.trials, row.priority, row.generation)
+    return ActiveJob(
+        row.uid,
+        row.job_id,
+        JobState(row.state),
+        row.trials,
+        row.priority,
+        row.generation,
+        row.owner,
+    )
 
 
 def datasets_in_use(connection: Connection) -> set[str]:

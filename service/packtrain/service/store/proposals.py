@@ -42,11 +42,11 @@ def add_proposal(
     trial_epochs: int,
     failures: Mapping[Failure, Sequence[int]],
 ) -> list[PackRecord]:
-    """See Store.add_proposal."""
+    """See OwnedJob.add_proposal."""
     if hold_job(connection, uid) not in _TRAINING:
         raise IllegalTransitionError("JOB_ENDED", "the job no longer trains")
-    found = connection.execute(select(_J.generation).where(_J.uid == uid)).scalar_one()
-    if found != generation:
+    query = select(_J.generation).where(_J.uid == uid)
+    if connection.execute(query).scalar_one() != generation:
         # What trains anew is learned from first.
         raise IllegalTransitionError("JOB_CHANGED", "the job has got more to train meanwhile")
     known = count_proposed(connection, uid)

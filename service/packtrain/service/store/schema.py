@@ -61,7 +61,21 @@ jobs = Table(
     Column("priority", Integer, nullable=False),
     Column("generation", Integer, nullable=False),
     Column("last_sequence", BigInteger, nullable=False),
+    Column("owner", String(32)),
     Index("jobs_by_state", "state", "order"),
+)
+
+# The processes that serve the store. A job whose owner is not here is nobody's. Times are those of
+# the database's clock; ``demand`` is NULL where the replica's workers are its own.
+replicas = Table(
+    "replicas",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(255), nullable=False),
+    Column("started", BigInteger, nullable=False),
+    Column("renewed", BigInteger, nullable=False),
+    Column("beats", BigInteger, nullable=False),
+    Column("demand", Integer),
 )
 
 packs = Table(

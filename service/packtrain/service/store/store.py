@@ -11,27 +11,20 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from packtrain.service.errors import IllegalTransitionError
-from packtrain.service.learning_rates import RateFinding
 from packtrain.service.records import (
     ActiveJob,
     Adaptation,
-    EndedTrials,
     Event,
-    Failure,
     JobRecord,
     JobUpdate,
     Lessons,
     LogPart,
-    MetricsRecorded,
     NewJob,
-    NewPack,
     PackRecord,
     Proposal,
     RequestKey,
@@ -39,7 +32,7 @@ from packtrain.service.records import (
     TrialRecord,
 )
 from packtrain.service.results.columns import TrialColumns
-from packtrain.service.states import JobState, TrialState, leading_to
+from packtrain.service.states import JobState, TrialState
 from packtrain.service.store import (
     changes,
     endings,
@@ -51,15 +44,15 @@ from packtrain.service.store import (
 )
 from packtrain.service.store.adaptations import list_adaptations
 from packtrain.service.store.database import Database
-from packtrain.service.store.endings import JobEnd
-
-T = TypeVar("T")
+from packtrain.service.store.owned_job import OwnedJob
+from packtrain.service.store.replicas import Replicas
 
 
 class Store:
     """Everything durable, by domain words. All methods may raise StoreUnavailableError."""
 
     def __init__(self, database: Database) -> None:
+        self.replicas = Replicas(database)
         self._database = database
         self._listeners: dict[str, set[asyncio.Event]] = defaultdict(set)
         # Under way, by the job and the sequence after which they read.
@@ -101,10 +94,6 @@ class Store:
 
         await self._database.hear(hear)
 
-    async def _write(self, uid: str, transaction: Callable[[Connection], T]) -> T:
-        """Change the job, and wake its listeners, whether anybody waits for the outcome or not."""
-        return await self._database.write(transaction, lambda _: self._tell(uid))
-
     def _tell_of(self, record: JobRecord | None) -> None:
         if record is not None:
             self._tell(record.uid)
@@ -117,24 +106,30 @@ class Store:
 
     # Jobs
 
-    async def create_job(self, job: NewJob, request: RequestKey | None) -> JobRecord:
-        """The new job, or, for a repeated request, the job of the first time.
+    async def create_job(
+        self, job: NewJob, request: RequestKey | None, owner: str | None = None
+    ) -> JobRecord:
+        """The new job, or, for a repeated request, the job of the first time. ``owner`` is the
+        replica that trains it; None: whoever claims it.
 
         Raises AlreadyExistsError, InvalidSpecError (the request id was used otherwise).
         """
-        return await self._database.write(partial(training.create_job, job=job, request=request))
+        return await self._database.write(
+            partial(training.create_job, job=job, request=request, owner=owner)
+        )
 
     async def repeated(self, request: RequestKey) -> JobRecord | None:
         """The job that this very request brought about before, if it did."""
         return await self._database.read(partial(jobs.find_repeated, request=request))
 
-    async def was_repeated(self, request: RequestKey) -> bool:
-        """Whether this very request, of something else than a job, was carried out before."""
-        return await self._database.read(lambda c: jobs.repeated_uid(c, request) is not None)
+    async def repeated_target(self, request: RequestKey) -> str | None:
+        """What this very request, of something else than a job, was for, if it came before."""
+        return await self._database.read(partial(jobs.repeated_uid, request=request))
 
-    async def remember(self, request: RequestKey | None) -> None:
-        """The request, of something else than a job, has been carried out."""
-        await self._database.write(partial(jobs.remember_alone, request=request))
+    async def remember(self, request: RequestKey, target: str) -> None:
+        """The request, of something else than a job, is about to be carried out. ``target`` names
+        what it is for in 32 characters at most."""
+        await self._database.write(partial(jobs.remember_alone, request=request, target=target))
 
     async def get_job(self, job_id: str) -> JobRecord:
         """Raises NotFoundError."""
@@ -170,14 +165,18 @@ class Store:
             )
         )
 
-    async def active_jobs(self, limit: int) -> list[ActiveJob]:
-        """Jobs that have neither ended nor are paused: those begun first, then by their priority
-        and their order."""
-        return await self._database.read(partial(jobs.active_jobs, limit=limit))
+    async def active_jobs(self, owner: str, limit: int) -> list[ActiveJob]:
+        """Jobs that have neither ended nor are paused, and are ``owner``'s or nobody's: those begun
+        first, then by their priority and their order."""
+        return await self._database.read(partial(jobs.active_jobs, owner=owner, limit=limit))
 
-    async def find_active_job(self, uid: str) -> ActiveJob | None:
-        """The job, paused or not; None where it has ended or there is none."""
-        return await self._database.read(partial(jobs.find_active_job, uid=uid))
+    async def find_active_jobs(self, uids: Sequence[str]) -> dict[str, ActiveJob]:
+        """Those of these jobs, paused or not, that have not ended."""
+        return await self._database.read(partial(jobs.find_active_jobs, uids=tuple(uids)))
+
+    def owned_job(self, uid: str, owner: str) -> OwnedJob:
+        """The job as the replica that owns it may write it."""
+        return OwnedJob(uid, owner, self._database, partial(self._tell, uid))
 
     async def datasets_in_use(self) -> set[str]:
         """Digests of the datasets of all jobs that have not ended."""
@@ -223,20 +222,6 @@ class Store:
     async def _change(self, transaction: Callable[[Connection], JobRecord]) -> JobRecord:
         return await self._database.write(transaction, self._tell_of)
 
-    async def finish_cancelling(self, uid: str) -> None:
-        """CANCELLING to CANCELLED, with every trial that had not ended, some at a time."""
-        with contextlib.suppress(IllegalTransitionError):  # there is nothing to cancel
-            await self._end_all(uid, endings.CANCELLED)
-
-    async def _end_all(self, uid: str, end: JobEnd) -> None:
-        """The trials that have not ended end with the job, some at a time."""
-        rest = await self._database.read(partial(endings.find_rest, uid=uid, end=end))
-        for rows in rest.slices():
-            await self._write(
-                uid, partial(endings.end_slice, uid=uid, rest=rest, rows=rows, end=end)
-            )
-        await self._write(uid, partial(endings.finish_job, uid=uid, end=end))
-
     async def delete_job(
         self, job_id: str, etag: str, request: RequestKey | None
     ) -> JobRecord | None:
@@ -262,106 +247,9 @@ class Store:
         """The trials that have ended, by index, and how."""
         return await self._database.read(partial(training.ended_trials, uid=uid))
 
-    async def start_pack(self, uid: str, pack_index: int) -> None:
-        """The pack's trials are RUNNING, and so is the job. Repeating it does nothing.
-
-        Raises IllegalTransitionError where the job no longer trains.
-        """
-        await self._write(uid, partial(training.start_pack, uid=uid, pack_index=pack_index))
-
-    async def record_segment(
-        self,
-        uid: str,
-        pack_index: int,
-        generation: int,
-        from_epoch: int,
-        to_epoch: int,
-        block: MetricsRecorded | None,
-        ended: Sequence[EndedTrials],
-        trial_epochs: int,
-        arithmetics: Sequence[str],
-    ) -> None:
-        """The pack's position goes from one epoch to another, with what was measured between.
-
-        ``trial_epochs`` are the epochs that this adds, summed over trials; ``arithmetics`` all
-        that the pack was trained with so far. Raises IllegalTransitionError where the pack is not
-        at ``from_epoch`` or of another ``generation``, or the job has ended.
-        """
-        await self._write(
-            uid,
-            partial(
-                training.record_segment,
-                uid=uid,
-                pack_index=pack_index,
-                generation=generation,
-                from_epoch=from_epoch,
-                to_epoch=to_epoch,
-                block=block,
-                ended=tuple(ended),
-                trial_epochs=trial_epochs,
-                arithmetics=tuple(arithmetics),
-            ),
-        )
-
-    async def pass_rung(
-        self,
-        uid: str,
-        rung: int,
-        closed: Sequence[int],
-        stopped: NDArray[np.int32],
-        packs: Sequence[NewPack],
-        adaptations: Sequence[Adaptation] = (),
-    ) -> list[PackRecord]:
-        """Trials have been compared at epoch ``rung``: their packs are closed, some trials are
-        stopped, the others go on in new packs, which are returned; some of a population's copied
-        others.
-
-        Raises IllegalTransitionError where the job no longer trains, or this was done before.
-        """
-        return await self._write(
-            uid,
-            partial(
-                training.pass_rung,
-                uid=uid,
-                rung=rung,
-                closed=tuple(closed),
-                stopped=stopped,
-                packs=tuple(packs),
-                adaptations=tuple(adaptations),
-            ),
-        )
-
     async def list_adaptations(self, uid: str) -> list[Adaptation]:
         """What trials of a population copied, by epoch and trial."""
         return await self._database.read(partial(list_adaptations, uid=uid))
-
-    async def add_proposal(
-        self,
-        uid: str,
-        generation: int,
-        proposal: Proposal,
-        packs: Sequence[NewPack],
-        trial_epochs: int,
-        failures: Mapping[Failure, Sequence[int]],
-    ) -> list[PackRecord]:
-        """An algorithm that learns has proposed: its trials will train in these packs, which are
-        returned, for so many epochs in all, but for those that can't, which are FAILED.
-
-        Raises IllegalTransitionError where the job no longer trains, is of another
-        ``generation``, or this was done before.
-        """
-        return await self._write(
-            uid,
-            partial(
-                proposals.add_proposal,
-                uid=uid,
-                generation=generation,
-                proposal=proposal,
-                packs=tuple(packs),
-                trial_epochs=trial_epochs,
-                failures=dict(failures),
-            ),
-        )
 
     async def count_proposed(self, uid: str) -> int:
         """How many assignments the job's algorithm has proposed, if it learns."""
@@ -382,49 +270,6 @@ class Store:
         return self._database.read_blocking(
             partial(proposals.read_results, job=job, states=tuple(states))
         )
-
-    async def fail_pack(self, uid: str, pack_index: int, generation: int, failure: Failure) -> None:
-        """Every trial of the pack that has not ended is FAILED.
-
-        Raises IllegalTransitionError where the job no longer trains, or the pack is of another
-        ``generation``.
-        """
-        await self._write(
-            uid,
-            partial(
-                endings.fail_pack,
-                uid=uid,
-                pack_index=pack_index,
-                generation=generation,
-                failure=failure,
-            ),
-        )
-
-    async def finish_job(
-        self,
-        uid: str,
-        state: JobState,
-        failure: Failure | None,
-        generation: int,
-        finding: RateFinding | None = None,
-    ) -> None:
-        """The job has ended, with what it found; FAILED, so have all its trials that had not, some
-        at a time.
-
-        Raises IllegalTransitionError where it may not go to ``state``, or is of another
-        ``generation``: there is more to train.
-        """
-        end = JobEnd(
-            state=state,
-            leaving=leading_to(state),
-            failure=failure,
-            generation=generation,
-            finding=finding,
-        )
-        if state is JobState.FAILED:
-            await self._end_all(uid, end)
-            return
-        await self._write(uid, partial(endings.finish_job, uid=uid, end=end))
 
     async def list_trials(
         self, job: JobRecord, first: int, limit: int, states: Sequence[TrialState]

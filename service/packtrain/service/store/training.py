@@ -106,7 +106,7 @@ def ended_trials(connection: Connection, uid: str) -> dict[int, TrialState]:
 
 
 def start_pack(connection: Connection, uid: str, pack_index: int) -> None:
-    """See Store.start_pack."""
+    """See OwnedJob.start_pack."""
     hold_job(connection, uid)
     move_job(connection, uid, JobState.RUNNING, leaving=[JobState.QUEUED])
     require_training(connection, uid)
@@ -147,7 +147,7 @@ def record_segment(
     trial_epochs: int,
     arithmetics: tuple[str, ...],
 ) -> None:
-    """See Store.record_segment."""
+    """See OwnedJob.record_segment."""
     require_training(connection, uid)
     moved = connection.execute(
         update(schema.packs)
@@ -185,7 +185,7 @@ def pass_rung(
     packs: tuple[NewPack, ...],
     adaptations: tuple[Adaptation, ...] = (),
 ) -> list[PackRecord]:
-    """See Store.pass_rung."""
+    """See OwnedJob.pass_rung."""
     require_training(connection, uid)
     moved = connection.execute(
         update(schema.packs)
@@ -217,9 +217,11 @@ def pass_rung(
     return [to_pack(row) for row in found]
 
 
-def create_job(connection: Connection, job: NewJob, request: RequestKey | None) -> JobRecord:
+def create_job(
+    connection: Connection, job: NewJob, request: RequestKey | None, owner: str | None
+) -> JobRecord:
     """See Store.create_job."""
-    made = jobs.create_job(connection, job, request)
+    made = jobs.create_job(connection, job, request, owner)
     if made.uid == job.uid:  # not of an earlier, equal request
         append_events(connection, job.uid, fail_trials(connection, job.uid, job.failures))
     return get_job(connection, made.job_id)

@@ -1,0 +1,1 @@
+"""`make chaos`: faults on a real service, and whether what was promised holds."""
