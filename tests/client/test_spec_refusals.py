@@ -213,6 +213,41 @@ def test_a_wrong_field_is_told_plainly(document: Any, told: str) -> None:
         ({"learningRate": 1}, "learningRate", "optimizer.sgd.learning_rate"),
         ({"l2": 1}, "l2", "regularization.l2"),
         ({"objectives": []}, "objectives", "search.objectives"),
+        ({"lr": 1}, "lr", "optimizer.sgd.learning_rate"),
+        ({"optimizer": {"lr": 1}}, "optimizer.lr", "sgd.learning_rate"),
+        ({"optimizer": {"adam": {"lr": 1}}}, "optimizer.adam.lr", "learning_rate"),
+        ({"loss": {}}, "loss", "cost"),
+        ({"network": {"loss": {}}}, "network.loss", "the specification's cost"),
+        ({"search": {"epochs": 3}}, "search.epochs", "the specification's epochs"),
+        (
+            {"network": {"lr": 1}},
+            "network.lr",
+            "the specification's optimizer.sgd.learning_rate",
+        ),
+        ({"asha": {}}, "asha", "search.successive_halving"),
+        ({"search": {"asha": {}}}, "search.asha", "successive_halving"),
+        (
+            {"stopping": {"asha": {}}},
+            "stopping.asha",
+            "the specification's search.successive_halving",
+        ),
+        ({"pbt": {}}, "pbt", "search.population"),
+        ({"search": {"pbt": {}}}, "search.pbt", "population"),
+        (
+            {"early_stopping": {}},
+            "early_stopping",
+            "stopping, search.successive_halving, search.hyperband or search.median",
+        ),
+        (
+            {"search": {"early_stopping": {}}},
+            "search.early_stopping",
+            "successive_halving, hyperband or median",
+        ),
+        (
+            {"dataset": {"validation": 0.2}},
+            "dataset.validation",
+            "validation_share or validation_rows",
+        ),
     ],
 )
 def test_an_unknown_field_gets_a_hint(document: dict[str, Any], field: str, meant: str) -> None:

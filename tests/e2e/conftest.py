@@ -69,6 +69,22 @@ class ServerProcess:
         return status
 
 
+def engine_of(service: int) -> int:
+    """The process id of a server's engine."""
+    for directory in Path("/proc").iterdir():
+        if not directory.name.isdecimal():
+            continue
+        try:
+            status = (directory / "stat").read_text()
+            command = (directory / "cmdline").read_bytes()
+        except OSError:
+            continue
+        parent = int(status.rpartition(")")[2].split()[1])
+        if parent == service and b"packtrain.workers" in command:
+            return int(directory.name)
+    raise AssertionError("the service has no engine")
+
+
 @pytest.fixture
 def make_server(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
     """Makes servers on data directories below tmp_path; ends them all."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.e2e.conftest import engine_of
 
 from packtrain.client import (
     SGD,
@@ -79,7 +80,7 @@ def test_a_killed_engine_comes_back(make_server: Callable[..., object], client: 
         for event in job.watch():
             if isinstance(event, MetricsReceived) and event.first_epoch > 1:
                 break
-        os.kill(_engine_of(server.pid), signal.SIGKILL)
+        os.kill(engine_of(server.pid), signal.SIGKILL)
         # Without its engine the service reads and accepts.
         second = watcher.train(JobSpec(dataset="digits", epochs=1, seed=1))
         assert watcher.get_job(job.name).state is JobState.RUNNING
@@ -108,7 +109,7 @@ def test_a_population_is_trained_again_through_its_decisions(
                 continue
             adapted += 1
             if adapted == 2:
-                os.kill(_engine_of(server.pid), signal.SIGKILL)
+                os.kill(engine_of(server.pid), signal.SIGKILL)
         assert adapted == 9
         assert job.wait().latest.state is JobState.SUCCEEDED
         np.testing.assert_array_equal(job.results().values, reference.results().values)
@@ -149,21 +150,6 @@ def test_sigterm_during_the_start_ends_it_at_once(tmp_path: Path) -> None:
     assert starting.returncode == 0
     assert "listens on" not in printed
     assert "Traceback" not in said
-
-
-def _engine_of(service: int) -> int:
-    for directory in Path("/proc").iterdir():
-        if not directory.name.isdecimal():
-            continue
-        try:
-            status = (directory / "stat").read_text()
-            command = (directory / "cmdline").read_bytes()
-        except OSError:
-            continue
-        parent = int(status.rpartition(")")[2].split()[1])
-        if parent == service and b"packtrain.workers" in command:
-            return int(directory.name)
-    raise AssertionError("the service has no engine")
 
 
 @pytest.mark.parametrize(

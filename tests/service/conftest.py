@@ -132,11 +132,9 @@ async def start_server(
     *,
     before_segment: Hook | None = None,
     limits: Limits | None = None,
-    datasets: tuple[Path, ...] = (),
+    **fields: object,
 ) -> AsyncIterator[Api]:
-    settings = Settings(
-        port=0, data_dir=data_dir, datasets=datasets, workers=2, limits=limits or Limits()
-    )
+    settings = Settings(port=0, data_dir=data_dir, workers=2, limits=limits or Limits(), **fields)
     engine = LocalEngine(workers=2, before_segment=before_segment)
     async with (
         running_server(settings, lambda _settings, _on_change: engine) as server,
@@ -146,10 +144,8 @@ async def start_server(
 
 
 @pytest.fixture
-def start_api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StartApi:
+def start_api(tmp_path: Path) -> StartApi:
     """Starts a server on the test's data directory: ``async with start_api() as api``."""
-    # Segments that a test holds for ever need not be waited for.
-    monkeypatch.setattr("packtrain.service.server._DRAIN_SECONDS", 0.1)
 
     def start(**fields: object) -> contextlib.AbstractAsyncContextManager[Api]:
         return start_server(tmp_path / "data", **fields)
@@ -209,6 +205,12 @@ def moons() -> Callable[..., spec_pb2.JobSpec]:
         return spec
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def _short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that stops doesn't wait long for the segments that a test holds."""
+    monkeypatch.setattr("packtrain.service.server._SAVE_SECONDS", 0.2)
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TypeVar
@@ -183,3 +185,41 @@ def test_nothing_is_proposed_by_a_space_alone() -> None:
     propose: Callable[..., object] = SearchSpace(MIXED, Tpe(8)).columns
     with pytest.raises(ValueError, match="known to the store alone"):
         propose(1, 0, 8)
+
+
+# Two threads need Optuna: the first is in the middle of its import when the second begins. Parts of
+# Optuna that import each other are then within both.
+_AT_ONCE = """
+import sys, threading
+import numpy as np
+from packtrain.service.domains import Uniform
+from packtrain.service.learners import CmaEs, Tpe
+from packtrain.service.parameters import Parameter
+from packtrain.service.proposals import Proposer
+
+def learn(learner):
+    proposer = Proposer([Parameter("a", Uniform(0, 1))], learner, 1, 1)
+    list(proposer.learn(0, np.full((2, 1), 0.5), np.zeros((2, 1))))
+
+def meet(event, args):
+    if event != "import":
+        return
+    if args[0] == "optuna._callbacks" and threading.current_thread() is not second:
+        second.start()
+        met.wait(1)
+    elif args[0] == "optuna.trial._fixed":
+        met.set()
+
+failures, met = [], threading.Event()
+threading.excepthook = lambda args: failures.append(args.exc_value)
+second = threading.Thread(target=learn, args=(Tpe(4),))
+sys.addaudithook(meet)
+learn(CmaEs(4))
+second.join()
+assert not failures, failures
+"""
+
+
+def test_threads_that_import_optuna_at_once_get_all_of_it() -> None:
+    result = subprocess.run([sys.executable, "-c", _AT_ONCE], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr

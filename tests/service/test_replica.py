@@ -11,7 +11,7 @@ from sqlalchemy import func, select, update
 from tests.service.stored_jobs import CORES, block, create, ints, new_job
 
 from packtrain.service.errors import NotOwnerError, StoreUnavailableError
-from packtrain.service.records import Failure, Proposal
+from packtrain.service.records import CheckpointRecord, Failure, Proposal
 from packtrain.service.replica import EXPIRY_SECONDS, RENEW_SECONDS, SUSPEND_SECONDS, Replica
 from packtrain.service.states import JobState
 from packtrain.service.store import Database, OwnedJob, Replicas, Store, schema
@@ -70,6 +70,8 @@ WRITES: dict[str, Callable[[OwnedJob], Awaitable[Any]]] = {
     "add_proposal": lambda job: job.add_proposal(
         0, Proposal(0, block(ints(0), 1, 1).values[0].astype("f8")), [], 0, {}
     ),
+    "add_checkpoint": lambda job: job.add_checkpoint(0, CheckpointRecord(0, 0, "a", 1, "b")),
+    "remove_checkpoints": lambda job: job.remove_checkpoints([]),
     "fail_pack": lambda job: job.fail_pack(0, 0, BROKEN),
     "finish_job": lambda job: job.finish_job(JobState.FAILED, BROKEN, 0),
     "finish_cancelling": lambda job: job.finish_cancelling(),

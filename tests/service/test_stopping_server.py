@@ -23,7 +23,7 @@ MakeSpec = Callable[..., spec_pb2.JobSpec]
 async def test_running_segments_are_recorded_and_calls_are_refused(
     start_api: Any, moons: MakeSpec, short_segments: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("packtrain.service.server._DRAIN_SECONDS", 60.0)
+    monkeypatch.setattr("packtrain.service.server._SAVE_SECONDS", 60.0)
     begun, go_on = asyncio.Event(), asyncio.Event()
 
     async def hold(segment: Any) -> None:

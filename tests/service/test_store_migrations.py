@@ -11,7 +11,7 @@ import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, text
 from tests.postgresql import Postgres
-from tests.service.stored_jobs import ALL, CORES, NAMES, create, ints, record
+from tests.service.stored_jobs import ALL, CORES, ME, NAMES, create, ints, record
 
 from packtrain.service.records import MetricsRecorded
 from packtrain.service.states import JobState, TrialState
@@ -129,6 +129,8 @@ async def check_goes_on(url: str) -> None:
         assert job.counts[TrialState.STOPPED] == 0
         (pack,) = await store.list_packs(job.uid)
         assert (pack.epochs, pack.until, pack.is_closed, pack.arithmetics) == (2, None, False, ())
+        await store.replicas.join(ME, "here", 1, alone=True)
+        assert await store.replicas.claim(ME, [job.uid]) == {job.uid}
         await record(store, job.uid, 0, ints(0, 2), 2, 3)
         events = await store.read_events(job.uid, 0, ALL)
         assert [e.sequence for e in events] == [1, 2, 3]

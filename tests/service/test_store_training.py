@@ -22,7 +22,7 @@ from tests.service.stored_jobs import (
 
 from packtrain.service.errors import IllegalTransitionError
 from packtrain.service.objectives import Objective
-from packtrain.service.records import Failure, MetricsRecorded, TrialsChanged
+from packtrain.service.records import CheckpointRecord, Failure, MetricsRecorded, TrialsChanged
 from packtrain.service.standings import StandingsReader
 from packtrain.service.states import JobState, TrialState
 from packtrain.service.store import Store, jobs, training
@@ -268,3 +268,46 @@ async def test_a_read_is_not_joined_after_the_log_has_grown(
     go_on.set()
     parts = [await early, await late]
     assert [part.last for part in parts if part is not None] == [1, 3]
+
+
+def checkpoint(epoch: int, name: str = "") -> CheckpointRecord:
+    return CheckpointRecord(0, epoch, name or f"uid-a/0-{epoch}", 100, "d1")
+
+
+async def test_a_checkpoint_counts_when_its_epoch_is_recorded(store: Store) -> None:
+    job = await create(store, "a")
+    await own(store, job.uid).start_pack(0)
+    await record(store, job.uid, 0, ints(0, 1, 2), 0, 3)
+    for generation, epoch in ((0, 4), (1, 3)):
+        with pytest.raises(IllegalTransitionError):
+            await own(store, job.uid).add_checkpoint(generation, checkpoint(epoch))
+    assert await own(store, job.uid).add_checkpoint(0, checkpoint(3)) == []
+    assert await store.list_checkpoints(job.uid) == [checkpoint(3)]
+
+
+async def test_the_last_two_checkpoints_of_a_pack_are_kept(store: Store) -> None:
+    job = await create(store, "a")
+    await own(store, job.uid).start_pack(0)
+    await record(store, job.uid, 0, ints(0, 1, 2), 0, 9)
+    assert await own(store, job.uid).add_checkpoint(0, checkpoint(3)) == []
+    assert await own(store, job.uid).add_checkpoint(0, checkpoint(5)) == []
+    assert await own(store, job.uid).add_checkpoint(0, checkpoint(7)) == [checkpoint(3).name]
+    # The same epoch again, after a restart: the new file takes the place of the old.
+    again = checkpoint(7, "another")
+    assert await own(store, job.uid).add_checkpoint(0, again) == [checkpoint(7).name]
+    assert await store.list_checkpoints(job.uid) == [again, checkpoint(5)]
+    in_use = await store.checkpoints_in_use()
+    assert in_use == {job.uid: {"another", checkpoint(5).name}}
+
+
+async def test_a_job_that_has_ended_has_no_checkpoints(store: Store) -> None:
+    job = await create(store, "a")
+    await own(store, job.uid).start_pack(0)
+    await record(store, job.uid, 0, ints(0, 1, 2), 0, 9)
+    await own(store, job.uid).add_checkpoint(0, checkpoint(3))
+    await store.cancel_job("a", None)
+    await own(store, job.uid).finish_cancelling()
+    assert await store.list_checkpoints(job.uid) == []
+    assert await store.checkpoints_in_use() == {}
+    with pytest.raises(IllegalTransitionError):
+        await own(store, job.uid).add_checkpoint(0, checkpoint(5))

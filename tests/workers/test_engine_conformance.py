@@ -12,8 +12,10 @@ from safetensors.numpy import load
 
 from packtrain.training import Speed, train_segment
 from packtrain.workers import (
+    CheckpointError,
     LocalEngine,
     SegmentFailedError,
+    Snapshot,
     Source,
     StateLostError,
     SupervisedEngine,
@@ -180,3 +182,30 @@ async def test_a_failed_segment_leaves_the_state_as_it_was(engine, segment, tmp_
     assert caught.value.reason == "MODEL_NOT_WRITTEN"
     result = await engine.run_segment(segment("unwritten", 2, 4))
     np.testing.assert_array_equal(result.metrics.values, expected[1][:, 2:])
+
+
+async def test_a_saved_state_goes_on_under_another_key(engine, segment, tmp_path, expected):
+    await engine.run_segment(segment("saved", 0, 2))
+    trials = np.arange(40, 46, dtype=np.int32)
+    # Asked for before the next segment runs, it is the state from before that.
+    saving = asyncio.create_task(
+        engine.save_state(Snapshot("saved", 2, trials, "one"), str(tmp_path / "job" / "0-2"))
+    )
+    await asyncio.sleep(0)
+    await engine.run_segment(segment("saved", 2, 2))
+    file = (await saving).file
+    loaded = await engine.load_state("loaded", file, "one")
+    assert (loaded.epoch, loaded.trials.tolist()) == (2, trials.tolist())
+    result = await engine.run_segment(segment("further", 2, 4, sources=(Source("loaded"),)))
+    np.testing.assert_array_equal(result.metrics.values, expected[1][:, 2:])
+    with pytest.raises(CheckpointError, match="not two"):
+        await engine.load_state("other", file, "two")
+    (tmp_path / "job" / "0-2").unlink()
+    with pytest.raises(CheckpointError, match="missing"):
+        await engine.load_state("other", file, "one")
+
+
+async def test_a_state_that_is_not_held_can_not_be_saved(engine, tmp_path):
+    snapshot = Snapshot("nowhere", 2, np.arange(6, dtype=np.int32), "one")
+    with pytest.raises(StateLostError, match="nowhere"):
+        await engine.save_state(snapshot, str(tmp_path / "0-2"))

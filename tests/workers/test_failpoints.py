@@ -32,15 +32,16 @@ def sources() -> str:
 def test_the_catalogue_is_complete() -> None:
     code = sources()
     literal = set(re.findall(r"failpoints\.hit(?:_async)?\(\s*\"([\w.]+)\"", code))
-    store = (ROOT / "service/packtrain/service/store/store.py").read_text()
-    written = re.findall(r"(?:\.write|_change)\(\s*partial\(\s*\w+\.(\w+)", store)
+    folder = ROOT / "service/packtrain/service/store"
+    store = "\n".join((folder / name).read_text() for name in ("store.py", "owned_job.py"))
+    written = re.findall(r"(?:\.write|_change|_write)\(\s*partial\(\s*\w+\.(\w+)", store)
     transactions = {f"store.{n}.{when}_commit" for n in written for when in ("before", "after")}
     protos = "\n".join(p.read_text() for p in (ROOT / "proto").rglob("*.proto"))
     calls = {f"call.{n}.before_reply" for n in re.findall(r"rpc (\w+)\(", protos)}
     assert literal | transactions | calls == failpoints.NAMES
     # A transaction that is no partial of its function would have no name.
     assert len(re.findall(r"_database\.write\(", store)) == len(
-        re.findall(r"_database\.write\(\s*(?:partial\(|transaction\b)", store)
+        re.findall(r"_database\.write\(\s*(?:partial\(|transaction\b|fenced\b)", store)
     )
 
 

@@ -12,6 +12,16 @@ _LEAST = 0.7
 _TIE, _MOST = 0.02, 2
 # What a letter that the whole has beside the part that is alike takes off.
 _LETTER = 0.005
+# What other systems call ours.
+_OUR_WORDS = {
+    "acc": "accuracy",
+    "asha": "successive_halving",
+    "loss": "cost",
+    "lr": "learning_rate",
+    "pbt": "population",
+    "train": "training",
+    "val": "validation",
+}
 
 
 def find_meant(word: str, known: Iterable[str]) -> list[str]:
@@ -19,8 +29,9 @@ def find_meant(word: str, known: Iterable[str]) -> list[str]:
 
     A name may be meant by its end, after a dot or an underscore: ``accuracy`` is like
     ``validation_accuracy``, ``learning_rate`` like ``optimizer.sgd.learning_rate``. Capitals, and
-    what stands between words, make no difference.
+    what stands between words, make no difference, and words of other systems stand for ours.
     """
+    word = in_our_words(word)
     scores = {name: _likeness(word, name) for name in known}
     best = max(scores.values(), default=0.0)
     if best < _LEAST:
@@ -34,6 +45,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     meant = find_meant(word, known)
     told = [known[name] for name in meant] if isinstance(known, Mapping) else meant
     return f"; did you mean {' or '.join(dict.fromkeys(told))}?" if meant else ""
+
+
+def in_our_words(name: str) -> str:
+    """The name with ours for the words of other systems: ``val_loss`` is ``validation_cost``."""
+    return re.sub(r"[A-Za-z]+", lambda word: _OUR_WORDS.get(word[0].lower(), word[0]), name)
 
 
 def _likeness(word: str, name: str) -> float:

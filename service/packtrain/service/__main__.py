@@ -22,6 +22,7 @@ from typing import Annotated, NoReturn
 import structlog
 import typer
 
+from packtrain.service.pack_run import LEAST_SAVE_SECONDS
 from packtrain.service.server import StartError, running_server
 from packtrain.service.settings import Limits, Settings, parse_listen
 from packtrain.service.slices import is_slice_running
@@ -74,6 +75,20 @@ def serve(
         str | None,
         typer.Option(help="A running Ray cluster to join. Default: a local one of its own."),
     ] = None,
+    artifacts: Annotated[
+        str | None,
+        typer.Option(
+            help="Where checkpoints are kept: a folder, or a URI that fsspec knows, such as "
+            "s3://bucket/folder. Default: a folder in the data directory."
+        ),
+    ] = None,
+    checkpoint_every: Annotated[
+        float,
+        typer.Option(
+            help="Seconds that a pack trains between two checkpoints, at the least. They are "
+            "rarer where they would cost more than 2 % of the time."
+        ),
+    ] = LEAST_SAVE_SECONDS,
     max_job_memory: Annotated[
         float | None,
         typer.Option(help="GiB of the workers' memory that a job may need. Default: half of all."),
@@ -100,8 +115,11 @@ def serve(
             datasets=tuple(d.absolute() for d in datasets or ()),
             workers=len(os.sched_getaffinity(0)) if workers is None else workers,
             ray_address=ray_address,
+            artifacts=_absolute(artifacts),
+            least_save_seconds=checkpoint_every,
             limits=limits,
         )
+        settings.open_checkpoints()
     except ValueError as error:
         _fail(str(error), 2)
     typer.echo("packtrain serve: starting its workers ...", err=True)
@@ -113,6 +131,10 @@ def serve(
         # All is stored and closed. PyTorch aborts where Python ends a thread within its code.
         sys.stdout.flush()
         os._exit(0)
+
+
+def _absolute(artifacts: str | None) -> str | None:
+    return artifacts if artifacts is None or "://" in artifacts else str(Path(artifacts).absolute())
 
 
 def _fail(sentence: str, code: int) -> NoReturn:

@@ -4,7 +4,7 @@ on are stacked anew, so that stopping saves time and not only epochs."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -35,6 +35,7 @@ class BeginPack(Protocol):
         heirs: Sequence[Heirs],
         *,
         is_rebuildable: bool = True,
+        is_saved: bool = False,
     ) -> PackRun: ...
 
 
@@ -59,10 +60,17 @@ class BracketTraining:
 
     async def train(self, packs: Sequence[PackRecord], ended: Mapping[int, TrialState]) -> None:
         """All of these open packs, to their ends; ``ended`` are the trials that have ended."""
+        saved = await self._trainer.checkpoints.find_saved_packs()
         async with asyncio.TaskGroup() as tasks:
             for bracket, members in self._by_bracket(packs):
-                runs = [self._begin(p, self._group_of(p.trials), ended, ()) for p in members]
+                runs = [self._begin_open(pack, ended, saved) for pack in members]
                 tasks.create_task(self._train_bracket(bracket, runs))
+
+    def _begin_open(
+        self, pack: PackRecord, ended: Mapping[int, TrialState], saved: Container[int]
+    ) -> PackRun:
+        group = self._group_of(pack.trials)
+        return self._begin(pack, group, ended, (), is_saved=pack.index in saved)
 
     def _by_bracket(
         self, packs: Sequence[PackRecord]
@@ -87,12 +95,13 @@ class BracketTraining:
                     # What the packs began from is held no longer than it takes them to begin.
                     await wait_all(begun)
                     await self._drop(held)
-                held = {run.state_key for run in runs}
+                held = keys_of(runs)
+                await self._trainer.finish_stage(runs)
                 if bracket is None or self._trainer.is_stopped:
                     return
                 runs = await self._pass_rung(bracket, runs)
         finally:
-            await self._drop(held | {run.state_key for run in runs})
+            await self._drop(held | keys_of(runs))
 
     async def _pass_rung(self, bracket: Bracket, runs: Sequence[PackRun]) -> list[PackRun]:
         """Compare the trials; returned are the packs of those that go on."""
@@ -124,7 +133,9 @@ class BracketTraining:
 
     def _begin_heir(self, record: PackRecord, runs: Sequence[PackRun]) -> PackRun:
         heirs = [found for run in runs if (found := run.find_heirs(record.trials)) is not None]
-        return self._begin(record, self._group_of(record.trials), {}, heirs)
+        run = self._begin(record, self._group_of(record.trials), {}, heirs)
+        run.clock.inherit(mean_left(runs))
+        return run
 
     def _group_of(self, trials: NDArray[np.int32]) -> TrialGroup:
         first = int(trials[0])
@@ -137,6 +148,16 @@ class BracketTraining:
     async def _drop(self, pack_keys: set[str]) -> None:
         for pack_key in pack_keys:
             await self._engine.drop_state(pack_key)
+
+
+def keys_of(runs: Sequence[PackRun]) -> set[str]:
+    """What the engine holds for them."""
+    return {key for run in runs for key in run.held_keys}
+
+
+def mean_left(runs: Sequence[PackRun]) -> float:
+    """Seconds of training until their states are due to be saved."""
+    return sum(run.clock.left for run in runs) / len(runs)
 
 
 async def wait_all(events: Sequence[asyncio.Event]) -> None:

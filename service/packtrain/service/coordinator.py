@@ -23,12 +23,13 @@ from packtrain.service.errors import (
     StoreUnavailableError,
 )
 from packtrain.service.job_training import JobTraining
+from packtrain.service.pack_run import LEAST_SAVE_SECONDS
 from packtrain.service.records import ActiveJob, Failure
 from packtrain.service.replica import Replica
 from packtrain.service.slots import FairSlots
 from packtrain.service.states import JobState
 from packtrain.service.store import Store
-from packtrain.workers import Engine
+from packtrain.workers import ArtifactStore, Engine
 
 log = structlog.get_logger()
 
@@ -47,17 +48,28 @@ class Coordinator:
     """Trains the jobs that ``replica`` owns, from :meth:`run` until that is cancelled."""
 
     def __init__(
-        self, store: Store, replica: Replica, engine: Engine, planner: Planner, models_dir: Path
+        self,
+        store: Store,
+        replica: Replica,
+        engine: Engine,
+        planner: Planner,
+        models_dir: Path,
+        artifacts: ArtifactStore,
+        least_save_seconds: float = LEAST_SAVE_SECONDS,
     ) -> None:
         self._store = store
         self._replica = replica
         self._engine = engine
         self._planner = planner
         self._models_dir = models_dir
+        self._artifacts = artifacts
+        self._least_save_seconds = least_save_seconds
         self._slots = FairSlots(lambda: engine.workers if replica.may_train else 0)
         # Turns at proposing, for algorithms that learn: by the same rules.
         self._proposing = FairSlots(lambda: _PROPOSING_JOBS if replica.may_train else 0)
         self._jobs: dict[str, JobTraining] = {}
+        self._training: set[asyncio.Task[None]] = set()
+        self._is_stopping = False
         self._trials = 0
         # Held from reading the store until that is done: what is done last is what it said last.
         self._reading = asyncio.Lock()
@@ -124,13 +136,6 @@ class Coordinator:
         self._slots.release(uid)
         self._proposing.release(uid)
 
-    async def drain(self, timeout_seconds: float) -> None:
-        """Begin no further segment, and wait for those under way, as long as that may take. What
-        has been trained is recorded when :meth:`run` is cancelled next."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_seconds):
-                await self._slots.drain()
-
     async def run(self) -> None:
         """Train whatever there is, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
@@ -139,7 +144,9 @@ class Coordinator:
                 try:
                     async with self._reading:
                         for run in self._begin_jobs(await self._find_jobs()):
-                            tasks.create_task(self._run_job(run))
+                            task = tasks.create_task(self._run_job(run))
+                            self._training.add(task)
+                            task.add_done_callback(self._training.discard)
                 except StoreUnavailableError as error:
                     log.warning("store_unavailable", error=error.message)
                     await asyncio.sleep(_STORE_RETRY_SECONDS)
@@ -149,10 +156,21 @@ class Coordinator:
                     async with asyncio.timeout(_LOOK_SECONDS if self._replica.is_shared else None):
                         await self._wake.wait()
 
+    async def stop(self, patience_seconds: float) -> None:
+        """Before :meth:`run` is cancelled: hand out no further segment, let those end that are
+        under way and record them, and save the states, as far as ``patience_seconds`` allow."""
+        self._is_stopping = True
+        for run in self._jobs.values():
+            run.stop(saves=True)
+        if self._training:
+            _, late = await asyncio.wait(self._training, timeout=patience_seconds)
+            if late:
+                log.warning("jobs_not_saved", jobs=len(late), seconds=patience_seconds)
+
     async def _find_jobs(self) -> list[ActiveJob]:
         """The replica's jobs, those that it claims now among them."""
         me = self._replica.id
-        if me is None or not self._replica.may_train:
+        if me is None or self._is_stopping or not self._replica.may_train:
             return []
         if self._replica.is_shared and self._jobs:
             await self._follow(list(self._jobs))
@@ -209,6 +227,8 @@ class Coordinator:
             self._proposing,
             self._planner,
             self._models_dir / job.uid,
+            self._artifacts,
+            self._least_save_seconds,
         )
 
     async def _run_job(self, run: JobTraining) -> None:

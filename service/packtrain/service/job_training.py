@@ -8,6 +8,7 @@ from pathlib import Path
 
 from packtrain.service.batch_training import BatchTraining
 from packtrain.service.bracket_training import BracketTraining
+from packtrain.service.checkpoints import Checkpoints
 from packtrain.service.contract import Expansion, Planner
 from packtrain.service.errors import IllegalTransitionError, ServiceError
 from packtrain.service.findings import find_learning_rates, measure_initial_cost
@@ -21,12 +22,13 @@ from packtrain.service.slots import FairSlots
 from packtrain.service.standings import StandingsReader
 from packtrain.service.states import JobState, TrialState
 from packtrain.service.store import OwnedJob, Store
-from packtrain.workers import Engine
+from packtrain.workers import ArtifactStore, Engine
 
 
 class JobTraining:
     """One job, in its owner's name, which takes turns at ``slots``, the workers, and at
-    ``proposing``; its models go into ``models_dir``, a folder of its own."""
+    ``proposing``; its models go into ``models_dir``, a folder of its own, its checkpoints into
+    ``artifacts``, one of a pack at most every ``least_save_seconds`` of its training."""
 
     def __init__(
         self,
@@ -38,6 +40,8 @@ class JobTraining:
         proposing: FairSlots,
         planner: Planner,
         models_dir: Path,
+        artifacts: ArtifactStore,
+        least_save_seconds: float,
     ) -> None:
         self.job = job
         self._owned = owned
@@ -46,13 +50,16 @@ class JobTraining:
         self._proposing = proposing
         self._planner = planner
         self._models_dir = models_dir
-        self._trainer = PackTrainer(owned, engine, slots)
+        self._least_save_seconds = least_save_seconds
+        self._checkpoints = Checkpoints(owned, store, engine, artifacts)
+        self._trainer = PackTrainer(owned, engine, slots, self._checkpoints)
         if job.state is JobState.CANCELLING:
             self._trainer.stop()
 
-    def stop(self) -> None:
-        """Stop after the segments that are under way: the store says what becomes of the job."""
-        self._trainer.stop()
+    def stop(self, *, saves: bool = False) -> None:
+        """Stop after the segments that are under way: the store says what becomes of the job.
+        ``saves``: :meth:`train` returns once the states are saved that are worth it."""
+        self._trainer.stop(saves=saves)
 
     async def train(self) -> None:
         """Until the job has ended, or was stopped. Raises ServiceError."""
@@ -72,6 +79,12 @@ class JobTraining:
             await self._owned.finish_cancelling()
         else:
             await self._finish(expansion)
+        await self._clean_up()
+
+    async def _clean_up(self) -> None:
+        """What has ended needs no checkpoints."""
+        if not await self._store.find_active_jobs([self.job.uid]):
+            await self._checkpoints.remove_all_files()
 
     async def fail(self, failure: Failure) -> None:
         """The job can't be trained."""
@@ -79,6 +92,7 @@ class JobTraining:
             await self._owned.finish_job(JobState.FAILED, failure, self.job.generation)
         except IllegalTransitionError:
             await self._owned.finish_cancelling()
+        await self._clean_up()
 
     async def _train_all(
         self,
@@ -131,6 +145,7 @@ class JobTraining:
         heirs: Sequence[Heirs],
         *,
         is_rebuildable: bool = True,
+        is_saved: bool = False,
     ) -> PackRun:
         path = self._models_dir / f"{record.index}.safetensors"
         return PackRun(
@@ -142,6 +157,8 @@ class JobTraining:
             self._engine.speed,
             heirs,
             is_rebuildable=is_rebuildable,
+            least_save_seconds=self._least_save_seconds,
+            is_saved=is_saved,
         )
 
     async def _finish(self, expansion: Expansion | None) -> None:

@@ -10,14 +10,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from packtrain.service.checkpoint_clock import CheckpointClock, describe_signature, state_bytes
 from packtrain.service.planner import Part, TrialGroup, pack_of, segment_epochs_limit
 from packtrain.service.records import EndedTrials, Failure, MetricsRecorded, PackRecord
 from packtrain.service.states import TrialState
 from packtrain.training import Plateau, Speed, initial_seconds
-from packtrain.workers import Segment, SegmentResult, Source
+from packtrain.workers import Segment, SegmentResult, Snapshot, Source
 
 # Long enough that handing over costs a hundredth, short enough to follow, cancel and share.
 SEGMENT_SECONDS = 1.0
+# A pack that trains less long is not saved, unless an operator wants it otherwise.
+LEAST_SAVE_SECONDS = 5.0
 # The first metrics should come at once.
 _FIRST_SEGMENT_SECONDS = 0.05
 # The last one may be so much longer, that no short one comes after it.
@@ -36,10 +39,12 @@ class Heirs:
 
 class PackRun:
     """Not durable: made anew from the pack's record, and then again from epoch 0, unless it goes
-    on from what other packs hold.
+    on from what other packs hold, or from checkpoints.
 
     ``is_rebuildable``: its trials' histories are their own, so that a lost state is had again by
-    training the pack from epoch 0, and what is recorded need not be trained again to be compared.
+    training the pack from a checkpoint or from epoch 0, and what is recorded need not be trained
+    again to be compared. A state may be saved ``least_save_seconds`` after the last time;
+    ``is_saved``: it was before.
     """
 
     def __init__(
@@ -53,6 +58,8 @@ class PackRun:
         heirs: Sequence[Heirs] = (),
         *,
         is_rebuildable: bool = True,
+        least_save_seconds: float = LEAST_SAVE_SECONDS,
+        is_saved: bool = False,
     ) -> None:
         self.is_rebuildable = is_rebuildable
         self.failure: Failure | None = None
@@ -72,15 +79,19 @@ class PackRun:
         self._attempt = 0
         # Where the rows of the trials are held, in their order.
         self._sources: tuple[Source, ...] = ()
-        sources = [part.source for part in heirs if part.source is not None]
-        if heirs and len(sources) == len(heirs):
-            self._trials = np.concatenate([part.trials for part in heirs])
-            self._sources, self._epoch = tuple(sources), heirs[0].epoch
+        # The trials of the state that is held under the run's own key; None: there is none.
+        self._held_trials: NDArray[np.int32] | None = None
+        self._borrowed: set[str] = set()
+        self._may_restore = is_saved
+        self._wants_restoring = is_rebuildable
         # Those that have ended stay, at no cost: the model at the end holds them too.
         self._has_ended = np.array([t in ended for t in self._trials.tolist()], np.bool_)
         # As the store has it, which the training may have to find out anew.
         self._is_known = self._has_ended.copy()
+        if heirs and all(part.source is not None for part in heirs):
+            self.go_on_from(heirs)
         begun = pack_of(group, self._trials, begins=False)
+        self.clock = CheckpointClock(state_bytes(begun), least_save_seconds)
         self._initial_seconds = initial_seconds(speed, begun)
         self._epoch_seconds = group.epoch_seconds(speed, begun)
         self._target_seconds = SEGMENT_SECONDS if self.started else _FIRST_SEGMENT_SECONDS
@@ -88,8 +99,9 @@ class PackRun:
     @property
     def is_over(self) -> bool:
         """No trial is left, or all epochs are trained up to where trials are compared; recorded
-        is enough for that where the pack can be rebuilt."""
-        compares = self.is_rebuildable and self.until < self.total
+        is enough for that where the pack can be rebuilt, but not from a checkpoint, which makes
+        it worthwhile to have the state."""
+        compares = self.is_rebuildable and self.until < self.total and not self._may_restore
         at = max(self._epoch, self.recorded) if compares else self._epoch
         return bool(self._has_ended.all()) or at >= self.until
 
@@ -97,6 +109,26 @@ class PackRun:
     def state_key(self) -> str:
         """Names the pack's state in the engine; another one after each new beginning."""
         return f"{self._key}/{self._attempt}"
+
+    @property
+    def held_keys(self) -> set[str]:
+        """The keys of the states that the engine holds for it."""
+        return {self.state_key, *self._borrowed}
+
+    @property
+    def signature(self) -> str:
+        """What a checkpoint must agree with."""
+        return describe_signature(self._group.pack)
+
+    @property
+    def trials(self) -> NDArray[np.int32]:
+        """Those that train, (K,), in the order of their rows."""
+        return self._trials
+
+    @property
+    def wants_restoring(self) -> bool:
+        """Whether it is to begin, and may have been trained before."""
+        return self._wants_restoring and self._epoch == 0 and self.recorded > 0
 
     @property
     def going(self) -> NDArray[np.int32]:
@@ -150,15 +182,56 @@ class PackRun:
         )
 
     def begin_again(self) -> None:
-        """The engine lost the state: go back to epoch 0. What was recorded stays so."""
+        """The engine lost the state: go back to a checkpoint or epoch 0. What was recorded stays
+        so."""
         self._epoch = 0
         self._sources = ()
+        self._held_trials = None
         self._attempt += 1
+        self._wants_restoring = self.is_rebuildable
+        self.clock.go_back()
+
+    def go_on_from(self, heirs: Sequence[Heirs]) -> None:
+        """All of its trials are held elsewhere, at one epoch, one part after the other."""
+        trials = np.concatenate([part.trials for part in heirs])
+        order = np.argsort(self._trials)
+        rows = order[np.searchsorted(self._trials, trials, sorter=order)]
+        self._trials = trials
+        self._has_ended, self._is_known = self._has_ended[rows], self._is_known[rows]
+        self._sources = tuple(part.source for part in heirs if part.source is not None)
+        self._epoch = heirs[0].epoch
+        self._wants_restoring = False
+
+    def note_saved(self, seconds: float) -> None:
+        """There is a checkpoint, which took so long to be written."""
+        self._may_restore = True
+        self.clock.save(seconds)
+
+    def go_without(self) -> None:
+        """There is no checkpoint to go on from."""
+        self._may_restore = self._wants_restoring = False
+
+    def borrow(self, key: str) -> None:
+        """The engine holds a state for it under ``key``, to begin from."""
+        self._borrowed.add(key)
+
+    def give_back(self) -> set[str]:
+        """The keys of what it borrowed, once it has begun."""
+        borrowed, self._borrowed = self._borrowed, set()
+        return borrowed
+
+    def snapshot(self) -> Snapshot | None:
+        """The state to be saved; None where the engine holds none of its own."""
+        if self._held_trials is None:
+            return None
+        return Snapshot(self._sources[0].pack_key, self._epoch, self._held_trials, self.signature)
 
     def advance(self, segment: Segment, result: SegmentResult) -> Recording | None:
         """Take a segment's result in; what is to be recorded of it, if anything."""
         self._epoch += segment.epochs
         self._learn_seconds(segment, result)
+        self.clock.train(result.seconds)
+        self._held_trials = self._trials
         self._target_seconds = SEGMENT_SECONDS
         if result.arithmetic not in self.arithmetics:
             self.arithmetics += (result.arithmetic,)

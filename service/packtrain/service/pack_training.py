@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import structlog
 
+from packtrain.service.checkpoints import Checkpoints
 from packtrain.service.errors import StoreUnavailableError
 from packtrain.service.pack_run import PackRun, Recording
 from packtrain.service.records import Failure
@@ -24,22 +25,30 @@ from packtrain.workers import (
 log = structlog.get_logger()
 
 _STORE_RETRY_SECONDS = 1.0
+# A pack that is over waits no longer for a checkpoint that is being written.
+_SAVING_SECONDS = 10.0
 _DISK_RETRY_SECONDS = 5.0
 
 
 class PackTrainer:
     """The packs of one job, from one task each."""
 
-    def __init__(self, job: OwnedJob, engine: Engine, slots: FairSlots) -> None:
+    def __init__(
+        self, job: OwnedJob, engine: Engine, slots: FairSlots, checkpoints: Checkpoints
+    ) -> None:
+        self.checkpoints = checkpoints
         self._job = job
         self._engine = engine
         self._slots = slots
         self.is_stopped = False
+        self._saves = False
         self._waiting: set[asyncio.Task[object]] = set()
 
-    def stop(self) -> None:
-        """Hand out no further segment: what is under way is the last."""
+    def stop(self, *, saves: bool = False) -> None:
+        """Hand out no further segment: what is under way is the last. ``saves``: then save the
+        states, to go on from them later."""
         self.is_stopped = True
+        self._saves = saves
         for task in self._waiting:
             task.cancel()
 
@@ -63,6 +72,7 @@ class PackTrainer:
         ``begun`` is set as soon as it no longer needs what it began from. Raises StateLostError
         where the state is lost of a pack that can't be rebuilt by itself."""
         recording: asyncio.Task[None] | None = None
+        saving: asyncio.Task[bool] | None = None
         try:
             while not run.is_over and not self.is_stopped:
                 async with self.turn():
@@ -75,6 +85,11 @@ class PackTrainer:
                 recording = asyncio.create_task(self._record(made, before)) if made else before
                 if before is not None:
                     await asyncio.shield(before)
+                if run.clock.is_due and not run.is_over and (saving is None or saving.done()):
+                    saving = asyncio.create_task(self.checkpoints.save(run, recording))
+            if saving is not None:
+                # Given up early, it would leave a file behind, and the next one would wait for it.
+                await asyncio.wait({saving}, timeout=_SAVING_SECONDS)
         except SegmentFailedError as error:
             log.warning("pack_failed", pack=run.state_key, reason=error.reason, why=str(error))
             if recording is not None:
@@ -85,15 +100,33 @@ class PackTrainer:
         finally:
             if begun is not None:
                 begun.set()
+            if saving is not None:
+                await _give_up(saving)
             if recording is not None:
                 await recording
+
+    async def finish_stage(self, runs: Sequence[PackRun]) -> None:
+        """The runs have come to where their trials are compared, to their ends, or to where they
+        were stopped: save them, or remove what is no longer needed."""
+        if self.is_stopped:
+            if self._saves:
+                await self.checkpoints.save_stopped(runs)
+        elif runs[0].until < runs[0].total:
+            await self.checkpoints.save_stage(runs)
+        else:
+            for run in runs:
+                await self.checkpoints.remove_of(run.index)
 
     async def _run_segment(self, run: PackRun) -> Recording | None:
         if not run.started:
             await self._job.start_pack(run.index)
             run.started = True
-        segment = run.next_segment()
         try:
+            if run.wants_restoring:
+                await self.checkpoints.restore(run)
+                if run.is_over:
+                    return None
+            segment = run.next_segment()
             result = await self._run_where_room(segment)
         except StateLostError as error:
             log.warning("state_lost", pack=run.state_key, why=str(error))
@@ -101,6 +134,8 @@ class PackTrainer:
                 raise
             run.begin_again()
             return None
+        for key in run.give_back():
+            await self._engine.drop_state(key)
         return run.advance(segment, result)
 
     async def _run_where_room(self, segment: Segment) -> SegmentResult:
@@ -110,8 +145,10 @@ class PackTrainer:
             try:
                 return await self._engine.run_segment(segment)
             except SegmentFailedError as error:
-                if error.reason != "DISK_FULL" or self.is_stopped:
+                if error.reason != "DISK_FULL":
                     raise
+                if self.is_stopped:
+                    raise StateLostError(str(error)) from error
                 log.warning("disk_full", pack=segment.pack_key, why=str(error))
                 await asyncio.sleep(_DISK_RETRY_SECONDS)
 
@@ -136,3 +173,9 @@ class PackTrainer:
                 await asyncio.sleep(_STORE_RETRY_SECONDS)
             else:
                 return
+
+
+async def _give_up(saving: asyncio.Task[bool]) -> None:
+    saving.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await saving

@@ -2,8 +2,9 @@
 others, with other numbers.
 
 A trial's history includes that of others, so that a lost state can't be had again by training its
-pack anew: the whole population trains again from epoch 0, through the decisions that are stored.
-What it had recorded stays so, and nothing is recorded twice.
+pack anew: the whole population trains again, from the last stage of which every pack has a
+checkpoint or else from epoch 0, through the decisions that are stored. What it had recorded stays
+so, and nothing is recorded twice.
 """
 
 from __future__ import annotations
@@ -15,10 +16,18 @@ from itertools import pairwise
 
 import numpy as np
 import structlog
+from numpy.typing import NDArray
 
-from packtrain.service.bracket_training import BeginPack, PlanPacks, wait_all
+from packtrain.service.bracket_training import (
+    BeginPack,
+    PlanPacks,
+    keys_of,
+    mean_left,
+    wait_all,
+)
+from packtrain.service.checkpoints import share_trials
 from packtrain.service.contract import Expansion
-from packtrain.service.pack_run import PackRun, trials_left
+from packtrain.service.pack_run import Heirs, PackRun, trials_left
 from packtrain.service.pack_training import PackTrainer
 from packtrain.service.planner import TrialGroup, cut
 from packtrain.service.population import PopulationBasedTraining, find_origins
@@ -59,22 +68,23 @@ class PopulationTraining:
             log.warning("population_begins_again", job=self._job.uid)
 
     async def _train_through(self) -> bool:
-        """Train from epoch 0, through what was decided before; whether no state was lost."""
+        """Train from what is saved, through what was decided before; whether no state was lost."""
         stages = _find_stages(await self._store.list_packs(self._job.uid))
         ended = await self._store.ended_trials(self._job.uid)
         decided = await self._store.list_adaptations(self._job.uid)
         if all(t in ended for pack in stages[-1] for t in pack.trials.tolist()):
             return True
-        group, records = self._initial, stages.pop(0)
-        runs: list[PackRun] = []
-        adaptations: Sequence[Adaptation] = ()
         held: set[str] = set()
+        runs: list[PackRun] = []
         try:
-            while records:
-                runs = [self._begin_run(r, group, ended, runs, adaptations) for r in records]
+            first, runs = await self._restore(stages, ended, decided)
+            group = self._group_after(first, stages, decided)
+            stages = stages[first + 1 :]
+            while runs:
                 if not await self._train_stage(runs, held):
                     return False
-                held = {run.state_key for run in runs}
+                held = keys_of(runs)
+                await self._trainer.finish_stage(runs)
                 rung = runs[0].until
                 if self._trainer.is_stopped or rung == runs[0].total:
                     break
@@ -82,15 +92,72 @@ class PopulationTraining:
                     if await self._fail_all(runs, stages[-1]):
                         break
                     records = stages.pop(0)
-                    adaptations = [a for a in decided if a.epoch == rung]
+                    adaptations: Sequence[Adaptation] = [a for a in decided if a.epoch == rung]
                 else:
                     # New packs: none of their trials has ended.
                     ended = {}
                     records, adaptations = await self._pass_rung(rung, group, runs)
                 group = self._rule.apply(group, adaptations)
+                runs = [self._begin_run(r, group, ended, runs, adaptations) for r in records]
+        except StateLostError:
+            return False
         finally:
-            await self._drop(held | {run.state_key for run in runs})
+            await self._drop(held | keys_of(runs))
         return True
+
+    async def _restore(
+        self,
+        stages: Sequence[Sequence[PackRecord]],
+        ended: Mapping[int, TrialState],
+        decided: Sequence[Adaptation],
+    ) -> tuple[int, list[PackRun]]:
+        """The last stage of which each pack has a checkpoint, at its place, with the runs that go
+        on from these; the first one without. Raises StateLostError."""
+        for place in reversed(range(len(stages))):
+            saved = await self._trainer.checkpoints.find_saved_packs()
+            if any(r.index not in saved and len(_left_of(r, ended)) for r in stages[place]):
+                continue
+            group = self._group_after(place, stages, decided)
+            runs: list[PackRun] = []
+            for record in stages[place]:
+                run = await self._begin_saved(record, group, ended)
+                if run is None:
+                    break
+                runs.append(run)
+            else:
+                log.info("population_restored", job=self._job.uid, until=runs[0].until)
+                return place, runs
+            await self._drop(keys_of(runs))
+        return 0, [self._begin_run(r, self._initial, ended, (), ()) for r in stages[0]]
+
+    async def _begin_saved(
+        self, record: PackRecord, group: TrialGroup, ended: Mapping[int, TrialState]
+    ) -> PackRun | None:
+        ended = {} if record.is_closed else ended
+        run = self._begin(record, group, ended, (), is_rebuildable=False)
+        if not len(run.trials):
+            return run
+        loaded = await self._trainer.checkpoints.load_pack(run.state_key, record, run.signature)
+        heirs = share_trials(run.trials, [loaded]) if loaded is not None else None
+        if loaded is not None:
+            run.borrow(loaded[0])
+        if heirs is None:
+            await self._drop(run.held_keys)
+            return None
+        run.go_on_from(heirs)
+        return run
+
+    def _group_after(
+        self,
+        place: int,
+        stages: Sequence[Sequence[PackRecord]],
+        decided: Sequence[Adaptation],
+    ) -> TrialGroup:
+        """The numbers that the trials of a stage have."""
+        group = self._initial
+        for stage in stages[:place]:
+            group = self._rule.apply(group, [a for a in decided if a.epoch == stage[0].until])
+        return group
 
     def _begin_run(
         self,
@@ -102,11 +169,14 @@ class PopulationTraining:
     ) -> PackRun:
         # Whoever ended after a pack was closed had not when it trained.
         ended = {} if record.is_closed else ended
-        trials = trials_left(record.trials, ended)
+        trials = _left_of(record, ended)
         origins = find_origins(trials, adaptations)
         found = [run.find_heirs(trials, origins) for run in before]
-        heirs = [heir for heir in found if heir is not None]
-        return self._begin(record, group, ended, heirs, is_rebuildable=False)
+        heirs: list[Heirs] = [heir for heir in found if heir is not None]
+        run = self._begin(record, group, ended, heirs, is_rebuildable=False)
+        if before:
+            run.clock.inherit(mean_left(before))
+        return run
 
     async def _train_stage(self, runs: Sequence[PackRun], held: set[str]) -> bool:
         """Train up to where trials are compared, or to their end; whether no state was lost.
@@ -164,6 +234,11 @@ class PopulationTraining:
     async def _drop(self, pack_keys: set[str]) -> None:
         for pack_key in pack_keys:
             await self._engine.drop_state(pack_key)
+
+
+def _left_of(record: PackRecord, ended: Mapping[int, TrialState]) -> NDArray[np.int32]:
+    """The trials that a pack trains, (K,): whoever ended after it was closed had not then."""
+    return trials_left(record.trials, {} if record.is_closed else ended)
 
 
 def _find_stages(packs: Sequence[PackRecord]) -> list[list[PackRecord]]:

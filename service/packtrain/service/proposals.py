@@ -5,6 +5,9 @@ whose values are equally likely by their place, and of any other domain the shar
 distribution that lies below. So all domains go with all algorithms, and a point is exactly what
 was proposed, in the process that proposed it and in one that reads it again.
 
+Threads import Optuna by `import optuna` alone: it waits for the one that has begun to. Parts of it
+import each other, and two threads that enter by different ones meet halves of modules.
+
 A batch is a function of the job's seed, its first assignment and all results before it: each has a
 sampler of its own, seeded by the two, and a study that was told the batches before in their order.
 """
@@ -113,13 +116,15 @@ class Proposer:
             yield
 
     def _add(self, points: Cube, scores: Scores) -> Steps[None]:
-        from optuna.trial import create_trial
+        import optuna
 
         names = {p.path: _distribution(p.domain) for p in self._parameters}
         for point, row in zip(points, scores.tolist(), strict=True):
             known = self._known(point)
             has = {path: names[path] for path in known}
-            self._study.add_trial(create_trial(params=known, distributions=has, values=row))
+            self._study.add_trial(
+                optuna.trial.create_trial(params=known, distributions=has, values=row)
+            )
             yield
 
     def _suggest(self, trial: Trial, point: NDArray[np.float64]) -> None:
@@ -153,8 +158,9 @@ class Proposer:
                     values[parameter.path] = int(parameter.domain.of_unit(point[i : i + 1])[0])
 
     def _sampler(self, first: int) -> BaseSampler:
-        from optuna import samplers
+        import optuna
 
+        samplers = optuna.samplers
         digest = hashlib.sha256(f"search:{self._seed}:{first}".encode()).digest()
         seed = int.from_bytes(digest[:4], "little")
         match self._learner:
@@ -209,8 +215,9 @@ def _share(place: int, count: int) -> float:
 
 
 def _distribution(domain: Domain) -> BaseDistribution:
-    from optuna import distributions
+    import optuna
 
+    distributions = optuna.distributions
     count = _places(domain)
     if count is None:
         return distributions.FloatDistribution(0.0, _LAST_UNIT)

@@ -237,6 +237,18 @@ class Adaptation:
     parameters: Mapping[str, float]
 
 
+@dataclass(frozen=True)
+class CheckpointRecord:
+    """The state of a pack after ``epoch`` epochs, in the artifact store's file ``name``, of this
+    size and with this BLAKE2b digest (hexadecimal)."""
+
+    pack_index: int
+    epoch: int
+    name: str
+    size_bytes: int
+    digest: str
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrialRecord:
     """A trial as it stands. ``final_metrics`` once it has ended; ``arithmetics`` are its pack's;

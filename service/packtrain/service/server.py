@@ -24,6 +24,7 @@ from packtrain.service.api import (
     ServerServicer,
     TrainingServicer,
 )
+from packtrain.service.checkpoint_sweep import sweep_checkpoints_hourly
 from packtrain.service.contract import Planner
 from packtrain.service.coordinator import Coordinator
 from packtrain.service.datasets import Catalog
@@ -51,7 +52,7 @@ MakeEngine = Callable[[Settings, Callable[[], None]], Engine]
 
 # A stop takes these together at most, and the engine's end beside the last: see STOP_SECONDS in
 # the module that gives up on one that hangs.
-_DRAIN_SECONDS = 8.0
+_SAVE_SECONDS = 8.0
 _RECORD_SECONDS = 3.0
 _GRACE_SECONDS = 3.0
 _SWEEP_SECONDS = 3600.0
@@ -146,11 +147,11 @@ class Server:
         await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
 
     async def stop(self) -> None:
-        """NOT_SERVING, no more calls, no new segments; what was trained is recorded and told, then
-        the watches end, and the engine."""
+        """NOT_SERVING, no more calls, no new segments; what was trained is recorded and told, and
+        what trains is saved; then the watches end, and the engine."""
         await self._health.enter_graceful_shutdown()
         self._interceptor.refuse_calls()
-        await self._coordinator.drain(_DRAIN_SECONDS)
+        await self._coordinator.stop(_SAVE_SECONDS)
         for task in self._tasks:
             task.cancel()
         # Whatever they ended with is logged; the rest must be stopped all the same.
@@ -197,7 +198,10 @@ async def _start(
         on_loss=lambda: coordinator.let_go(),
         on_share=engine.share_cluster,
     )
-    coordinator = Coordinator(store, replica, engine, planner, models_dir)
+    artifacts = settings.open_checkpoints()
+    coordinator = Coordinator(
+        store, replica, engine, planner, models_dir, artifacts, settings.least_save_seconds
+    )
     try:
         await replica.join()
     except StoreUnavailableError as error:
@@ -234,6 +238,7 @@ async def _start(
         asyncio.create_task(coordinator.run(), name="coordinator"),
         asyncio.create_task(store.hear_others(coordinator.hear), name="hearer"),
         asyncio.create_task(_sweep_hourly(store, catalog, networks, models_dir), name="sweeper"),
+        asyncio.create_task(sweep_checkpoints_hourly(store, artifacts), name="checkpoint-sweeper"),
     ]
     for task in tasks:
         task.add_done_callback(_tell_crash)

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from packtrain.service.pack_run import LEAST_SAVE_SECONDS
+from packtrain.workers import ArtifactStore
+
 
 def _half_of_memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
@@ -39,6 +42,8 @@ class Settings:
     datasets: tuple[Path, ...] = ()
     workers: int
     ray_address: str | None = None
+    artifacts: str | None = None
+    least_save_seconds: float = LEAST_SAVE_SECONDS
     # PostgreSQL's URL; None: SQLite in the data directory. It holds a password, maybe.
     store: str | None = field(default=None, repr=False)
     limits: Limits = field(default_factory=Limits)
@@ -48,11 +53,23 @@ class Settings:
             raise ValueError(f"--listen must end with a port from 0 to 65535, not {self.port}")
         if self.workers < 1:
             raise ValueError(f"--workers must be at least 1, not {self.workers}")
+        if not self.least_save_seconds >= 0:
+            raise ValueError(
+                f"--checkpoint-every must be 0 seconds or more, not {self.least_save_seconds}"
+            )
         if self.store is not None:
             _check_store(self.store)
         for directory in self.datasets:
             if not directory.is_dir():
                 raise ValueError(f"--datasets must be a directory: {directory} is none")
+
+    def open_checkpoints(self) -> ArtifactStore:
+        """Where checkpoints are kept. Raises ValueError with a sentence."""
+        root = self.artifacts or str(self.data_dir / "artifacts")
+        try:
+            return ArtifactStore(f"{root.rstrip('/')}/checkpoints")
+        except ValueError as error:
+            raise ValueError(f"--artifacts: {error}") from None
 
     @property
     def store_url(self) -> str:

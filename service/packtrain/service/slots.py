@@ -48,8 +48,6 @@ class FairSlots:
     def __init__(self, capacity: Callable[[], int]) -> None:
         self._capacity = capacity
         self._taken = 0
-        self._is_draining = False
-        self._idle = asyncio.Event()
         self._lines: dict[str, _Line] = {}
         # The lines that wait and are not held, by arrival: as they come, and as a heap of ranks,
         # in which only those that are their line's of today count.
@@ -108,12 +106,6 @@ class FairSlots:
         self._delist(self._line(job))
         del self._lines[job]
 
-    async def drain(self) -> None:
-        """Hand out no further turn, for ever; returns when none is held."""
-        self._is_draining = True
-        self.refresh()
-        await self._idle.wait()
-
     @property
     def demand(self) -> int:
         """The turns that are held or waited for, without those of jobs that get none."""
@@ -122,10 +114,6 @@ class FairSlots:
 
     def refresh(self) -> None:
         """Hand out what turns there are; to be called too when the capacity has grown."""
-        if self._is_draining:
-            if not self._taken:
-                self._idle.set()
-            return
         while self._ready and self._taken < self._capacity():
             line = self._choose()
             future = line.waiting.popleft()

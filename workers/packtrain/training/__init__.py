@@ -48,7 +48,7 @@ from packtrain.training.spec import (
     Xavier,
 )
 from packtrain.training.speed import Speed, epoch_seconds, initial_seconds
-from packtrain.training.state import PackState, SegmentMetrics, stack_states
+from packtrain.training.state import PackState, SegmentMetrics, Watch, stack_states
 from packtrain.training.targets import TargetKind, find_target_kind
 from packtrain.training.trials import make_trials
 
@@ -99,6 +99,7 @@ __all__ = [
     "TrainingData",
     "Trials",
     "UnitGaussian",
+    "Watch",
     "Xavier",
     "block_trials",
     "check_pack",

@@ -1,15 +1,21 @@
 """Runs segments of packs: on Ray through a supervised process, or here in tests."""
 
 from packtrain.workers import failpoints
+from packtrain.workers.artifacts import ArtifactStore
 from packtrain.workers.cluster_share import ClusterShare
 from packtrain.workers.engine import (
+    CheckpointError,
+    CheckpointFile,
     DataSource,
     Engine,
     EngineError,
     EngineStartError,
+    LoadedState,
+    SavedState,
     Segment,
     SegmentFailedError,
     SegmentResult,
+    Snapshot,
     Source,
     StateLostError,
 )
@@ -20,15 +26,21 @@ from packtrain.workers.segment_runner import open_splits
 from packtrain.workers.supervisor import SupervisedEngine
 
 __all__ = [
+    "ArtifactStore",
+    "CheckpointError",
+    "CheckpointFile",
     "ClusterShare",
     "DataSource",
     "Engine",
     "EngineError",
     "EngineStartError",
+    "LoadedState",
     "LocalEngine",
+    "SavedState",
     "Segment",
     "SegmentFailedError",
     "SegmentResult",
+    "Snapshot",
     "Source",
     "StateLostError",
     "SupervisedEngine",

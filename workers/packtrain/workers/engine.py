@@ -78,8 +78,45 @@ class SegmentResult:
     arithmetic: str
 
 
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """The state that is held under ``pack_key`` after ``epoch`` epochs: ``trials``, (K,), are the
+    indices of its rows' trials, ``signature`` is what a pack that goes on from it must agree in."""
+
+    pack_key: str
+    epoch: int
+    trials: NDArray[np.int32]
+    signature: str
+
+
+@dataclass(frozen=True)
+class CheckpointFile:
+    """A state that was written to ``uri``: its whole size, and the BLAKE2b digest (hexadecimal)
+    of all that stands before the digest in the file."""
+
+    uri: str
+    size_bytes: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class SavedState:
+    """A checkpoint's file, and the seconds that writing it took."""
+
+    file: CheckpointFile
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedState:
+    """What a checkpoint's file turned out to hold: ``trials``, (K,), after ``epoch`` epochs."""
+
+    epoch: int
+    trials: NDArray[np.int32]
+
+
 class EngineError(Exception):
-    """Base of what running a segment can end with."""
+    """Base of what an engine's work can end with."""
 
 
 class StateLostError(EngineError):
@@ -92,6 +129,10 @@ class SegmentFailedError(EngineError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class CheckpointError(EngineError):
+    """A checkpoint can't be written or read: a sentence that says why."""
 
 
 class EngineStartError(EngineError):
@@ -118,6 +159,20 @@ class Engine(Protocol):
 
     async def run_segment(self, segment: Segment) -> SegmentResult:
         """Run it. Raises :class:`StateLostError` or :class:`SegmentFailedError`."""
+
+    async def save_state(self, snapshot: Snapshot, uri: str) -> SavedState:
+        """Write a held state to a new file, while segments run. The state is taken as it is when
+        this is called, so that the pack's next segment need not wait.
+
+        Raises :class:`StateLostError` where it is not held, and :class:`CheckpointError`.
+        """
+
+    async def load_state(self, pack_key: str, file: CheckpointFile, signature: str) -> LoadedState:
+        """Hold what a checkpoint's file has under ``pack_key``.
+
+        Raises :class:`CheckpointError` where the file is missing, is not what was written, or is
+        of another signature, and :class:`StateLostError` where the engine ends meanwhile.
+        """
 
     async def drop_state(self, pack_key: str) -> None:
         """Forget a pack's state. Unknown keys are no error."""

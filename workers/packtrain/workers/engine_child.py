@@ -19,21 +19,28 @@ from packtrain.workers import failpoints
 from packtrain.workers.channel import Channel
 from packtrain.workers.cluster_share import ClusterShare
 from packtrain.workers.engine import (
+    CheckpointFile,
     EngineDiedError,
     EngineStartError,
+    LoadedState,
+    SavedState,
     Segment,
     SegmentResult,
+    Snapshot,
     StateLostError,
 )
 from packtrain.workers.messages import (
+    Answer,
     Answered,
-    CancelSegment,
+    CancelRequest,
     DescribeEngine,
     DropState,
     EngineOptions,
     EngineReport,
+    LoadState,
     Refused,
     RunSegment,
+    SaveState,
     ShareCluster,
     StartFailed,
     WorkersChanged,
@@ -68,7 +75,7 @@ class EngineChild:
         self._place = place
         self._log_start = log_file.tell()
         self._request_ids = itertools.count()
-        self._waiting: dict[int, asyncio.Future[SegmentResult | EngineReport]] = {}
+        self._waiting: dict[int, asyncio.Future[Answer]] = {}
         self._was_ready = False
         self._is_gone = False
 
@@ -148,13 +155,23 @@ class EngineChild:
         """Run it. Raises :class:`StateLostError` or :class:`SegmentFailedError`."""
         request_id = next(self._request_ids)
         await failpoints.hit_async("service.before_segment_sent", _lost)
-        try:
-            answer = await self._ask(request_id, RunSegment(request_id, segment))
-        except asyncio.CancelledError:
-            self._channel.post(CancelSegment(request_id))
-            raise
+        answer = await self._ask(request_id, RunSegment(request_id, segment))
         await failpoints.hit_async("service.after_result_received", _lost)
         assert isinstance(answer, SegmentResult)
+        return answer
+
+    async def save_state(self, snapshot: Snapshot, uri: str) -> SavedState:
+        """Write a held state. Raises :class:`StateLostError` or :class:`CheckpointError`."""
+        request_id = next(self._request_ids)
+        answer = await self._ask(request_id, SaveState(request_id, snapshot, uri))
+        assert isinstance(answer, SavedState)
+        return answer
+
+    async def load_state(self, pack_key: str, file: CheckpointFile, signature: str) -> LoadedState:
+        """Hold a checkpoint's state. Raises :class:`StateLostError` or :class:`CheckpointError`."""
+        request_id = next(self._request_ids)
+        answer = await self._ask(request_id, LoadState(request_id, pack_key, file, signature))
+        assert isinstance(answer, LoadedState)
         return answer
 
     async def describe(self) -> EngineReport:
@@ -172,15 +189,17 @@ class EngineChild:
         """Use no more than this of the cluster."""
         self._channel.post(ShareCluster(share))
 
-    async def _ask(self, request_id: int, request: object) -> SegmentResult | EngineReport:
+    async def _ask(self, request_id: int, request: object) -> Answer:
         if self._is_gone:
             raise StateLostError("the engine process is gone")
-        waiting: asyncio.Future[SegmentResult | EngineReport]
-        waiting = asyncio.get_running_loop().create_future()
+        waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting[request_id] = waiting
         try:
             self._channel.post(request)
             return await waiting
+        except asyncio.CancelledError:
+            self._channel.post(CancelRequest(request_id))
+            raise
         finally:
             del self._waiting[request_id]
 

@@ -16,6 +16,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,15 +24,25 @@ import structlog
 
 from packtrain.workers import failpoints
 from packtrain.workers.channel import Channel
-from packtrain.workers.engine import EngineError, EngineStartError, StateLostError
+from packtrain.workers.engine import (
+    EngineError,
+    EngineStartError,
+    Segment,
+    SegmentFailedError,
+    SegmentResult,
+    StateLostError,
+)
 from packtrain.workers.messages import (
+    Answer,
     Answered,
-    CancelSegment,
+    CancelRequest,
     DescribeEngine,
     DropState,
     EngineOptions,
+    LoadState,
     Refused,
     RunSegment,
+    SaveState,
     ShareCluster,
     StartFailed,
     WorkersChanged,
@@ -93,11 +104,13 @@ class EngineProcess:
 
     def _take(self, engine: RayEngine, request: object) -> None:
         match request:
-            case RunSegment(request_id):
-                task = asyncio.create_task(self._run(engine, request))
-                self._running[request_id] = task
-                task.add_done_callback(lambda _: self._running.pop(request_id))
-            case CancelSegment(request_id):
+            case RunSegment(request_id, segment):
+                self._answer(request_id, _run_segment(engine, segment))
+            case SaveState(request_id, snapshot, uri):
+                self._answer(request_id, engine.save_state(snapshot, uri))
+            case LoadState(request_id, pack_key, file, signature):
+                self._answer(request_id, engine.load_state(pack_key, file, signature))
+            case CancelRequest(request_id):
                 if request_id in self._running:
                     self._running[request_id].cancel()
             case DropState(pack_key):
@@ -107,24 +120,33 @@ class EngineProcess:
             case DescribeEngine(request_id):
                 self._channel.post(Answered(request_id, engine.describe()))
 
-    async def _run(self, engine: RayEngine, request: RunSegment) -> None:
+    def _answer(self, request_id: int, work: Awaitable[Answer]) -> None:
+        task = asyncio.create_task(self._run(request_id, work))
+        self._running[request_id] = task
+        task.add_done_callback(lambda _: self._running.pop(request_id))
+
+    async def _run(self, request_id: int, work: Awaitable[Answer]) -> None:
         try:
-            await failpoints.hit_async("engine.after_segment_received", _lost)
-            result = await engine.run_segment(request.segment)
-            await failpoints.hit_async("engine.before_result_sent", _lost)
+            answer = await work
         except EngineError as error:
-            self._channel.post(Refused.by(request.request_id, error))
+            self._channel.post(Refused.by(request_id, error))
         except Exception as error:
-            log.exception("segment.unexpected_error")
-            self._channel.post(
-                Refused(request.request_id, "ENGINE_ERROR", f"{type(error).__name__}: {error}")
-            )
+            log.exception("request.unexpected_error")
+            sentence = f"{type(error).__name__}: {error}"
+            self._channel.post(Refused.by(request_id, SegmentFailedError("ENGINE_ERROR", sentence)))
         else:
-            self._channel.post(Answered(request.request_id, result))
+            self._channel.post(Answered(request_id, answer))
 
 
 def _not_started() -> Exception:
     return EngineStartError("a failpoint was reached")
+
+
+async def _run_segment(engine: RayEngine, segment: Segment) -> SegmentResult:
+    await failpoints.hit_async("engine.after_segment_received", _lost)
+    result = await engine.run_segment(segment)
+    await failpoints.hit_async("engine.before_result_sent", _lost)
+    return result
 
 
 def _lost() -> Exception:

@@ -26,6 +26,7 @@ import structlog
 VARIABLE = "PACKTRAIN_FAILPOINTS"
 
 TRANSACTIONS = (
+    "add_checkpoint",
     "add_proposal",
     "cancel_job",
     "create_job",
@@ -36,6 +37,7 @@ TRANSACTIONS = (
     "pass_rung",
     "pause_job",
     "record_segment",
+    "remove_checkpoints",
     "remember_alone",
     "resume_job",
     "retry_job",

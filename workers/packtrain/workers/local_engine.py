@@ -13,12 +13,17 @@ from threadpoolctl import threadpool_limits
 from packtrain.training import PackState, SegmentMetrics, Speed
 from packtrain.workers import segment_runner
 from packtrain.workers.arithmetic import describe_arithmetic
+from packtrain.workers.checkpoints import load_checkpoint, save_checkpoint
 from packtrain.workers.cluster_share import ClusterShare
 from packtrain.workers.engine import (
+    CheckpointFile,
     EngineError,
+    LoadedState,
+    SavedState,
     Segment,
     SegmentFailedError,
     SegmentResult,
+    Snapshot,
     StateLostError,
 )
 from packtrain.workers.state_table import StateTable
@@ -99,6 +104,19 @@ class LocalEngine:
         finally:
             self._states.release(claim)
         return SegmentResult(metrics, seconds, arithmetic)
+
+    async def save_state(self, snapshot: Snapshot, uri: str) -> SavedState:
+        """Write a held state. Raises :class:`StateLostError` or :class:`CheckpointError`."""
+        held = self._states.find(snapshot.pack_key, snapshot.epoch)
+        return await asyncio.to_thread(save_checkpoint, held.state, snapshot, uri)
+
+    async def load_state(self, pack_key: str, file: CheckpointFile, signature: str) -> LoadedState:
+        """Hold a checkpoint's state. Raises :class:`StateLostError` or :class:`CheckpointError`."""
+        if self._threads is None:
+            raise StateLostError("the engine is not running")
+        state, trials = await asyncio.to_thread(load_checkpoint, file, signature)
+        self._states.put(pack_key, state.epoch, state)
+        return LoadedState(state.epoch, trials)
 
     async def drop_state(self, pack_key: str) -> None:
         """Forget a pack's state. Unknown keys are no error."""

@@ -8,11 +8,14 @@ from pathlib import Path
 from packtrain.training import Speed
 from packtrain.workers.cluster_share import ClusterShare
 from packtrain.workers.engine import (
+    CheckpointFile,
     EngineError,
+    LoadedState,
+    SavedState,
     Segment,
     SegmentFailedError,
     SegmentResult,
-    StateLostError,
+    Snapshot,
 )
 
 
@@ -45,7 +48,7 @@ class RunSegment:
 
 
 @dataclass(frozen=True)
-class CancelSegment:
+class CancelRequest:
     """Nobody waits for this answer any more."""
 
     request_id: int
@@ -56,6 +59,25 @@ class DropState:
     """Forget a pack's state."""
 
     pack_key: str
+
+
+@dataclass(frozen=True)
+class SaveState:
+    """Write a held state to a file, and answer with a :class:`SavedState`."""
+
+    request_id: int
+    snapshot: Snapshot
+    uri: str
+
+
+@dataclass(frozen=True)
+class LoadState:
+    """Hold what a checkpoint has, and answer with a :class:`LoadedState`."""
+
+    request_id: int
+    pack_key: str
+    file: CheckpointFile
+    signature: str
 
 
 @dataclass(frozen=True)
@@ -100,19 +122,23 @@ class StartFailed:
     message: str
 
 
+Answer = SegmentResult | SavedState | LoadedState | EngineReport
+
+
 @dataclass(frozen=True)
 class Answered:
     """What a request came to."""
 
     request_id: int
-    answer: SegmentResult | EngineReport
+    answer: Answer
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A segment ended in an error; ``reason`` empty: its state is lost."""
+    """A request ended in an error of this ``kind``."""
 
     request_id: int
+    kind: type[EngineError]
     reason: str
     message: str
 
@@ -120,10 +146,10 @@ class Refused:
     def by(cls, request_id: int, error: EngineError) -> Refused:
         """The message for an error, whose own pickle would not keep its reason."""
         reason = error.reason if isinstance(error, SegmentFailedError) else ""
-        return cls(request_id, reason, str(error))
+        return cls(request_id, type(error), reason, str(error))
 
     def error(self) -> EngineError:
         """The error that it was."""
-        if self.reason:
-            return SegmentFailedError(self.reason, self.message)
-        return StateLostError(self.message)
+        if issubclass(self.kind, SegmentFailedError):
+            return self.kind(self.reason, self.message)
+        return self.kind(self.message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
 
 import ray
@@ -24,9 +25,20 @@ from ray.exceptions import (
 
 from packtrain.training import PackState, Speed, TrainingData
 from packtrain.workers.actor_pool import ActorPool, Worker
+from packtrain.workers.checkpoints import load_checkpoint, save_checkpoint
 from packtrain.workers.cluster_share import ClusterShare
 from packtrain.workers.data_store import DataStore
-from packtrain.workers.engine import Segment, SegmentFailedError, SegmentResult, StateLostError
+from packtrain.workers.engine import (
+    CheckpointError,
+    CheckpointFile,
+    LoadedState,
+    SavedState,
+    Segment,
+    SegmentFailedError,
+    SegmentResult,
+    Snapshot,
+    StateLostError,
+)
 from packtrain.workers.messages import EngineOptions, EngineReport
 from packtrain.workers.segment_runner import write_end_state
 from packtrain.workers.state_table import Claim, StateTable
@@ -63,6 +75,9 @@ class RayEngine:
         store_bytes = ray.cluster_resources().get("object_store_memory", 10**9)  # type: ignore[no-untyped-call]
         self._data = DataStore(int(store_bytes) // 2)
         self._occupied: set[asyncio.Task[Outcome]] = set()
+        # One checkpoint is written and one is read at a time: no more memory than that is in use.
+        self._savers = ThreadPoolExecutor(1, thread_name_prefix="save")
+        self._loaders = ThreadPoolExecutor(1, thread_name_prefix="load")
 
     async def start(self) -> None:
         """Return when workers are up. Raises :class:`EngineStartError`."""
@@ -168,6 +183,19 @@ class RayEngine:
             expected = seconds_per_epoch * segment.epochs
         return max(least, self._options.deadline_factor * expected)
 
+    async def save_state(self, snapshot: Snapshot, uri: str) -> SavedState:
+        """Write a held state. Raises :class:`StateLostError` or :class:`CheckpointError`."""
+        held = self._states.find(snapshot.pack_key, snapshot.epoch)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._savers, _save, held.state, snapshot, uri)
+
+    async def load_state(self, pack_key: str, file: CheckpointFile, signature: str) -> LoadedState:
+        """Hold a checkpoint's state. Raises :class:`CheckpointError`."""
+        loop = asyncio.get_running_loop()
+        loaded, state = await loop.run_in_executor(self._loaders, _load, file, signature)
+        self._states.put(pack_key, loaded.epoch, state)
+        return loaded
+
     def drop_state(self, pack_key: str) -> None:
         """Forget a pack's state. Unknown keys are no error."""
         self._states.drop(pack_key)
@@ -192,6 +220,8 @@ class RayEngine:
         for task in tuple(self._occupied):
             task.cancel()
         self._states.clear()
+        for threads in (self._savers, self._loaders):
+            threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _translate(error: BaseException) -> Exception:
@@ -206,6 +236,25 @@ def _translate(error: BaseException) -> Exception:
         return WorkerLostError(str(error).strip().splitlines()[0])
     log.error("segment.failed", error=str(error))
     return SegmentFailedError("TRAINING_ERROR", f"{type(cause).__name__}: {cause}")
+
+
+def _save(state: StateRef, snapshot: Snapshot, uri: str) -> SavedState:
+    # Here and not in the worker, as models are. The state is not copied: it is read where the
+    # object store has it.
+    try:
+        found = ray.get(state)
+    except RayError as error:
+        raise CheckpointError(f"the state is lost: {str(error).strip().splitlines()[0]}") from error
+    return save_checkpoint(found, snapshot, uri)
+
+
+def _load(file: CheckpointFile, signature: str) -> tuple[LoadedState, StateRef]:
+    state, trials = load_checkpoint(file, signature)
+    try:
+        return LoadedState(state.epoch, trials), ray.put(state)
+    except (RayError, MemoryError) as error:
+        sentence = f"{file.uri} can't be held: {str(error).strip().splitlines()[0]}"
+        raise CheckpointError(sentence) from error
 
 
 def _write_model(segment: Segment, state: StateRef) -> None:

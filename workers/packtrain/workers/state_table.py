@@ -12,11 +12,12 @@ State = TypeVar("State")
 
 @dataclass(frozen=True, eq=False)
 class Held(Generic[State]):
-    """A pack's state after ``epoch`` epochs, and how long an epoch last took."""
+    """A pack's state after ``epoch`` epochs, and how long an epoch last took; None: no segment
+    made it, it was read."""
 
     epoch: int
     state: State
-    seconds_per_epoch: float
+    seconds_per_epoch: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +32,9 @@ class Claim(Generic[State]):
 
     @property
     def seconds_per_epoch(self) -> float | None:
-        """What the packs that it goes on from took together."""
-        return sum(held.seconds_per_epoch for held in self.held) if self.held else None
+        """What the packs that it goes on from took together, if that is known of all."""
+        known = [h.seconds_per_epoch for h in self.held if h.seconds_per_epoch is not None]
+        return sum(known) if known and len(known) == len(self.held) else None
 
 
 class StateTable(Generic[State]):
@@ -49,17 +51,18 @@ class StateTable(Generic[State]):
     def claim(self, segment: Segment) -> Claim[State]:
         """Begin a segment. Raises :class:`StateLostError` without a state that it needs."""
         start = segment.start_epoch
-        held = tuple(self._find(source.pack_key, start) for source in segment.sources)
+        held = tuple(self.find(source.pack_key, start) for source in segment.sources)
         claim = Claim(segment.pack_key, start, start + segment.epochs, held)
         self._claims[segment.pack_key] = claim
         return claim
 
-    def _find(self, pack_key: str, epoch: int) -> Held[State]:
+    def find(self, pack_key: str, epoch: int) -> Held[State]:
+        """The state after these epochs. Raises :class:`StateLostError` without it."""
         held = self._held.get(pack_key)
         if held is None or held.epoch != epoch:
             at = "none" if held is None else f"one at epoch {held.epoch}"
             raise StateLostError(
-                f"pack {pack_key} is to go on from epoch {epoch}, the engine holds {at}"
+                f"the state of pack {pack_key} at epoch {epoch} is wanted, the engine holds {at}"
             )
         return held
 
@@ -70,6 +73,10 @@ class StateTable(Generic[State]):
         epochs = max(1, claim.end_epoch - claim.start_epoch)
         self._held[claim.pack_key] = Held(claim.end_epoch, state, seconds / epochs)
         del self._claims[claim.pack_key]
+
+    def put(self, pack_key: str, epoch: int, state: State) -> None:
+        """Keep a state that no segment made."""
+        self._held[pack_key] = Held(epoch, state, None)
 
     def release(self, claim: Claim[State]) -> None:
         """Give up a claim; the state from before stays, so that the segment can run again."""

@@ -14,10 +14,14 @@ import structlog
 from packtrain.training import Speed
 from packtrain.workers.cluster_share import ClusterShare
 from packtrain.workers.engine import (
+    CheckpointFile,
     EngineDiedError,
     EngineStartError,
+    LoadedState,
+    SavedState,
     Segment,
     SegmentResult,
+    Snapshot,
     StateLostError,
 )
 from packtrain.workers.engine_child import EngineChild
@@ -111,6 +115,19 @@ class SupervisedEngine:
         if segment.start_epoch and self._child is None:
             raise StateLostError("the engine process was started anew")
         return await (await self._wait_child()).run_segment(segment)
+
+    async def save_state(self, snapshot: Snapshot, uri: str) -> SavedState:
+        """Write a held state. Raises :class:`StateLostError` or :class:`CheckpointError`."""
+        if self._child is None:
+            raise StateLostError("the engine process was started anew")
+        return await self._child.save_state(snapshot, uri)
+
+    async def load_state(self, pack_key: str, file: CheckpointFile, signature: str) -> LoadedState:
+        """Hold a checkpoint's state, waiting for an engine that is being started.
+
+        Raises :class:`StateLostError` or :class:`CheckpointError`.
+        """
+        return await (await self._wait_child()).load_state(pack_key, file, signature)
 
     async def drop_state(self, pack_key: str) -> None:
         """Forget a pack's state. Unknown keys are no error."""

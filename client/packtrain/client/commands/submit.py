@@ -86,6 +86,10 @@ def run(
 ) -> None:
     """Create a job and follow it to its end. Ctrl-C leaves it running.
 
+    A specification's `search` names how its space is walked (grid, random, sobol, tpe, ...), and
+    what stops trials early: successive_halving, which is ASHA with rungs that all have reached,
+    hyperband or median. docs/specification.md tells of all.
+
     The exit code says how it ended: see `packtrain --help`.
 
     Example: packtrain run digits.yaml

@@ -17,8 +17,9 @@ from google.protobuf.message import Message
 
 from packtrain.client.converters.whole_numbers import expected_whole, fits
 from packtrain.client.errors import SpecError, Violation
-from packtrain.client.hints import did_you_mean
+from packtrain.client.hints import did_you_mean, find_meant, in_our_words
 from packtrain.client.names import dataset_name
+from packtrain.v1 import spec_pb2
 
 # What an error calls the specification itself, which has no path.
 WHOLE = "specification"
@@ -188,31 +189,63 @@ def _unknown(name: str, descriptor: Descriptor) -> str:
     # In the style of the one who asks: batchSize to those who write capitals, else batch_size.
     is_camel = name != name.lower()
     names = [field.json_name if is_camel else field.name for field in descriptor.fields]
-    meant = did_you_mean(name, names) or did_you_mean(name, _within(name, descriptor)[:1])
+    meant = find_meant(name, names) or _within(name, descriptor)[:1]
+    meant = list(dict.fromkeys([*meant, *_alternatives(name, descriptor)]))
     if meant:
-        return f"is not a field{meant}"
+        *others, last = meant
+        return f"is not a field; did you mean {', '.join(others)}{' or ' if others else ''}{last}?"
+    if elsewhere := _elsewhere(name, descriptor):
+        return f"is not a field; did you mean the specification's {elsewhere}?"
     if not names:
         return "is not a field: expected an empty mapping {}"
     return f"is not a field; expected one of {', '.join(names)}"
 
 
-def _within(name: str, descriptor: Descriptor, levels: int = 2) -> list[str]:
-    """Where a field of that name is within the message, the nearest first: people leave out what
-    it belongs to."""
-    parts = [
+def _parts(descriptor: Descriptor) -> list[tuple[str, Descriptor]]:
+    """The names and messages of the fields that hold one."""
+    return [
         (field.name, field.message_type)
         for field in descriptor.fields
         if field.message_type is not None and not field.is_repeated
     ]
+
+
+def _within(name: str, descriptor: Descriptor, levels: int = 2) -> list[str]:
+    """Where a field of that name is within the message, the nearest first: people leave out what
+    it belongs to."""
+    parts, word = _parts(descriptor), in_our_words(name)
     found = [
         f"{part}.{field.name}"
         for part, kind in parts
         for field in kind.fields
-        if name in (field.name, field.json_name)
+        if word in (field.name, field.json_name)
     ]
     if found or levels == 1:
         return found
     return [f"{part}.{path}" for part, kind in parts for path in _within(name, kind, levels - 1)]
+
+
+def _alternatives(name: str, descriptor: Descriptor) -> list[str]:
+    """The fields of which the name says what they are alternatives of, such as an algorithm, in
+    the message or in the one part of it that has such."""
+    word = re.sub(r"(?<=[a-z])(?=[A-Z])|-", "_", name).lower()
+    if word in descriptor.oneofs_by_name:
+        return [field.name for field in descriptor.oneofs_by_name[word].fields]
+    found = [(part, kind) for part, kind in _parts(descriptor) if word in kind.oneofs_by_name]
+    if len(found) != 1:
+        return []
+    (part, kind), *_ = found
+    return [f"{part}.{field.name}" for field in kind.oneofs_by_name[word].fields]
+
+
+def _elsewhere(name: str, descriptor: Descriptor) -> str | None:
+    """Where in a specification the field is that was written into another part of one."""
+    whole = cast(Descriptor, spec_pb2.JobSpec.DESCRIPTOR)
+    if descriptor.file.name != whole.file.name or descriptor.full_name == whole.full_name:
+        return None
+    word = in_our_words(name)
+    found = [field.name for field in whole.fields if word in (field.name, field.json_name)]
+    return next(iter(found or _within(name, whole)), None)
 
 
 def _meant_mapping(value: Any, descriptor: Descriptor) -> str:

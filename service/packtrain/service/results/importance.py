@@ -78,35 +78,36 @@ _Described = tuple[Any, dict[int, Any]]
 
 
 def _describe(column: Column, domain: Domain | None, rows: NDArray[np.intp]) -> _Described:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+    # Here: it takes a second, and most servers never ask it. And by its own name only: see proposals.
+    import optuna
 
+    kinds = optuna.distributions
     if isinstance(column, Words):
         values = {i: code for i, code in enumerate(column.codes[rows].tolist()) if code >= 0}
-        return CategoricalDistribution(range(len(column.words))), values
+        return kinds.CategoricalDistribution(range(len(column.words))), values
     numbers = column.values[rows]
     found = {i: v for i, v in enumerate(numbers.tolist()) if not math.isnan(v)}
     present = numbers[~np.isnan(numbers)]
     if isinstance(domain, Uniform):
-        return FloatDistribution(domain.low, domain.high, log=domain.log), found
+        return kinds.FloatDistribution(domain.low, domain.high, log=domain.log), found
     if isinstance(domain, Integer):
         high = domain.low + (domain.count - 1) * domain.step
         whole = {i: int(v) for i, v in found.items()}
         is_log = domain.log and domain.step == 1  # Optuna has no steps of a logarithm
-        return IntDistribution(domain.low, high, log=is_log, step=domain.step), whole
+        return kinds.IntDistribution(domain.low, high, log=is_log, step=domain.step), whole
     different = np.unique(present)
     if isinstance(domain, Choice):
         places = {value: place for place, value in enumerate(different.tolist())}
         chosen = {i: places[v] for i, v in found.items()}
-        return CategoricalDistribution(range(max(1, len(different)))), chosen
+        return kinds.CategoricalDistribution(range(max(1, len(different)))), chosen
     ends = (float(different[0]), float(different[-1])) if different.size else (0.0, 0.0)
-    return FloatDistribution(*ends), found
+    return kinds.FloatDistribution(*ends), found
 
 
 def _evaluate(
     goal: Goal, values: NDArray[np.float32], described: Mapping[str, _Described]
 ) -> dict[str, float]:
-    import optuna  # here: it takes a second, and most servers never ask it
-    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+    import optuna  # as above
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study()
@@ -122,4 +123,5 @@ def _evaluate(
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns of values that few trials have
-        return dict(get_param_importances(study, evaluator=PedAnovaImportanceEvaluator()))
+        evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+        return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))

@@ -53,6 +53,7 @@ _OWN_TABLES = (
     schema.proposals,
     schema.lessons,
     schema.adaptations,
+    schema.checkpoints,
 )
 _ACTIVE = tuple(s.value for s in ACTIVE_JOB_STATES)
 # A client that repeats a request does so within minutes.

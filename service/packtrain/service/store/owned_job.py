@@ -15,6 +15,7 @@ from packtrain.service.errors import IllegalTransitionError
 from packtrain.service.learning_rates import RateFinding
 from packtrain.service.records import (
     Adaptation,
+    CheckpointRecord,
     EndedTrials,
     Failure,
     MetricsRecorded,
@@ -23,7 +24,7 @@ from packtrain.service.records import (
     Proposal,
 )
 from packtrain.service.states import JobState, leading_to
-from packtrain.service.store import endings, proposals, training
+from packtrain.service.store import checkpoints, endings, proposals, training
 from packtrain.service.store.database import Database
 from packtrain.service.store.endings import JobEnd
 from packtrain.service.store.replicas import check_owner
@@ -112,6 +113,28 @@ class OwnedJob:
                 packs=tuple(packs),
                 adaptations=tuple(adaptations),
             )
+        )
+
+    async def add_checkpoint(self, generation: int, checkpoint: CheckpointRecord) -> list[str]:
+        """From now on the pack can go on from this file; returned are the names of those that
+        are no longer needed.
+
+        Raises IllegalTransitionError where the checkpoint's epoch is not recorded, or the pack is
+        closed or of another ``generation``, or the job has ended.
+        """
+        return await self._write(
+            partial(
+                checkpoints.add_checkpoint,
+                uid=self.uid,
+                generation=generation,
+                checkpoint=checkpoint,
+            )
+        )
+
+    async def remove_checkpoints(self, removed: Sequence[CheckpointRecord]) -> None:
+        """Nothing goes on from these any more. Those that are not there are no error."""
+        await self._write(
+            partial(checkpoints.remove_checkpoints, uid=self.uid, checkpoints=tuple(removed))
         )
 
     async def add_proposal(

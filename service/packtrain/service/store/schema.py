@@ -143,6 +143,18 @@ adaptations = Table(
     Column("parameters", Text, nullable=False),
 )
 
+# The states that packs go on from after a crash; files of these names are the artifact store's.
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    _job_key(),
+    Column("pack_index", Integer, primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    Column("name", String(128), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("digest", String(64), nullable=False),
+)
+
 events = Table(
     "events",
     metadata,

@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from packtrain.service.records import (
     ActiveJob,
     Adaptation,
+    CheckpointRecord,
     Event,
     JobRecord,
     JobUpdate,
@@ -35,6 +36,7 @@ from packtrain.service.results.columns import TrialColumns
 from packtrain.service.states import JobState, TrialState
 from packtrain.service.store import (
     changes,
+    checkpoints,
     endings,
     jobs,
     log,
@@ -250,6 +252,14 @@ class Store:
     async def list_adaptations(self, uid: str) -> list[Adaptation]:
         """What trials of a population copied, by epoch and trial."""
         return await self._database.read(partial(list_adaptations, uid=uid))
+
+    async def list_checkpoints(self, uid: str) -> list[CheckpointRecord]:
+        """Those of all the job's packs, the latest epoch first."""
+        return await self._database.read(partial(checkpoints.list_checkpoints, uid=uid))
+
+    async def checkpoints_in_use(self) -> dict[str, set[str]]:
+        """The names of all checkpoints, by the uid of each job that has not ended."""
+        return await self._database.read(checkpoints.checkpoints_in_use)
 
     async def count_proposed(self, uid: str) -> int:
         """How many assignments the job's algorithm has proposed, if it learns."""

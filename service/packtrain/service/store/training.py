@@ -34,7 +34,7 @@ from packtrain.service.states import (
     TrialState,
     leading_to,
 )
-from packtrain.service.store import jobs, schema
+from packtrain.service.store import checkpoints, jobs, schema
 from packtrain.service.store.adaptations import add_adaptations
 from packtrain.service.store.jobs import add_packs, get_job
 from packtrain.service.store.locks import hold_job
@@ -74,6 +74,8 @@ def move_job(
     )
     if changed.rowcount == 0:
         return False
+    if state in ENDED_JOB_STATES:
+        checkpoints.remove_all(connection, uid)
     append_events(connection, uid, [JobChanged(state, failure)])
     return True
 

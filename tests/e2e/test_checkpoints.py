@@ -1,0 +1,62 @@
+"""A long job goes on from its checkpoints, whether the service or its engine is killed."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.e2e.conftest import engine_of
+
+from packtrain.client import SGD, Client, DatasetSelection, JobSpec, JobState, Network, choice
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
+
+SPEC = JobSpec(
+    dataset=DatasetSelection(name="digits", training_rows=1000),
+    network=Network(hidden=[100, 100]),
+    optimizer=SGD(learning_rate=choice(0.01, 0.1, 0.5, 1.0), momentum=0.5),
+    epochs=150,
+    seed=11,
+)
+
+
+@pytest.mark.parametrize("victim", ["service", "engine"])
+def test_a_killed_process_costs_few_epochs(
+    make_server: Callable[..., object], client: Client, victim: str
+) -> None:
+    reference = client.run(SPEC).results()
+    server = make_server(victim, "--checkpoint-every", "0.2")
+    folder = server.data_dir / "artifacts" / "checkpoints"
+    with Client(server.address) as watcher:
+        job = watcher.train(SPEC)
+        _wait_for(lambda: _files(folder))
+        if victim == "service":
+            server.kill()
+            server.start()
+        else:
+            os.kill(engine_of(server.pid), signal.SIGKILL)
+        assert job.wait().latest.state is JobState.SUCCEEDED
+        np.testing.assert_array_equal(job.results().values, reference.values)
+    log = (server.data_dir / "server.log").read_text()
+    restored = [line for line in log.splitlines() if "checkpoint_restored" in line]
+    assert restored
+    for line in restored:
+        assert int(re.search(r'"epoch": (\d+)', line)[1]) > 0
+    _wait_for(lambda: not _files(folder))
+
+
+def _files(folder: Path) -> list[Path]:
+    return [p for p in folder.rglob("*") if p.is_file() and p.suffix != ".unfinished"]
+
+
+def _wait_for(is_so: Callable[[], object]) -> None:
+    end = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.02)
