@@ -94,10 +94,11 @@ class Follower:
         ``time.monotonic``."""
         since = [gone, *(at for at in self.metrics_at if at > gone)]
         silence = max(np.diff(since), default=float("nan"))
+        later = [at - back for at in since if at > back]
+        metrics = f"metrics {later[0]:.1f} s after it was back" if later else "no metrics since"
         return (
-            f"metrics {_first(since[1:], back) - back:.1f} s after it was back, the longest "
-            f"silence {silence:.1f} s, the watch cut {self.interruptions} times, the job at its "
-            f"end {time.monotonic() - gone:.1f} s after it was gone"
+            f"{metrics}, the longest silence {silence:.1f} s, the watch cut {self.interruptions} "
+            f"times, the job at its end {time.monotonic() - gone:.1f} s after it was gone"
         )
 
     def faults(self, expected: Outcome) -> list[str]:
@@ -139,10 +140,6 @@ class Follower:
 
     def _interrupted(self, error: Exception) -> None:
         self.interruptions += 1
-
-
-def _first(moments: list[float], after: float) -> float:
-    return next((moment for moment in moments if moment > after), float("nan"))
 
 
 def _equal(one: Model, other: Model) -> bool:
