@@ -21,7 +21,8 @@ PROXY = (ROOT / "deploy" / "haproxy.cfg").read_text()
 
 @pytest.fixture(scope="module")
 def composition() -> dict[str, Any]:
-    return yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    return loaded
 
 
 def test_only_the_proxy_publishes_a_port(composition: dict[str, Any]) -> None:
