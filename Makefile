@@ -17,7 +17,7 @@ CHECKS := check-lint check-format check-types check-imports check-proto check-ge
 .DELETE_ON_ERROR:
 # One environment: two installations at a time would spoil it.
 .NOTPARALLEL:
-.PHONY: help demo test check $(CHECKS) generate bench bench-service reproduce chaos clean
+.PHONY: help demo test check $(CHECKS) generate bench bench-service reproduce chaos compose-test clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -70,6 +70,9 @@ bench-service: $(BENCH) ## Measure the service beside Ray Tune (DATASETS=DIR: wh
 
 chaos: $(DEV) ## Kill, cut and fill up a real service, and see what holds (SEED=n, ARGS='--only ...')
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+compose-test: $(DEV) ## Run docker-compose.yml and kill its containers one by one (needs Docker)
+	@$(BIN)/python -m tests.compose $(ARGS)
 
 clean: ## Remove the environment, caches and builds; never data or results
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
