@@ -57,17 +57,24 @@ def test_the_json_has_every_figure(load: Any) -> None:
 
 def test_ratios_are_those_of_turns(load: Any) -> None:
     # The second turn was disturbed as a whole: its ratios count, its seconds do not.
-    turns = np.array([[2.0, 1.9, 3.8], [4.0, 3.8, 7.6], [2.0, 1.9, 3.8]])
-    overhead, gain = load("throughput")._beside_library("networks", "job", turns)
+    (overhead,) = load("throughput")._beside_library(
+        "networks", "job", np.array([[2.0, 1.9], [4.0, 3.8], [2.0, 1.9]])
+    )
     assert overhead.figures["ratio"] == pytest.approx(2 / 1.9)
     assert overhead.holds
+    (slow,) = load("throughput")._beside_library("r", "j", np.array([[2.3, 2.0]]))
+    assert not slow.holds
+
+
+def test_a_second_worker_is_held_against_one_and_against_the_library(load: Any) -> None:
+    both = {"service_seconds": [2.0, 2.0, 9.0], "library_seconds": [1.9, 1.9, 1.9]}
+    throughput = load("throughput")
+    gain = throughput._beside_one_worker("r", "j", both, np.array([[3.8, 3.42], [3.8, 3.42]]))
     assert gain.figures["ratio"] == pytest.approx(1.9)
+    assert gain.figures["library_ratio"] == pytest.approx(1.8)
     assert gain.holds
-    slow = np.array([[2.3, 2.0, 4.0]])
-    assert [line.holds for line in load("throughput")._beside_library("r", "j", slow)] == [
-        False,
-        False,
-    ]
+    slow = throughput._beside_one_worker("r", "j", both, np.array([[3.6, 3.42]]))
+    assert not slow.holds
 
 
 def test_stopping_early_must_be_quicker_and_as_good(load: Any) -> None:

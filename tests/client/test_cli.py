@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from google.protobuf import json_format
 from tests.client.conftest import (
     EventLog,
     FakeServer,
@@ -210,14 +211,31 @@ def test_trials_are_asked_for_in_the_contracts_words(
     rows = packtrain("trials", "j", "--sort", "validation_accuracy").stdout.splitlines()
     assert rows[0].split()[4] == "validation_accuracy"
     assert rows[1].split()[:5] == ["0", "succeeded", "3", "0.1", "0.5"]
+    began = "Parameters are those that the trials began with; packtrain trials j --json tells"
+    assert began in packtrain("trials", "j").stderr
     packtrain("trials", "j", "--sort", "training_cost", "--filter", "index < 3")
     packtrain("trials", "j", "--order-by", "epochs desc", "--pareto", "a", "--pareto", "b asc")
     asked = fake.requests["ListTrials"]
     assert (asked[1].page_size, asked[1].order_by) == (1, "")
     assert asked[2].order_by == "validation_accuracy desc"
-    assert (asked[3].order_by, asked[3].filter) == ("training_cost asc", "index < 3")
-    assert (asked[4].order_by, list(asked[4].pareto)) == ("epochs desc", ["a", "b asc"])
+    assert (asked[4].order_by, asked[4].filter) == ("training_cost asc", "index < 3")
+    assert (asked[5].order_by, list(asked[5].pareto)) == ("epochs desc", ["a", "b asc"])
     packtrain("trials", "j", "--sort", "a", "--order-by", "b", code=2)
+    directed = packtrain("trials", "j", "--sort", "validation_accuracy desc", code=2)
+    assert "expected a metric alone" in directed.stderr
+    assert len(fake.requests["ListTrials"]) == 6
+
+
+def test_alternatives_are_shown_by_their_names_as_filters_take_them(
+    packtrain: Packtrain, fake: FakeServer
+) -> None:
+    made = job_pb2.Trial(name="jobs/j/trials/0", state=job_pb2.TRIAL_STATE_SUCCEEDED)
+    json_format.ParseDict({"adam": {}}, made.parameters["optimizer"])
+    json_format.ParseDict({"huber": {"delta": 2}}, made.parameters["cost"])
+    fake.script("ListTrials", training_service_pb2.ListTrialsResponse(trials=[made]))
+    told = packtrain("trials", "j")
+    assert told.stdout.splitlines()[1].split(maxsplit=3)[3] == '{"huber": {"delta": 2}}  adam'
+    assert "began with" not in told.stderr
 
 
 def test_the_table_at_the_end_has_the_best_of_many(
@@ -358,6 +376,8 @@ def test_a_model_of_many_must_be_named(packtrain: Packtrain, fake: FakeServer) -
     told = " ".join(packtrain("model", "j", code=2).stderr.split())
     assert "j has 12 trials" in told
     assert "packtrain model j 0" in told
+    wrong = packtrain("model", "j", "0", "-o", "best.onnx", code=2).stderr
+    assert "best.onnx must end in .safetensors" in wrong
     assert not fake.requests["DownloadModel"]
 
 

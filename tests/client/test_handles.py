@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 from tests.client.conftest import FakeServer
 
 from packtrain import client as api
-from packtrain.client import Client
-from packtrain.client.results import leading_objective, objectives_of
+from packtrain.client import Client, SpecError
+from packtrain.client.results import Goal, leading_objective, objectives_of
 from packtrain.v1 import (
     job_pb2,
     spec_pb2,
@@ -30,6 +32,8 @@ def test_a_handle_asks_for_the_leading_metric(client: Client, fake: FakeServer) 
     assert (best.trial.index, best.metric, best.value) == (4, "training_cost", 0.5)
     handle.best("validation_f1", "min")
     handle.best("training_cost", "max")
+    with pytest.raises(SpecError, match="goal: expected 'min' or 'max', not 'maximize'"):
+        handle.best("validation_f1", cast(Goal, "maximize"))
     asked = [request.best_by for request in fake.requests["GetJob"]]
     assert asked == ["", "training_cost", "validation_f1 asc", "training_cost desc"]
     assert [t.index for t in handle.pareto("training_cost", "validation_f1 asc")] == [4]

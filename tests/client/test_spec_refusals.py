@@ -74,6 +74,8 @@ from packtrain.v1 import spec_pb2
         ({"initialization": "he"}, r"did you mean He\(\)\?"),
         ({"cost": Quadratic}, r"did you mean Quadratic\(\)\?"),
         ({"network": Network(hidden_activation=choice("relu", "x"))}, "one of sigmoid, tanh"),
+        ({"network": Network(hidden_activation=choice("relu", "tahn"))}, "did you mean tanh"),
+        ({"network": [integer(10, 20)]}, "network: an item of a list can't be searched"),
     ],
 )
 def test_what_can_not_be_written_is_named(fields: dict[str, Any], told: str) -> None:
@@ -319,6 +321,9 @@ def test_the_number_of_trials_is_whole(trials):
         ({"network": {"hidden_activation": "relu"}}, "ACTIVATION_RELU"),
         ({"network": {"hidden_activation": "ACTIVATION_RELLU"}}, "ACTIVATION_RELU"),
         ({"search": {"random": 20}}, "{trials: 20}"),
+        ({"stopping": {"patience": 3}}, "{epochs: 3}"),
+        ({"stopping": {"target": 0.97}}, "{value: 0.97}"),
+        ({"optimizer": {"adam": 0.01}}, "{learning_rate: 0.01}"),
         ({"search": {"objectives": ["training_cost"]}}, "{metric: training_cost}"),
         ({"search": {"parameters": [{"choice": [8, 16]}]}}, "{values: [8, 16]}"),
     ],

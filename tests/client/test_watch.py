@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import numpy as np
@@ -40,7 +40,7 @@ from packtrain.client import (
     WatchLost,
     WatchSettings,
 )
-from packtrain.client.results import Block
+from packtrain.client.results import Block, Goal
 from packtrain.v1 import job_pb2, training_service_pb2
 
 CUTS = (
@@ -343,6 +343,8 @@ def test_blocks_make_up_one_array_however_they_are_cut(fake: FakeServer, client:
     np.testing.assert_array_equal(results.final("a"), [2002, 5004])
     assert results.best("a") == (2, 2002)
     assert results.best("a", goal="max") == (5, 5004)
+    with pytest.raises(ValueError, match="goal: expected 'min' or 'max', not 'maximize'"):
+        results.best("a", goal=cast(Goal, "maximize"))
     (request,) = fake.requests["ReadMetrics"]
     assert (list(request.trials), list(request.metrics)) == ([2, 5], ["a", "b"])
     with pytest.raises(KeyError, match="there are a, b"):

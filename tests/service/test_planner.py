@@ -68,6 +68,17 @@ def test_the_group_that_takes_longest_gets_the_most_workers(expanded: Expand) ->
     assert sorted(by_group) == [1, 4]
 
 
+def test_an_epoch_of_a_pack_takes_no_longer_than_others_should_wait(expanded: Expand) -> None:
+    parts = expanded(search(RATES, trials=4_000)).parts
+    numbers = Speed(0, *[1.0] * 5)
+    scale = 7.9 / parts[0].epoch_seconds(numbers, 4_000)
+    packs = plan_packs(parts, 1, Speed(0, *[scale] * 5))
+    assert len(packs) == 4
+    assert sorted(np.concatenate([pack.trials for pack in packs]).tolist()) == list(range(4_000))
+    # What takes as long for any number of trials is not done more often.
+    assert len(plan_packs(parts, 1, Speed(10, 0, 0, 0, 0, 0))) == 1
+
+
 def test_the_first_segment_is_short_by_the_speed(expanded: Expand) -> None:
     (group,) = expanded({"epochs": 1_000_000} | search(RATES)).groups
     quick, slow = (make_run(group, times(factor)).next_segment() for factor in (0.01, 0.1))

@@ -26,7 +26,7 @@ from packtrain.client.resources import (
     Trial,
     TrialState,
 )
-from packtrain.client.results import Block, Goal, Results
+from packtrain.client.results import Block, Goal, Results, check_goal
 from packtrain.client.settings import ClientSettings, RetrySettings
 from packtrain.client.spec import JobSpec
 from packtrain.client.uploads import Split
@@ -282,7 +282,11 @@ def get_importance(job: str, metric: str, goal: Goal | None) -> Call[Importance]
 
 
 def directed(metric: str, goal: Goal | None) -> str:
-    """The metric with the contract's word for what is best: asc is the lowest first."""
+    """The metric with the contract's word for what is best: asc is the lowest first.
+
+    Raises SpecError for a goal that is neither "min" nor "max".
+    """
+    check_goal(goal)
     return metric if goal is None else f"{metric} {'asc' if goal == 'min' else 'desc'}"
 
 

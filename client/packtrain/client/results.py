@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from packtrain.client.errors import MissingExtra
+from packtrain.client.errors import MissingExtra, SpecError
 from packtrain.client.resources import Job
 
 # Whether the lowest or the highest value is the best.
@@ -105,8 +105,9 @@ class Results:
 
         One whose costs are not all finite there has diverged, and is never the best; where no cost
         was measured, ``JobHandle.best`` knows more. ``goal`` None takes what :func:`default_goal`
-        says. ValueError where no trial has a finite value.
+        says. ValueError where no trial has a finite value, SpecError for another goal.
         """
+        check_goal(goal)
         final = self.final(metric)
         for cost in (name for name in self.metrics if name.endswith("_cost")):
             final = np.where(np.isfinite(self.final(cost)), final, np.float32(np.nan))
@@ -133,6 +134,13 @@ def default_goal(metric: str) -> Goal:
     It is what the server's MetricInfo.higher_is_better says.
     """
     return "max" if metric.endswith(("accuracy", "_f1", "_r2")) else "min"
+
+
+def check_goal(goal: Goal | None) -> None:
+    """Raise SpecError for a word that says neither: taken for one of the two, it would make the
+    worst the best."""
+    if goal not in (None, "min", "max"):
+        raise SpecError("goal", f"expected 'min' or 'max', not {goal!r}")
 
 
 def leading_objective(job: Job) -> tuple[str | None, Goal]:

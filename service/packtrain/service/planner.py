@@ -28,6 +28,11 @@ _WORTH_A_WORKER_SECONDS = 0.2
 # More trials in a pack gain nothing (the trainer sweeps them in blocks) and lose more at a fault.
 _MAX_PACK_TRIALS = 16_384
 _MAX_PACK_BYTES = 1 << 30
+# No segment is shorter than an epoch of its pack: whoever cancels, pauses, stops early or shares
+# the workers waits for it, and so do the first metrics. A longer one is cut where its halves, one
+# after the other, take no more than so many times as long.
+_MAX_EPOCH_SECONDS = 2.0
+_CUT_COST = 1.05
 _MAX_SEGMENT_METRIC_BYTES = 32 << 20
 
 
@@ -84,6 +89,10 @@ class Part:
         pack = pack_of(self.group, self.trials[:count], begins=self.begin == 0)
         initial = 0.0 if self.begin else initial_seconds(speed, pack)
         return initial + (self.until - self.begin) * self.group.epoch_seconds(speed, pack)
+
+    def epoch_seconds(self, speed: Speed, count: int) -> float:
+        """About how long a worker takes for an epoch of ``count`` of them."""
+        return self.group.epoch_seconds(speed, pack_of(self.group, self.trials[:count]))
 
 
 def cut(
@@ -149,19 +158,34 @@ def segment_epochs_limit(group: TrialGroup, trials: int) -> int:
 def plan_packs(
     parts: Sequence[Part], workers: int, speed: Speed, most_bytes: int = _MAX_PACK_BYTES
 ) -> list[PlannedPack]:
-    """Cut each part into packs: as few as keep every worker busy and memory in bounds, at most
-    ``most_bytes`` a pack if its trials can be told apart so far."""
+    """Cut each part into packs: as few as keep every worker busy, and memory and the
+    seconds of an epoch in bounds, at most ``most_bytes`` a pack if its trials can be told apart
+    so far."""
     most_bytes = min(most_bytes, _MAX_PACK_BYTES)
     packs: list[PlannedPack] = []
     for part, count in zip(parts, _share_workers(parts, workers, speed), strict=True):
         size = min(math.ceil(len(part.trials) / count), _MAX_PACK_TRIALS)
         while size > 1 and memory_bytes(part.group, size) > most_bytes:
             size = math.ceil(size / 2)
+        size = _bound_epoch(part, size, speed)
         cuts = np.array_split(part.trials, math.ceil(len(part.trials) / size))
         packs += [
             PlannedPack(part, trials, memory_bytes(part.group, len(trials))) for trials in cuts
         ]
     return packs
+
+
+def _bound_epoch(part: Part, size: int, speed: Speed) -> int:
+    """The size of packs of the part, of ``size`` trials at most, whose epochs nobody waits for too
+    long."""
+    seconds = part.epoch_seconds(speed, size)
+    while size > 1 and seconds > _MAX_EPOCH_SECONDS:
+        half = math.ceil(size / 2)
+        of_half = part.epoch_seconds(speed, half)
+        if 2 * of_half > _CUT_COST * seconds:
+            break
+        size, seconds = half, of_half
+    return size
 
 
 def _share_workers(parts: Sequence[Part], workers: int, speed: Speed) -> list[int]:

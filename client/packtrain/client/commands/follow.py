@@ -25,8 +25,8 @@ from rich.table import Column
 from packtrain.client.calls import directed
 from packtrain.client.client import Client
 from packtrain.client.commands.exit_codes import EXIT_INTERRUPTED, OUTCOMES
-from packtrain.client.commands.output import event_form, print_json, print_table
-from packtrain.client.commands.trials import trial_table
+from packtrain.client.commands.output import event_form, print_json
+from packtrain.client.commands.trials import print_trials
 from packtrain.client.errors import ApiError
 from packtrain.client.events import Event, JobChanged, MetricsReceived, TrialsChanged
 from packtrain.client.resources import Job, JobState
@@ -179,7 +179,7 @@ def _tell_trials(client: Client, job: Job) -> None:
     metric, goal = leading_objective(job) if count > _TOP else (None, None)
     order = directed(metric, goal) if metric else ""
     listed = client.list_trials(job.name, order_by=order, page_size=_TOP)
-    print_table(*trial_table(list(itertools.islice(listed, _TOP)), first=metric))
+    print_trials(list(itertools.islice(listed, _TOP)), job.id, first=metric)
     if count > _TOP:
         all_of_them = f"packtrain trials {job.id} --order-by {order!r}"
         typer.echo(f"The best {_TOP} of {count}: {all_of_them}", err=True)

@@ -93,6 +93,8 @@ def model(
 
     Example: packtrain model my-sweep 17 -o best.safetensors
     """
+    if output is not None and output.suffix != ".safetensors":
+        raise typer.BadParameter(f"{output} must end in .safetensors", param_hint="--output")
     with connect(ctx) as client:
         if trial is None:
             trial = _only_trial(client.get_job(job))

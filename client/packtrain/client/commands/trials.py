@@ -80,6 +80,11 @@ def trials(
     """
     if sort and order_by:
         raise typer.BadParameter("give --sort or --order-by, not both", param_hint="--sort")
+    if sort and len(sort.split()) > 1:
+        raise typer.BadParameter(
+            f"expected a metric alone, whose best come first, not {sort!r}: use --order-by",
+            param_hint="--sort",
+        )
     order = best_first(sort) if sort else order_by
     query: dict[str, Any] = {"states": state or (), "filter": wanted, "pareto": pareto or ()}
     if repeats:
@@ -100,12 +105,20 @@ def trials(
             for trial in chosen:
                 print_json(plain(trial))
         else:
-            print_table(*trial_table(list(chosen), first=sort))
+            print_trials(list(chosen), job, first=sort)
 
 
 def best_first(metric: str) -> str:
     """The contract's order_by that has the best of a metric first."""
     return f"{metric} {'desc' if default_goal(metric) == 'max' else 'asc'}"
+
+
+def print_trials(found: Sequence[Trial], job: str, *, first: str | None = None) -> None:
+    """A table of trials, and below it that a population's did not keep the parameters it shows."""
+    print_table(*trial_table(found, first=first))
+    if any(trial.adaptations for trial in found):
+        rest = f"packtrain trials {job} --json tells their adaptations"
+        typer.echo(f"Parameters are those that the trials began with; {rest}.", err=True)
 
 
 def trial_table(found: Sequence[Trial], *, first: str | None = None) -> Table:

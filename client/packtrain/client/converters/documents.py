@@ -248,6 +248,10 @@ def _elsewhere(name: str, descriptor: Descriptor) -> str | None:
     return next(iter(found or _within(name, whole)), None)
 
 
+# What a number is meant for that stands in place of an algorithm, a rule or an optimizer.
+_NUMBERS_MEANT = ("trials", "points", "epochs", "value", "learning_rate")
+
+
 def _meant_mapping(value: Any, descriptor: Descriptor) -> str:
     """The mapping that a value may have been meant for that stands in its place: the name of an
     alternative, or what its one field holds."""
@@ -255,7 +259,7 @@ def _meant_mapping(value: Any, descriptor: Descriptor) -> str:
         of_values = field.message_type is None or field.message_type.name == "Value"
         if isinstance(value, list | tuple) and field.is_repeated and of_values:
             return f"; did you mean {{{field.name}: {_shown(list(value))}}}?"
-        if isinstance(value, int | float) and field.name in ("trials", "points"):
+        if isinstance(value, int | float) and field.name in _NUMBERS_MEANT:
             return f"; did you mean {{{field.name}: {_shown(value)}}}?"
     if not isinstance(value, str):
         return ""

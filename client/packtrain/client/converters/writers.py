@@ -97,6 +97,9 @@ def _put(
 
 def _scalar(field: FieldDescriptor, value: Any, path: str) -> Any:
     """``value`` as the scalar field takes it: NumPy's numbers too, but no booleans for numbers."""
+    if isinstance(value, d.Domain):  # an item of a list: elsewhere a domain is a parameter
+        told = "an item of a list can't be searched; did you mean choice([...], [...])?"
+        raise SpecError(path, f"{told} It holds {value!r}")
     if isinstance(value, list | tuple):
         # What several values in place of one are meant for; where they make a list of lists, each
         # of them is a value.
@@ -106,7 +109,7 @@ def _scalar(field: FieldDescriptor, value: Any, path: str) -> Any:
     if field.enum_type is not None:
         words = enum_words(field.enum_type)
         if value not in words:
-            hint = did_you_mean(value, words) if isinstance(value, str) else ""
+            hint = did_you_mean(value, list(words)) if isinstance(value, str) else ""
             raise SpecError(path, f"expected one of {', '.join(words)}, not {value!r}{hint}")
         return words[value]
     if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
