@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -15,15 +14,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from packtrain.training import (
-    Activation,
-    Cost,
-    Pack,
-    ScaledGaussian,
-    Signature,
-    make_trials,
-    train_segment,
-)
+from packtrain.training import train_segment
 from packtrain.workers import (
     EngineStartError,
     SegmentFailedError,
@@ -101,13 +92,6 @@ def scratch_of(session_id: int) -> Path:
     return Path(re.search(r"--session-dir=(/tmp/packtrain-[^/]+)/", " ".join(lines))[1])
 
 
-def leave_memory(process_id: int, size_bytes: int) -> None:
-    """Let a process have so much more address space than it has now."""
-    pages = int(Path(f"/proc/{process_id}/statm").read_text().split()[0])
-    limit = pages * resource.getpagesize() + size_bytes
-    resource.prlimit(process_id, resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
-
-
 async def stop_worker_with(engine: SupervisedEngine, segment):
     """A task that runs a segment, and the process id of its worker, which is stopped."""
     await until(lambda: engine.workers == 1)
@@ -158,46 +142,6 @@ async def test_an_idle_worker_that_dies_is_replaced(engine, segment, expected):
     assert engine.speed == speed
     result = await engine.run_segment(segment("idle", 0, 6))
     np.testing.assert_array_equal(result.metrics.values, expected)
-
-
-async def test_a_worker_without_memory_can_take_fewer_networks(engine, segment, source):
-    """Its address space is limited for real: a large pack fails, half of it has the same numbers."""
-    await until(lambda: engine.workers == 1)
-    count = 64
-    wide = Signature(
-        sizes=(12, 200_000, 3),
-        hidden_activation=Activation.SIGMOID,
-        output_activation=Activation.SIGMOID,
-        batch_size=10,
-        epochs=1,
-        data_type="float32",
-        metrics=("training_cost",),
-    )
-    numbers = np.arange(count)
-    trials = make_trials(
-        count,
-        seeds=numbers,
-        order_seeds=numbers,
-        learning_rate=0.1,
-        momentum=0.0,
-        l2=0.0,
-        dropout=0.0,
-        cost=[Cost.CROSS_ENTROPY] * count,
-        initialization=[ScaledGaussian()] * count,
-    )
-    large = Pack(wide, trials)
-    small = large.select(np.array([7]))
-    expected = (await engine.run_segment(segment("alone", 0, 1, pack=small))).metrics.values
-    (worker,) = (await engine.describe()).worker_process_ids
-    leave_memory(worker, 1_000_000_000)
-    with pytest.raises(SegmentFailedError, match="these 64 networks together") as caught:
-        await engine.run_segment(segment("large", 0, 1, pack=large))
-    assert caught.value.reason == "OUT_OF_MEMORY"
-    result = await engine.run_segment(segment("small", 0, 1, pack=small))
-    np.testing.assert_array_equal(result.metrics.values, expected)
-    assert (await engine.describe()).worker_process_ids == (worker,)
-    os.kill(worker, signal.SIGKILL)
-    await until(lambda: engine.workers == 0)
 
 
 async def test_the_engine_comes_back_without_its_states(engine, segment, expected):
