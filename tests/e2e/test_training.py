@@ -196,12 +196,12 @@ def test_every_wrong_field_is_named(client: Client) -> None:
         )
     fields = {v.field for v in caught.value.violations}
     assert fields == {
-        "spec.network.hidden[0]",
-        "spec.network.outputs",
-        "spec.cost",
-        "spec.optimizer.sgd.learning_rate",
-        "spec.optimizer.sgd.momentum",
-        "spec.regularization.l2",
-        "spec.epochs",
-        "spec.batch_size",
+        "network.hidden[0]",
+        "network.outputs",
+        "cost",
+        "optimizer.learning_rate",
+        "optimizer.momentum",
+        "regularization.l2",
+        "epochs",
+        "batch_size",
     }

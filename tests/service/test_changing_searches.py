@@ -90,7 +90,7 @@ async def test_what_trains_anew_is_learned_from(
         nonlocal begun
         begun += 1
         if begun == 2:
-            raise SegmentFailedError("OUT_OF_MEMORY", "no room")
+            raise SegmentFailedError("TRAINING_ERROR", "no luck")
         if begun == 3 and when == "running":
             reached.set()
             await opened.wait()

@@ -72,6 +72,7 @@ WRITES: dict[str, Callable[[OwnedJob], Awaitable[Any]]] = {
     ),
     "add_checkpoint": lambda job: job.add_checkpoint(0, CheckpointRecord(0, 0, "a", 1, "b")),
     "remove_checkpoints": lambda job: job.remove_checkpoints([]),
+    "split_pack": lambda job: job.split_pack(0, 0, [ints(0), ints(1, 2)]),
     "fail_pack": lambda job: job.fail_pack(0, 0, BROKEN),
     "finish_job": lambda job: job.finish_job(JobState.FAILED, BROKEN, 0),
     "finish_cancelling": lambda job: job.finish_cancelling(),

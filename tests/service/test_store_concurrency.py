@@ -123,8 +123,8 @@ async def test_an_equal_change_is_made_once(stores: list[Store]) -> None:
 
 async def test_what_was_carried_out_twice_is_remembered_once(stores: list[Store]) -> None:
     key = RequestKey("r", "DeleteDataset", "digest")
-    await asyncio.gather(*(s.remember(key) for s in stores * 5))
-    assert await stores[0].was_repeated(key)
+    await asyncio.gather(*(s.remember(key, "digits") for s in stores * 5))
+    assert await stores[0].repeated_target(key) == "digits"
 
 
 async def test_a_deleted_job_is_deleted_once(stores: list[Store]) -> None:

@@ -13,6 +13,7 @@ from tests.postgresql import Postgres
 from tests.postgresql_proxy import Proxy, proxy_before
 from tests.service.stored_jobs import (
     ALL,
+    ME,
     create,
     ints,
     new_job,
@@ -112,8 +113,8 @@ async def test_repeating_after_a_cut_commit_is_safe(far: Store, proxy: Proxy) ->
     key = RequestKey("r", "CreateJob", "digest")
     proxy.commits_to_cut = 1
     with pytest.raises(StoreUnavailableError):
-        await far.create_job(new_job("a"), key)
-    job = await far.create_job(new_job("another"), key)
+        await far.create_job(new_job("a"), key, ME)
+    job = await far.create_job(new_job("another"), key, ME)
     assert (job.job_id, proxy.commits_to_cut) == ("a", 0)
     proxy.commits_to_cut = 1
     with pytest.raises(StoreUnavailableError):
