@@ -92,13 +92,13 @@ async def test_what_failed_and_what_is_its_own_is_not_heard(postgres: Postgres) 
     async with two_stores(postgres) as (ours, theirs, _):
         hearer = Hearer(ours)
         async with hearer.hearing():
-            own = await create(ours, "a")
+            mine = await create(ours, "a")
             await ours.cancel_job("a", None)
             with pytest.raises(IllegalTransitionError):
-                await own(theirs, own.uid).start_pack(0)
+                await own(theirs, mine.uid).start_pack(0)
             other = await create(theirs, "b")
             await hearer.wait(other.uid)
-            assert own.uid not in hearer.heard
+            assert mine.uid not in hearer.heard
 
 
 async def test_after_a_cut_all_listeners_wake(
