@@ -20,12 +20,13 @@ from tests.service.stored_jobs import (
     record,
 )
 
-from packtrain.service.errors import IllegalTransitionError
+from packtrain.service.errors import IllegalTransitionError, StoreUnavailableError
 from packtrain.service.objectives import Objective
 from packtrain.service.records import CheckpointRecord, Failure, MetricsRecorded, TrialsChanged
 from packtrain.service.standings import StandingsReader
 from packtrain.service.states import JobState, TrialState
 from packtrain.service.store import Store, jobs, training
+from packtrain.workers import failpoints
 
 
 async def test_starting_twice_does_nothing_more(store: Store) -> None:
@@ -311,3 +312,14 @@ async def test_a_job_that_has_ended_has_no_checkpoints(store: Store) -> None:
     assert await store.checkpoints_in_use() == {}
     with pytest.raises(IllegalTransitionError):
         await own(store, job.uid).add_checkpoint(0, checkpoint(5))
+
+
+async def test_what_has_no_name_passes_armed_failpoints(store: Store) -> None:
+    job = await create(store, "a")
+    failpoints.arm("store.start_pack.before_commit=fail")
+    try:
+        await own(store, job.uid).finish_cancelling()
+        with pytest.raises(StoreUnavailableError):
+            await own(store, job.uid).start_pack(0)
+    finally:
+        failpoints.arm("")

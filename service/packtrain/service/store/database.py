@@ -107,7 +107,8 @@ def _pass_failpoint(function: Callable[[Connection], object], moment: str) -> No
     """A point of a transaction, which a partial of its function is, or of one within it."""
     if failpoints.is_armed() and isinstance(function, partial):
         named = function.keywords.get("transaction", function)
-        failpoints.hit(f"store.{named.func.__name__}.{moment}", _broken)
+        if isinstance(named, partial):
+            failpoints.hit(f"store.{named.func.__name__}.{moment}", _broken)
 
 
 def _broken() -> Exception:
