@@ -213,3 +213,12 @@ def test_paths_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     stored = Catalog(Path("data")).get("digits")
     assert stored.splits[0].inputs_path.is_absolute()
+
+
+def test_one_that_is_alone_keeps_nothing_unfinished(tmp_path: Path) -> None:
+    left = tmp_path / "datasets" / "incoming" / "left"
+    left.mkdir(parents=True)
+    Catalog(tmp_path)
+    assert left.exists()
+    Catalog(tmp_path, alone=True)
+    assert not left.exists()

@@ -55,15 +55,15 @@ class Network:
 class NetworkStore:
     """Networks by the digest of their file. Blocking; processes may share ``root``."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, min_age_seconds: float = ABANDONED_SECONDS) -> None:
         self._root = root
         root.mkdir(parents=True, exist_ok=True)
         self._lock = FolderLock(root)
-        self._sweep()
+        self._sweep(min_age_seconds)
 
-    def _sweep(self) -> None:
+    def _sweep(self, min_age_seconds: float) -> None:
         for path in self._root.glob("*.unfinished"):
-            if is_abandoned(path, ABANDONED_SECONDS):
+            if is_abandoned(path, min_age_seconds):
                 path.unlink(missing_ok=True)
 
     def put(self, networks: Mapping[Origin, Network]) -> str:

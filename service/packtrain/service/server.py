@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -28,6 +29,7 @@ from packtrain.service.checkpoint_sweep import sweep_checkpoints_hourly
 from packtrain.service.contract import Planner
 from packtrain.service.coordinator import Coordinator
 from packtrain.service.datasets import Catalog
+from packtrain.service.datasets.folder_lock import ABANDONED_SECONDS
 from packtrain.service.errors import StoreUnavailableError
 from packtrain.service.networks import NetworkStore
 from packtrain.service.past_trials import PastTrials
@@ -172,11 +174,20 @@ async def _start(
 ) -> Server:
     store = Store(database)
     catalog = await asyncio.to_thread(
-        Catalog, settings.data_dir, settings.datasets, settings.limits.max_upload_bytes
+        partial(
+            Catalog,
+            settings.data_dir,
+            settings.datasets,
+            settings.limits.max_upload_bytes,
+            alone=not database.is_shared,
+        )
     )
     models_dir = settings.data_dir / "models"
     await asyncio.to_thread(models_dir.mkdir, exist_ok=True)
-    networks = await asyncio.to_thread(NetworkStore, settings.data_dir / "networks")
+    unfinished_seconds = ABANDONED_SECONDS if database.is_shared else 0.0
+    networks = await asyncio.to_thread(
+        NetworkStore, settings.data_dir / "networks", unfinished_seconds
+    )
     await _sweep(store, catalog, networks, models_dir)
     trained = TrainedNetworks(store, models_dir)
     engine = make_engine(settings, lambda: coordinator.wake())

@@ -45,12 +45,16 @@ class Catalog:
         directories: Sequence[Path] = (),
         max_upload_bytes: int = 1 << 30,
         max_file_bytes: int = 8 << 30,
+        *,
+        alone: bool = False,
     ) -> None:
         # Absolute, because other processes read the files by the paths that are told.
         root = data_dir.absolute() / "datasets"
-        self._content = ContentStore(root)
-        self._uploaded = NameStore(root / "names")
-        self._read_files = NameStore(root / "files")
+        # Without other processes, what is unfinished now was cut off.
+        age = 0.0 if alone else ABANDONED_SECONDS
+        self._content = ContentStore(root, age)
+        self._uploaded = NameStore(root / "names", age)
+        self._read_files = NameStore(root / "files", age)
         self._directories = tuple(directories)
         self._max_upload_bytes = max_upload_bytes
         self._max_file_bytes = max_file_bytes

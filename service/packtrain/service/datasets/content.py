@@ -44,12 +44,12 @@ class ContentStore:
     """The content below ``root``. Whoever publishes, removes or releases holds a lock on it that
     all processes share."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, min_age_seconds: float = ABANDONED_SECONDS) -> None:
         self._content = root / "content"
         self._incoming = root / "incoming"
         for directory in (self._content, self._incoming):
             directory.mkdir(parents=True, exist_ok=True)
-        self._sweep(ABANDONED_SECONDS)
+        self._sweep(min_age_seconds)
 
     def _sweep(self, min_age_seconds: float) -> None:
         for directory in self._incoming.iterdir():

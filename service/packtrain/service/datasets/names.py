@@ -26,10 +26,10 @@ class NameRecord:
 class NameStore:
     """``<directory>/<dataset_id>.json``."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, min_age_seconds: float = ABANDONED_SECONDS) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
-        self.sweep(ABANDONED_SECONDS)
+        self.sweep(min_age_seconds)
 
     def sweep(self, min_age_seconds: float) -> None:
         """Remove what was begun and not finished, unless another process may be at it now."""
