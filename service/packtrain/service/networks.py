@@ -116,7 +116,7 @@ class NetworkStore:
     def release(self, keep: Collection[str], min_age_seconds: float = ABANDONED_SECONDS) -> int:
         """Remove all but ``keep`` and what was kept of late: its job may not be written yet.
         Returns how many files were removed."""
-        self._sweep()
+        self._sweep(min_age_seconds)
         newest = time.time() - min_age_seconds
         with self._lock:
             files = self._root.glob(f"*{_SUFFIX}")
