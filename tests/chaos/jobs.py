@@ -101,8 +101,9 @@ def compare(job: JobHandle, reference: Reference) -> list[str]:
     wrong = []
     if not same_bits(found.values, reference.values):
         wrong.append(f"{job.name}: its metrics are not those of the undisturbed job")
-    if found.ends != reference.ends:
-        wrong.append(f"{job.name}: its trials did not end as those of the undisturbed job")
+    for trial, (end, expected) in enumerate(zip(found.ends, reference.ends, strict=True)):
+        if end != expected:
+            wrong.append(f"{job.name}: trial {trial} ended {end}, not {expected}")
     if not all(map(same_bits, found.weights, reference.weights)):
         wrong.append(f"{job.name}: its weights are not those of the undisturbed job")
     return wrong

@@ -124,6 +124,35 @@ async def test_the_network_to_blame_fails_alone(
         assert api.engine.held_states == 0
 
 
+async def test_a_pack_is_not_split_over_which_workers_die_by_chance(
+    start_api: Any, by_trial_and_epoch: ByTrial
+) -> None:
+    """That happens to long segments: fewer epochs are tried, and then more again."""
+    document = spec()
+    document.epochs = 2000
+    packs: set[int] = set()
+    longest = 0
+
+    async def count(segment: Segment) -> None:
+        packs.add(len(segment.pack))
+
+    async def die_often(segment: Segment) -> None:
+        nonlocal longest
+        if segment.epochs > 100:
+            raise SegmentFailedError("WORKER_LOST", "killed by somebody")
+        longest = max(longest, segment.epochs)
+        assert len(segment.pack) in packs
+
+    async with start_api(before_segment=count) as api:
+        whole = await api.train(document)
+        expected = by_trial_and_epoch(await api.metrics(whole.name))
+        api.engine._before_segment = die_often
+        job = await api.train(document)
+        assert (state_of(job), job.progress) == ("SUCCEEDED", whole.progress)
+        assert_equal_values(by_trial_and_epoch(await api.metrics(job.name)), expected)
+        assert longest > 50
+
+
 @pytest.mark.usefixtures("short_segments")
 async def test_a_split_outlives_the_service(start_api: Any, by_trial_and_epoch: ByTrial) -> None:
     gate = Gate(4)

@@ -8,6 +8,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -117,10 +118,15 @@ async def test_a_hung_worker_is_replaced(engine, segment, expected):
     assert worker not in list_session((await engine.describe()).process_id)
 
 
-@pytest.mark.parametrize(("rows", "deaths"), [([0, 1, 2], 2), ([4], 4)])
-async def test_a_segment_that_kills_every_worker_fails(engine, segment, pack, rows, deaths):
-    """Of several networks soon, so that they are tried apart."""
-    deadly = segment(f"deadly-{deaths}", 0, 10**5, pack=pack.select(np.array(rows)))
+@pytest.mark.parametrize(
+    ("rows", "epochs", "deaths"), [([0, 1, 2], 1, 2), ([4], 10**5, 2), ([4], 1, 4)]
+)
+async def test_a_segment_that_kills_every_worker_fails(engine, segment, pack, rows, epochs, deaths):
+    """Of several networks or epochs soon, so that fewer are tried."""
+    # So wide that even one epoch is caught in the middle.
+    wide = replace(pack.signature, sizes=(12, 5000, 5000, 3))
+    wide_pack = replace(pack, signature=wide).select(np.array(rows))
+    deadly = segment(f"deadly-{len(rows)}-{epochs}", 0, epochs, pack=wide_pack)
     task = asyncio.create_task(engine.run_segment(deadly))
     worker = None
     for _ in range(deaths):

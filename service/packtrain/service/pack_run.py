@@ -26,6 +26,8 @@ LEAST_SAVE_SECONDS = 5.0
 _FIRST_SEGMENT_SECONDS = 0.05
 # The last one may be so much longer, that no short one comes after it.
 _LAST_SHARE = 1.5
+# After workers died over a segment the next one is so much shorter, and each after it twice as long.
+_SHORTER = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +101,7 @@ class PackRun:
         self._initial_seconds = initial_seconds(speed, begun)
         self._epoch_seconds = group.epoch_seconds(speed, begun)
         self._target_seconds = SEGMENT_SECONDS if self.started else _FIRST_SEGMENT_SECONDS
+        self._most_epochs = self.total
 
     def _make_clock(self) -> CheckpointClock:
         pack = pack_of(self._group, self._trials, begins=False)
@@ -225,6 +228,13 @@ class PackRun:
             trial_indices=self._trials if writes else None,
         )
 
+    def shorten(self) -> bool:
+        """Workers died over the next segment: let it have fewer epochs, and those after it at
+        first; False where it has one."""
+        epochs = self._next_epochs()
+        self._most_epochs = max(1, epochs // _SHORTER)
+        return epochs > 1
+
     def begin_again(self) -> None:
         """The engine lost the state: go back to a checkpoint or epoch 0. What was recorded stays
         so."""
@@ -277,6 +287,7 @@ class PackRun:
         self.clock.train(result.seconds)
         self._held_trials = self._trials
         self._target_seconds = SEGMENT_SECONDS
+        self._most_epochs = min(2 * self._most_epochs, self.total)
         if result.arithmetic not in self.arithmetics:
             self.arithmetics += (result.arithmetic,)
         trials, metrics = self._trials, result.metrics
@@ -319,7 +330,8 @@ class PackRun:
         epochs = max(1, int(self._target_seconds / self._epoch_seconds))
         if left <= _LAST_SHARE * epochs:
             epochs = left
-        return min(epochs, left, segment_epochs_limit(self._group, len(self._trials)))
+        limit = segment_epochs_limit(self._group, len(self._trials))
+        return min(epochs, left, limit, self._most_epochs)
 
 
 class Recording:

@@ -186,8 +186,7 @@ class PackTrainer:
                 await self.checkpoints.restore(run)
                 if run.is_over:
                     return None
-            segment = run.next_segment()
-            result = await self._run_where_room(segment)
+            segment, result = await self._run_next(run)
         except StateLostError as error:
             log.warning("state_lost", pack=run.state_key, why=str(error))
             if not run.is_rebuildable:
@@ -197,6 +196,18 @@ class PackTrainer:
         for key in run.give_back():
             await self._engine.drop_state(key)
         return run.advance(segment, result)
+
+    async def _run_next(self, run: PackRun) -> tuple[Segment, SegmentResult]:
+        """Run its next segment, of fewer epochs each time that workers died over it: by chance that
+        happens to long ones, and what a pack does to its workers it does in one epoch too."""
+        while True:
+            segment = run.next_segment()
+            try:
+                return segment, await self._run_where_room(segment)
+            except SegmentFailedError as error:
+                if error.reason != "WORKER_LOST" or not run.shorten():
+                    raise
+                log.warning("segment_shortened", pack=segment.pack_key, why=str(error))
 
     async def _run_where_room(self, segment: Segment) -> SegmentResult:
         """Run it, again and again while the disk has no room for its model: that is no fault of

@@ -21,6 +21,9 @@ MUST_HOLD = "memory, file handles, table sizes and folders return to where they 
 _CALLERS = 8
 _WARM_UP = 200
 _MOST_GROWTH_BYTES = 48 << 20
+_DAY_MICROSECONDS = 24 * 3600 * 1_000_000
+# The service itself; the calls of the one job after the day.
+_LASTING = {"rows of replicas": 1, "rows of requests": 3}
 
 
 def run(chaos: Chaos) -> dict[str, Any]:
@@ -36,6 +39,9 @@ def run(chaos: Chaos) -> dict[str, Any]:
         began = time.monotonic()
         _load(pool, clients, _WARM_UP, jobs)
         seconds = time.monotonic() - began
+        remembered = _count_requests(server.data_dir)
+        _let_a_day_pass(server.data_dir)
+        _load(pool, clients, _WARM_UP + jobs, 1)
         time.sleep(2)
         after = _measure(server.pid, server.data_dir)
         for client in clients:
@@ -45,15 +51,16 @@ def run(chaos: Chaos) -> dict[str, Any]:
     chaos.check(grown < _MOST_GROWTH_BYTES, f"the service grew by {grown >> 20} MiB")
     chaos.check(after["handles"] <= before["handles"] + 10, f"file handles: {before} to {after}")
     for table, rows in after.items():
-        if table.startswith("rows of") and table != "rows of requests":
-            chaos.check(rows == 0, f"{rows} {table} are left")
+        if table.startswith("rows of"):
+            most = _LASTING.get(table, 0)
+            chaos.check(rows <= most, f"{rows} {table} are left, not {most}")
     chaos.check(after["folders of models"] == 0, f"{after['folders of models']} folders are left")
     return {
         "points": jobs,
         "jobs/s": round(jobs / seconds, 1),
         "service grown by, MiB": round(grown / 2**20, 1),
         "file handles": f"{before['handles']} to {after['handles']}",
-        "requests remembered": after["rows of requests"],
+        "requests remembered for a day": remembered,
     }
 
 
@@ -79,6 +86,18 @@ def _live(client: Client, number: int) -> None:
     for _ in job.watch():
         pass
     job.delete()
+
+
+def _count_requests(data_dir: Path) -> int:
+    with contextlib.closing(sqlite3.connect(data_dir / "packtrain.db")) as db:
+        (count,) = db.execute("select count(*) from requests").fetchone()
+    return int(count)
+
+
+def _let_a_day_pass(data_dir: Path) -> None:
+    """Request ids are remembered for a day: make them older than that."""
+    with contextlib.closing(sqlite3.connect(data_dir / "packtrain.db")) as db, db:
+        db.execute("update requests set time = time - ?", (_DAY_MICROSECONDS,))
 
 
 def _measure(process_id: int, data_dir: Path) -> dict[str, int]:

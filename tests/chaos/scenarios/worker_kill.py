@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.chaos.follower import Follower
 from tests.chaos.harness import Chaos
-from tests.chaos.jobs import KINDS, RETRY, read_outcome, same_bits
+from tests.chaos.jobs import KINDS, RETRY, compare, read_outcome
 from tests.chaos.processes import descendant_ids, send, title_of, wait_until
 
 from packtrain.client import Client, Grid, JobHandle
@@ -45,11 +45,8 @@ def run(chaos: Chaos) -> dict[str, Any]:
             follower.join(300)
             for fault in follower.log.find_faults(job.id, job.latest.progress.trials):
                 chaos.check(False, fault)
-            found = read_outcome(job.wait())
-            chaos.check(
-                same_bits(found.values, expected.values) and found.ends == expected.ends,
-                f"{job.name} is not as the undisturbed one",
-            )
+            for difference in compare(job.wait(), expected):
+                chaos.check(False, difference)
     engine_log = (server.data_dir / "logs" / "engine.log").read_text(errors="replace")
     again = len(re.findall(r"event='segment.worker_lost'", engine_log))
     lost = server.log.count("state_lost")

@@ -48,9 +48,10 @@ from packtrain.workers.segment_runner import write_end_state
 from packtrain.workers.state_table import Claim, StateTable
 
 DEATHS = 4
-"""A segment over which so many workers die one after another is what kills them, not chance."""
-DEATHS_OF_MANY = 2
-"""The same of a pack of several trials: it is split and tried again, so that a mistake costs
+"""One epoch of one network over which so many workers die one after another is what kills them,
+not chance."""
+DEATHS_OF_MORE = 2
+"""The same of more epochs or networks: whoever asked for them tries fewer, so that a mistake costs
 little, and a worker that the system ends for want of memory is not told from others."""
 LOOK_SECONDS = 2.0
 """How often it is asked, while a segment runs, whether a node that it begins from is silent."""
@@ -130,7 +131,7 @@ class RayEngine:
     async def _run_until_done(self, segment: Segment, claim: Claim[PlacedState]) -> Outcome:
         count = len(segment.pack)
         lost = WorkerLostError("")
-        for _ in range(DEATHS if count == 1 else DEATHS_OF_MANY):
+        for _ in range(DEATHS if count * segment.epochs == 1 else DEATHS_OF_MORE):
             data = await self._data.find(segment.data)
             try:
                 return await self._run_once(segment, claim, data)
