@@ -15,6 +15,8 @@ from google.protobuf import json_format
 from safetensors.numpy import load
 
 from packtrain.service.settings import Limits
+from packtrain.service.states import JobState
+from packtrain.service.store import OwnedJob
 from packtrain.v1 import job_pb2, spec_pb2, training_service_pb2
 from packtrain.workers import Segment, SegmentFailedError
 
@@ -236,6 +238,36 @@ async def test_a_segment_that_fails_fails_its_trials(start_api: Any, moons: Make
             assert trial.failure == job.failure
             assert np.isfinite(trial.final_metrics["training_cost"])
         assert api.engine.held_states == 0
+
+
+async def test_an_error_that_nobody_foresaw_fails_its_job_alone(
+    start_api: Any, moons: MakeSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the first try to say so fails."""
+    tries: list[JobState] = []
+    finish_job = OwnedJob.finish_job
+
+    async def finish(self: OwnedJob, state: JobState, *rest: Any) -> None:
+        if state is JobState.FAILED:
+            tries.append(state)
+            if len(tries) == 1:
+                raise OSError("a bug")
+        await finish_job(self, state, *rest)
+
+    async def crash(segment: Segment) -> None:
+        if 0.75 in segment.pack.trials.learning_rate:
+            raise KeyError("a bug")
+
+    monkeypatch.setattr(OwnedJob, "finish_job", finish)
+    monkeypatch.setattr("packtrain.service.coordinator._STORE_RETRY_SECONDS", 0.01)
+    async with start_api(before_segment=crash) as api:
+        crashed, other = await asyncio.gather(
+            api.train(moons(rates=(0.75,))), api.train(moons(rates=RATES))
+        )
+        assert crashed.state == job_pb2.JOB_STATE_FAILED
+        assert crashed.failure.reason == "INTERNAL"
+        assert other.state == job_pb2.JOB_STATE_SUCCEEDED
+    assert len(tries) == 2
 
 
 @pytest.mark.parametrize("change", ["damaged", "changed", "gone"])

@@ -252,13 +252,19 @@ class Coordinator:
             log.info("job_left", job=run.job.job_id, reason=error.reason)
         except Exception:
             log.exception("job_crashed", job=run.job.job_id)
-            failure = Failure("INTERNAL", "the service could not train this job; see its log")
-            # The store may be the reason: then the job is tried again, and ends no other one.
-            with contextlib.suppress(StoreUnavailableError, NotOwnerError):
-                await run.fail(failure)
+            await self._fail(run)
         finally:
             del self._jobs[uid]
             self._trials -= run.job.trials
             self._slots.forget(uid)
             self._proposing.forget(uid)
             self._wake.set()
+
+    async def _fail(self, run: JobTraining) -> None:
+        failure = Failure("INTERNAL", "the service could not train this job; see its log")
+        try:
+            await run.fail(failure)
+        except Exception:
+            # Whatever the reason, it ends no other job: this one is tried again.
+            log.exception("job_not_ended", job=run.job.job_id)
+            await asyncio.sleep(_STORE_RETRY_SECONDS)

@@ -10,7 +10,8 @@ import structlog
 
 from packtrain.service.checkpoints import Checkpoints
 from packtrain.service.errors import StoreUnavailableError
-from packtrain.service.pack_run import PackRun, Recording
+from packtrain.service.pack_run import PackRun
+from packtrain.service.recordings import Recording
 from packtrain.service.records import Failure
 from packtrain.service.slots import FairSlots
 from packtrain.service.store import OwnedJob
