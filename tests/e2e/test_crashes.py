@@ -161,7 +161,11 @@ def test_sigterm_during_the_start_ends_it_at_once(tmp_path: Path) -> None:
         (["--store", "mysql://host/jobs"], 2, "--store must be postgresql://"),
         (["--datasets", "/nowhere"], 2, "--datasets must be a directory"),
         (["--data-dir", "/dev/null/x"], 1, "can't be written"),
-        (["--ray-address", "127.0.0.1:1"], 1, "127.0.0.1:1"),
+        (
+            ["--ray-address", "nowhere"],
+            2,
+            '--ray-address: the address of a Ray cluster must be "auto"',
+        ),
     ],
 )
 def test_a_start_that_fails_says_what_to_do(
