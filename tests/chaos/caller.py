@@ -39,7 +39,10 @@ class Caller:
         self._submit = submit
         self._patience_seconds = patience_seconds
         self._stops = threading.Event()
-        self._threads = [threading.Thread(target=t, daemon=True) for t in (self._call, self._watch)]
+        self._threads = [
+            threading.Thread(target=self._run, args=(part,), daemon=True)
+            for part in (self._call, self._watch)
+        ]
 
     def __enter__(self) -> Caller:
         for thread in self._threads:
@@ -55,6 +58,14 @@ class Caller:
         self._stops.set()
         for thread in self._threads:
             thread.join(60)
+            if thread.is_alive():
+                self.faults.append("an answer did not come within 60 s")
+
+    def _run(self, part: Callable[[], None]) -> None:
+        try:
+            part()
+        except Exception as error:  # told by whoever leaves the block
+            self.faults.append(f"{error!r}")
 
     def _call(self) -> None:
         with Client(self._address, retry=RetrySettings(budget_seconds=0)) as client:

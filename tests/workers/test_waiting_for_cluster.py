@@ -20,6 +20,7 @@ class Child:
     """An engine process that fails to start as often as it is told to, and then lives on."""
 
     failures: list[Exception]
+    may_start: asyncio.Event
     spawned = 0
     exit_status = 0
     machines = Machines(workers=2, capacity=2, memory=Memory(8, 4))
@@ -30,6 +31,7 @@ class Child:
         return cls()
 
     async def wait_ready(self, _: float) -> None:
+        await self.may_start.wait()
         if self.failures:
             raise self.failures.pop(0)
 
@@ -42,7 +44,8 @@ class Child:
 
 @pytest.fixture
 def child(monkeypatch: pytest.MonkeyPatch) -> type[Child]:
-    made = type("FakeChild", (Child,), {"failures": []})
+    made = type("FakeChild", (Child,), {"failures": [], "may_start": asyncio.Event()})
+    made.may_start.set()
     monkeypatch.setattr(supervisor, "EngineChild", made)
     monkeypatch.setattr(supervisor, "LOOK_SECONDS", 0.01)
     monkeypatch.setattr(supervisor, "FIRST_PAUSE_SECONDS", 0.01)
@@ -89,6 +92,24 @@ async def test_a_cluster_that_cannot_be_joined_is_tried_again(child: type[Child]
     told = [log["error"] for log in logs if log["event"] == "engine.start_failed"]
     assert told == ["no node of it is here", "nor now"]
     assert (child.spawned, engine.problem) == (3, "")
+    await engine.stop()
+
+
+async def test_a_cluster_that_answers_and_gives_no_worker_is_told_of(
+    child: type[Child], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "SLOW_SECONDS", 0.01)
+    child.may_start.clear()
+    engine = SupervisedEngine(ray_address="auto")
+    await engine.start()
+    async with asyncio.timeout(10):
+        while not engine.problem:  # noqa: ASYNC110 - it sets no event
+            await asyncio.sleep(0.01)
+    assert engine.problem.startswith("the Ray cluster of this machine has given no worker within")
+    assert engine.status is EngineStatus.STARTING
+    child.may_start.set()
+    await engine.wait_ready()
+    assert engine.problem == ""
     await engine.stop()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from packtrain.training import Speed
-from packtrain.workers.cluster_address import require_answer, split_address
+from packtrain.workers.cluster_address import describe_cluster, require_answer, split_address
 from packtrain.workers.cluster_share import ClusterShare
 from packtrain.workers.engine import (
     CheckpointFile,
@@ -39,6 +39,8 @@ SETTLED_SECONDS = 60.0
 FIRST_TRIES = 3
 LOOK_SECONDS = 1.0
 """How often it is looked whether anybody answers at a cluster's address."""
+SLOW_SECONDS = 20.0
+"""A cluster that answers and has no worker after so long is told of: Ray itself tries for minutes."""
 UNSEEN_WORKERS = 16
 """Packs are cut for so many before anything is known of a cluster. For fewer workers some more
 packs than need be cost little; for more workers, too few packs would leave them idle."""
@@ -263,6 +265,21 @@ class SupervisedEngine:
                 exc_info=not isinstance(error, EngineStartError),
             )
 
+    @contextlib.contextmanager
+    def _telling_of_slowness(self) -> Iterator[None]:
+        if self._ray_address is None:
+            yield
+            return
+        trouble = EngineStartError(
+            f"{describe_cluster(self._ray_address)} has given no worker within {SLOW_SECONDS:.0f} s: "
+            "it may be starting a node, have no free CPU, or be no Ray cluster"
+        )
+        slow = asyncio.get_running_loop().call_later(SLOW_SECONDS, self._tell, trouble)
+        try:
+            yield
+        finally:
+            slow.cancel()
+
     async def _wait_answer(self, address: str) -> None:
         while True:
             try:
@@ -286,7 +303,8 @@ class SupervisedEngine:
             await (await spawning).bury()
             raise
         try:
-            await child.wait_ready(self._start_timeout_seconds)
+            with self._telling_of_slowness():
+                await child.wait_ready(self._start_timeout_seconds)
             self._child = child
             if self._wanted is not None:
                 child.want_workers(self._wanted)
