@@ -27,6 +27,8 @@ SCENARIOS = (
     "service_kill",
     "worker_kill",
     "engine_kill",
+    "node_loss",
+    "head_loss",
     "disk_full",
     "watch_cuts",
     "equal_submissions",

@@ -54,9 +54,11 @@ class Chaos:
         """Enter it, and leave it at the end of the scenario, whatever that is."""
         return self._ends.enter_context(context)
 
-    def server(self, *options: str, data_dir: Path | None = None) -> ServerProcess:
+    def server(
+        self, *options: str, data_dir: Path | None = None, workers: int | None = 2
+    ) -> ServerProcess:
         """A server that is not started yet, on a data directory of the scenario's own."""
-        server = ServerProcess(data_dir or self.folder / "data", *options)
+        server = ServerProcess(data_dir or self.folder / "data", *options, workers=workers)
         self._ends.callback(server.clean_up)
         return server
 

@@ -230,17 +230,13 @@ def test_the_server_tells_what_it_is(fake: FakeServer, client: Client) -> None:
             ],
             limits=server_service_pb2.ServerLimits(max_trials=7),
             engine=server_service_pb2.EngineInfo(
-                state=server_service_pb2.ENGINE_STATE_READY, workers=2
+                state=server_service_pb2.ENGINE_STATE_READY, workers=2, problem="none"
             ),
         ),
     )
     info = client.server_info()
-    assert (info.version, info.costs, info.engine_state, info.workers) == (
-        "1.2",
-        ("quadratic",),
-        "ready",
-        2,
-    )
+    assert (info.version, info.costs) == ("1.2", ("quadratic",))
+    assert (info.engine_state, info.workers, info.engine_problem) == ("ready", 2, "none")
     (metric,) = info.metrics
     assert (metric.name, metric.description, metric.per_layer) == ("m", "d", True)
     assert (metric.target_kinds, metric.least_outputs) == (("labels",), 6)

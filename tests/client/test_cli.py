@@ -461,11 +461,13 @@ def test_info(packtrain: Packtrain, fake: FakeServer) -> None:
                 server_service_pb2.NumberInfo(path="e", whole=True, at_least=1),
                 server_service_pb2.NumberInfo(path="f", above=0, below=1, default_value=0.5),
             ],
-            engine=server_service_pb2.EngineInfo(state=server_service_pb2.ENGINE_STATE_READY),
+            engine=server_service_pb2.EngineInfo(
+                state=server_service_pb2.ENGINE_STATE_STARTING, problem="no Ray cluster answers"
+            ),
         ),
     )
     told = packtrain("info").stdout
-    assert "ready, 0 workers" in told
+    assert "starting, 0 workers: no Ray cluster answers\n" in told
     assert "  w/LAYER  d" in told
     assert re.search(r"of outputs only +ACTIVATION_SOFTMAX\n", told)
     assert "  e  at least 1\n" in told

@@ -53,6 +53,11 @@ def test_ray_and_the_database_have_no_way_out_and_none_to_each_other(
         assert services[name]["environment"]["RAY_AUTH_MODE"] == "token"
 
 
+def test_the_service_waits_for_its_store_alone(composition: dict[str, Any]) -> None:
+    """It serves while Ray's head is away, from the start."""
+    assert list(composition["services"]["packtrain"]["depends_on"]) == ["postgres"]
+
+
 def test_the_stand_ins_are_for_the_images_that_are_used(composition: dict[str, Any]) -> None:
     images = {service["image"] for service in composition["services"].values()}
     base = re.search(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)

@@ -70,6 +70,16 @@ def test_one_image_and_the_same_token_everywhere(pods: dict[str, dict[str, Any]]
         assert reference == {"name": "packtrain", "key": "ray-auth-token"}
 
 
+def test_nodes_miss_a_lost_head_as_soon_as_in_compose(pods: dict[str, dict[str, Any]]) -> None:
+    text = (FOLDER.parents[1] / "docker-compose.yml").read_text()
+    ray = yaml.safe_load(text)["x-ray"]
+    expected = {k: v for k, v in ray.items() if k.startswith(("RAY_gcs_", "RAY_raylet_"))}
+    assert len(expected) == 2
+    for pod in pods.values():
+        env = {e["name"]: e.get("value") for e in pod["spec"]["containers"][0]["env"]}
+        assert expected.items() <= env.items()
+
+
 def test_secrets_are_those_that_the_documentation_makes(objects: dict[str, dict[str, Any]]) -> None:
     used = {
         (part["secretKeyRef"]["name"], part["secretKeyRef"]["key"])

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.e2e.conftest import engine_of
+from tests.ray_nodes import free_port
 
 from packtrain.client import (
     SGD,
@@ -161,7 +162,11 @@ def test_sigterm_during_the_start_ends_it_at_once(tmp_path: Path) -> None:
         (["--store", "mysql://host/jobs"], 2, "--store must be postgresql://"),
         (["--datasets", "/nowhere"], 2, "--datasets must be a directory"),
         (["--data-dir", "/dev/null/x"], 1, "can't be written"),
-        (["--ray-address", "127.0.0.1:1"], 1, "127.0.0.1:1"),
+        (
+            ["--ray-address", "nowhere"],
+            2,
+            '--ray-address: the address of a Ray cluster must be "auto"',
+        ),
     ],
 )
 def test_a_start_that_fails_says_what_to_do(
@@ -176,6 +181,37 @@ def test_a_start_that_fails_says_what_to_do(
     assert done.returncode == code
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_ray_of_its_own_that_does_not_start_ends_the_start(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "packtrain.service", "--listen", "127.0.0.1:0"]
+    done = subprocess.run(
+        [*command, "--data-dir", str(tmp_path / "data")],
+        env=os.environ | {"PACKTRAIN_FAILPOINTS": "engine.before_start=fail"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1] == "packtrain serve: a failpoint was reached"
+    assert "Traceback" not in done.stderr
+
+
+def test_a_cluster_that_is_away_is_waited_for(make_server: Callable[..., object]) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    server = make_server("away", "--ray-address", address)
+    with Client(server.address) as client:
+        job = client.train(SPEC)
+        while not (info := client.server_info()).engine_problem:
+            time.sleep(0.05)
+        assert (info.engine_state, info.workers) == ("starting", 0)
+        assert f"no Ray cluster answers at {address}" in info.engine_problem
+        assert job.refresh().state is JobState.QUEUED
+    assert server.terminate() == 0
+    log = (server.data_dir / "server.log").read_text()
+    assert "engine.start_failed" in log
+    assert info.engine_problem in log
+    assert "Traceback" not in log
 
 
 def test_a_taken_port_and_a_taken_data_directory_are_refused(

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.workers.ray_nodes import TOKEN, RayCluster, free_port, running_cluster
+from tests.ray_nodes import TOKEN, RayCluster, free_port, running_cluster
 
 from packtrain.training import train_segment
 from packtrain.workers import SupervisedEngine
@@ -88,6 +88,7 @@ async def test_nodes_come_with_the_work_and_go_without_it(
 ) -> None:
     engine = SupervisedEngine(ray_address=cluster.address, max_workers=3, idle_seconds=3.0)
     await engine.start()
+    await engine.wait_ready()
     try:
         # There is one at the least; packs are cut for as many as there may be.
         assert (engine.workers, engine.capacity) == (1, 3)

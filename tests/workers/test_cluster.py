@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pytest_asyncio
-from tests.workers.ray_nodes import TOKEN, running_cluster
+from tests.ray_nodes import TOKEN, running_cluster
 
 from packtrain.training import train_segment
 from packtrain.workers import StateLostError, SupervisedEngine
@@ -155,3 +155,19 @@ async def test_a_killed_service_leaves_no_actors(cluster, engine):
     with within(10, "the actors of a killed service end"):
         await until(lambda: worker not in cluster.head.process_ids)
     assert not cluster.head.find("ray::SegmentActor")
+
+
+@pytest.mark.parametrize("name", ["RAY_ADDRESS", "RAY_TMPDIR"])
+async def test_auto_finds_the_cluster(cluster, monkeypatch, tmp_path, name):
+    """By its variable; else by the file ray/ray_current_cluster, which `ray start` writes."""
+    places = {"RAY_ADDRESS": cluster.address, "RAY_TMPDIR": str(cluster.folder)}
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.setenv(name, places[name])
+    engine = SupervisedEngine(ray_address="auto")
+    await engine.start()
+    try:
+        async with asyncio.timeout(60):
+            (worker,) = (await engine.describe()).worker_process_ids
+        assert worker in cluster.head.process_ids
+    finally:
+        await engine.stop()

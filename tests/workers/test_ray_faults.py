@@ -181,22 +181,6 @@ async def test_ray_goes_with_a_killed_service():
     assert not scratch.exists()
 
 
-@pytest.mark.parametrize(
-    ("address", "sentence"),
-    [
-        ("127.0.0.1:1", "no Ray cluster answers at 127.0.0.1:1"),
-        ("ray://127.0.0.1:10001", 'neither "auto" nor HOST:PORT'),
-        ("nowhere", 'neither "auto" nor HOST:PORT'),
-    ],
-)
-async def test_an_address_without_a_cluster(address, sentence):
-    engine = SupervisedEngine(ray_address=address)
-    with pytest.raises(EngineStartError, match=sentence):
-        await engine.start()
-    assert (engine.workers, engine.status) == (0, EngineStatus.STOPPED)
-    await engine.stop()
-
-
 @pytest.mark.parametrize("until_turn", [1, 3, 50])
 async def test_stopping_a_start(until_turn):
     engine = SupervisedEngine(1)

@@ -251,6 +251,7 @@ class ServerInfo:
 
     ``activations`` are those of an output layer, ``hidden_activations`` those that a hidden layer
     may have too; ``cost_outputs`` are the output activations that each cost goes with.
+    ``engine_problem`` is why there are no workers, as far as that is known, or "".
     """
 
     version: str
@@ -270,3 +271,4 @@ class ServerInfo:
     limits: ServerLimits
     engine_state: str
     workers: int
+    engine_problem: str

@@ -126,9 +126,11 @@ class ServerLimits(_message.Message):
     def __init__(self, max_trials: _Optional[int] = ..., max_job_memory_bytes: _Optional[int] = ..., max_upload_bytes: _Optional[int] = ..., max_message_bytes: _Optional[int] = ...) -> None: ...
 
 class EngineInfo(_message.Message):
-    __slots__ = ("state", "workers")
+    __slots__ = ("state", "workers", "problem")
     STATE_FIELD_NUMBER: _ClassVar[int]
     WORKERS_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
     state: EngineState
     workers: int
-    def __init__(self, state: _Optional[_Union[EngineState, str]] = ..., workers: _Optional[int] = ...) -> None: ...
+    problem: str
+    def __init__(self, state: _Optional[_Union[EngineState, str]] = ..., workers: _Optional[int] = ..., problem: _Optional[str] = ...) -> None: ...

@@ -30,6 +30,7 @@ from packtrain.workers import (
     Engine,
     EngineStartError,
     SupervisedEngine,
+    describe_cluster,
     failpoints,
     kill_child_sessions,
 )
@@ -83,7 +84,10 @@ def serve(
     ] = None,
     ray_address: Annotated[
         str | None,
-        typer.Option(help="A running Ray cluster to join. Default: a local one of its own."),
+        typer.Option(
+            help='A Ray cluster to train on, "auto" or HOST:PORT, which may be away for a while. '
+            "Default: a local one of its own."
+        ),
     ] = None,
     artifacts: Annotated[
         str | None,
@@ -133,7 +137,8 @@ def serve(
         settings.open_checkpoints()
     except ValueError as error:
         _fail(str(error), 2)
-    typer.echo("packtrain serve: starting its workers ...", err=True)
+    if ray_address is None:
+        typer.echo("packtrain serve: starting its workers ...", err=True)
     try:
         asyncio.run(_serve(settings))
     except (StartError, EngineStartError) as error:
@@ -212,12 +217,18 @@ async def _run(settings: Settings) -> None:
         # One line that people read and programs wait for.
         typer.echo(
             f"packtrain {version('packtrain')} listens on {server.address} "
-            f"({server.engine.workers} workers, data in {settings.data_dir}"
+            f"({_describe_workers(settings, server.engine)}, data in {settings.data_dir}"
             f"{', jobs in ' + settings.store_name if settings.store else ''})"
         )
         sys.stdout.flush()
         await server.wait_crash()
         raise StartError("the service stopped itself after an error of its own: see its log")
+
+
+def _describe_workers(settings: Settings, engine: Engine) -> str:
+    if settings.ray_address is None:
+        return f"{engine.workers} workers"
+    return f"workers of {describe_cluster(settings.ray_address)}"
 
 
 def _configure_logging() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from packtrain.service.pack_run import LEAST_SAVE_SECONDS
-from packtrain.workers import ArtifactStore, Memory
+from packtrain.workers import ArtifactStore, Memory, split_address
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +70,11 @@ class Settings:
                 "--max-workers is for a Ray cluster that grows: give --ray-address too, and not "
                 "--workers"
             )
+        if self.ray_address is not None:
+            try:
+                split_address(self.ray_address)
+            except ValueError as error:
+                raise ValueError(f"--ray-address: {error}") from None
         if not self.least_save_seconds >= 0:
             raise ValueError(
                 f"--checkpoint-every must be 0 seconds or more, not {self.least_save_seconds}"

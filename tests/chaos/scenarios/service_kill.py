@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 import statistics
-import threading
 from collections import Counter
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.follower import EventLog, Follower
 from tests.chaos.harness import Chaos
-from tests.chaos.jobs import KINDS, RETRY, compare
 from tests.chaos.owner import Owner
 from tests.chaos.processes import wait_until
 from tests.chaos.server import ServerProcess
+from tests.chaos.submitter import END_SECONDS, Submitter, check_jobs
 
-from packtrain.client import ApiError, Client, JobHandle
+from packtrain.client import ApiError, Client
 from packtrain.workers.failpoints import NAMES
 
 FAULT = "service kill -9 at {points} random points"
@@ -27,12 +22,9 @@ MUST_HOLD = (
     "the undisturbed run"
 )
 
-# Jobs that are under way at a time.
-_JOBS = 3
 # A server's life where no failpoint ends it.
 _LONGEST_LIFE_SECONDS = 10.0
 _ENGINE_SECONDS = 60.0
-_END_SECONDS = 300.0
 # Of the process itself; engine and workers are killed in scenarios of their own.
 _OWN = ("store.", "call.", "file.", "dataset.", "job.", "service.")
 # Nothing here fails a pack, proposes no trial that can't train, or asks what matters.
@@ -46,50 +38,6 @@ _NEVER = (
     "ListJobs",
 )
 _POINTS = sorted(n for n in NAMES if n.startswith(_OWN) and not any(w in n for w in _NEVER))
-
-
-@dataclass
-class Followed:
-    """A job that was acknowledged."""
-
-    kind: str
-    name: str
-    follower: Follower
-
-
-class Submitter:
-    """Keeps jobs of all kinds under way, each sent until it is acknowledged."""
-
-    def __init__(self, address: str) -> None:
-        self._address = address
-        self._kinds = itertools.cycle(KINDS)
-        self._numbers = itertools.count()
-        self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(_JOBS)
-        self._sent: list[Future[None]] = []
-        self.jobs: list[Followed] = []
-
-    def refill(self) -> None:
-        """Send as many as there is room for."""
-        going = sum(job.follower.is_alive() for job in self.jobs)
-        waiting = sum(not sent.done() for sent in self._sent)
-        for _ in range(_JOBS - going - waiting):
-            kind, number = next(self._kinds), next(self._numbers)
-            self._sent.append(self._pool.submit(self._send, kind, f"{kind}-{number}"))
-
-    def _send(self, kind: str, name: str) -> None:
-        with Client(self._address, retry=RETRY) as client:
-            client.create_job(KINDS[kind], name)
-        with self._lock:
-            self.jobs.append(Followed(kind, name, Follower(self._address, name)))
-
-    def finish(self) -> None:
-        """Wait for the end of all; an error of any is raised."""
-        for sent in self._sent:
-            sent.result(_END_SECONDS)
-        self._pool.shutdown()
-        for job in self.jobs:
-            job.follower.join(_END_SECONDS)
 
 
 def run(chaos: Chaos, points: int | None = None) -> dict[str, Any]:
@@ -112,9 +60,9 @@ def run(chaos: Chaos, points: int | None = None) -> dict[str, Any]:
     owner.stop()
     chaos.say("waiting for all jobs to end")
     submitter.finish()
-    owner.join(_END_SECONDS)
+    owner.join(END_SECONDS)
     chaos.check(owner.error is None and not owner.is_alive(), f"the owner's calls: {owner.error!r}")
-    interruptions = _check_jobs(chaos, server, submitter.jobs)
+    interruptions = check_jobs(chaos, server.address, submitter.jobs)
     _check_folders(chaos, server.data_dir, owner.rounds)
     return {
         "points": points,
@@ -169,37 +117,6 @@ def _has_workers(server: ServerProcess) -> bool:
             return client.server_info().workers > 0
         except ApiError:
             return False
-
-
-def _check_jobs(chaos: Chaos, server: ServerProcess, jobs: list[Followed]) -> int:
-    with Client(server.address) as client:
-        there = [job.id for job in client.list_jobs()]
-        chaos.check(len(there) == len(set(there)), f"jobs are listed twice: {sorted(there)}")
-        chaos.check(
-            sorted(there) == sorted(job.name for job in jobs),
-            f"jobs there are {sorted(there)}, not {sorted(job.name for job in jobs)}",
-        )
-        for job in jobs:
-            _check_job(chaos, client, job)
-    return sum(job.follower.interruptions for job in jobs)
-
-
-def _check_job(chaos: Chaos, client: Client, job: Followed) -> None:
-    follower = job.follower
-    chaos.check(not follower.is_alive(), f"{job.name} has not ended after {_END_SECONDS:.0f} s")
-    chaos.check(follower.error is None, f"the watch of {job.name}: {follower.error!r}")
-    if follower.is_alive() or follower.error:
-        return
-    handle = JobHandle(client, client.get_job(job.name))
-    replayed = EventLog()
-    for event in handle.watch(replay_only=True):
-        replayed.take(event)
-    trials = handle.latest.progress.trials
-    for log, what in ((follower.log, "the watch"), (replayed, "the log")):
-        for fault in log.find_faults(f"{what} of {job.name}", trials):
-            chaos.check(False, fault)
-    for difference in compare(handle, chaos.reference(job.kind)):
-        chaos.check(False, difference)
 
 
 def _check_folders(chaos: Chaos, data_dir: Path, rounds: int) -> None:

@@ -2,6 +2,7 @@
 
 from packtrain.workers import failpoints
 from packtrain.workers.artifacts import ArtifactStore
+from packtrain.workers.cluster_address import describe_cluster, split_address
 from packtrain.workers.cluster_share import ClusterShare
 from packtrain.workers.engine import (
     CheckpointError,
@@ -46,10 +47,12 @@ __all__ = [
     "Source",
     "StateLostError",
     "SupervisedEngine",
+    "describe_cluster",
     "failpoints",
     "kill_child_sessions",
     "open_splits",
     "read_model",
     "read_tensors",
+    "split_address",
     "write_tensors",
 ]

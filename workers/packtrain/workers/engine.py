@@ -174,8 +174,13 @@ class Engine(Protocol):
     def memory(self) -> Memory:
         """That of the machines that train; of this one before any is known."""
 
+    @property
+    def problem(self) -> str:
+        """Why there are no workers, as far as it is known: a sentence, or nothing."""
+
     async def start(self) -> None:
-        """Return when segments can run. Raises :class:`EngineStartError`."""
+        """Return when segments can run, or, on a cluster that others run, at once: jobs wait for
+        it. Raises :class:`EngineStartError`."""
 
     async def run_segment(self, segment: Segment) -> SegmentResult:
         """Run it. Raises :class:`StateLostError` or :class:`SegmentFailedError`."""

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 from packtrain.workers import failpoints
 from packtrain.workers.channel import Channel
+from packtrain.workers.cluster_address import describe_cluster
 from packtrain.workers.cluster_share import ClusterShare
 from packtrain.workers.engine import (
     CheckpointFile,
@@ -97,7 +98,7 @@ class EngineChild:
                 sentence = f"the engine process can't be started: {error}"
                 raise EngineStartError(sentence) from error
             undo.pop_all()
-        place = f"the Ray cluster at {ray_address}" if ray_address else "this machine"
+        place = describe_cluster(ray_address) if ray_address else "this machine"
         child = cls(process, await Channel.over(ours), scratch, log_file, place)
         child._channel.post(EngineOptions(ray_address=ray_address, scratch=scratch, **options))
         return child

@@ -76,6 +76,11 @@ class LocalEngine:
         """That of this machine."""
         return Memory.of_this_machine()
 
+    @property
+    def problem(self) -> str:
+        """It has none."""
+        return ""
+
     def want_workers(self, count: int) -> None:
         """It has the threads that it has; what is wanted is kept for a test to see."""
         self.wanted_workers = count

@@ -29,6 +29,10 @@ class Memory:
         return cls(found, found)
 
 
+UNKNOWN_MEMORY = Memory(1 << 60, 1 << 60)
+"""Of machines that nobody has seen: nothing is too large for them."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Machines:
     """``workers`` are up, each of which runs a segment at a time; ``capacity`` is how many there

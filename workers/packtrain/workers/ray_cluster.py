@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 from pathlib import Path
 
 import ray
 
+from packtrain.workers.cluster_address import describe_cluster
 from packtrain.workers.engine import EngineStartError
 from packtrain.workers.machines import Memory
 from packtrain.workers.messages import EngineOptions
 
-CONNECT_SECONDS = 5.0
 GIGABYTE = 10**9
 
 
@@ -51,32 +50,13 @@ def _start_local(workers: int | None, scratch: Path) -> None:
 
 
 def _join(address: str) -> None:
-    _check_address(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:
         raise EngineStartError(
-            f"the Ray cluster at {address} can't be joined: {_first_line(error)}; run "
+            f"{describe_cluster(address)} can't be joined: {_first_line(error)}; run "
             "`ray start --address=HEAD:PORT` on this machine first, with the same versions of "
             "Ray and Python, and the same RAY_AUTH_TOKEN if the cluster has one"
-        ) from error
-
-
-def _check_address(address: str) -> None:
-    # Ray itself tries for a minute or more before it gives up.
-    if address == "auto":
-        return
-    host, _, port = address.rpartition(":")
-    if "://" in address or not host or not port.isdigit():
-        raise EngineStartError(
-            f'the Ray address {address!r} is neither "auto" nor HOST:PORT, as in 10.0.0.1:6379'
-        )
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
-    except (OSError, OverflowError) as error:
-        raise EngineStartError(
-            f"no Ray cluster answers at {address} ({error}); start one with "
-            f"`ray start --head --port={port}`, or leave the address out to run without a cluster"
         ) from error
 
 

@@ -144,7 +144,12 @@ class RayEngine:
                 # Objects go with the node that held them, and it may have been the data.
                 self._data.forget(segment.data)
                 lost = WorkerLostError(_first_line(error))
-                log.warning("segment.object_lost", pack_key=segment.pack_key, error=str(lost))
+                log.warning(
+                    "segment.object_lost",
+                    pack_key=segment.pack_key,
+                    nodes=sorted({held.state.node_id for held in claim.held}),
+                    error=str(lost),
+                )
                 if claim.held:
                     for source in segment.sources:
                         self._states.drop(source.pack_key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from packtrain.training import Speed
+from packtrain.workers.cluster_address import describe_cluster, require_answer, split_address
 from packtrain.workers.cluster_share import ClusterShare
 from packtrain.workers.engine import (
     CheckpointFile,
@@ -26,14 +27,23 @@ from packtrain.workers.engine import (
     StateLostError,
 )
 from packtrain.workers.engine_child import EngineChild
-from packtrain.workers.machines import Machines, Memory
+from packtrain.workers.machines import UNKNOWN_MEMORY, Machines, Memory
 from packtrain.workers.messages import EngineReport
+from packtrain.workers.reminder import Reminder
 
 FIRST_PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 30.0
+LONGEST_PAUSE_SECONDS = 10.0
+"""Short beside the 30 s within which training is to go on once Ray can be reached."""
 SETTLED_SECONDS = 60.0
-FIRST_TRIES = 3
 """An engine that lived this long did not die of its start: the next pause is short again."""
+FIRST_TRIES = 3
+LOOK_SECONDS = 1.0
+"""How often it is looked whether anybody answers at a cluster's address."""
+SLOW_SECONDS = 20.0
+"""A cluster that answers and has no worker after so long is told of: Ray itself tries for minutes."""
+UNSEEN_WORKERS = 16
+"""Packs are cut for so many before anything is known of a cluster. For fewer workers some more
+packs than need be cost little; for more workers, too few packs would leave them idle."""
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +60,8 @@ class EngineStatus(StrEnum):
 class SupervisedEngine:
     """Runs segments on Ray in a child process, the Ray driver, which dies with Ray's head.
 
-    ``workers`` None: one a CPU. ``ray_address`` None: a Ray cluster of its own, on loopback.
+    ``workers`` None: one a CPU. ``ray_address`` None: a Ray cluster of its own, on loopback;
+    otherwise "auto" or HOST:PORT of one that may be away, at the start too.
     ``max_workers``: as many workers as :meth:`want_workers` wants, up to so many, on a cluster that
     can grow.
     ``log_dir``: where the child's ``engine.log`` goes; None: only its last words are kept.
@@ -69,6 +80,8 @@ class SupervisedEngine:
         on_change: Callable[[], None] | None = None,
         **times: float,
     ) -> None:
+        if ray_address is not None:
+            split_address(ray_address)
         self._ray_address = ray_address
         self._options: dict[str, Any] = {
             "workers": workers,
@@ -80,7 +93,11 @@ class SupervisedEngine:
         self._on_change = on_change or (lambda: None)
         self._child: EngineChild | None = None
         # As of the last child, while there is none.
-        self._machines = Machines(capacity=max_workers or workers or 1)
+        self._machines = Machines(
+            capacity=max_workers or workers or UNSEEN_WORKERS, memory=UNKNOWN_MEMORY
+        )
+        self._problem = ""
+        self._reminder = Reminder()
         self._wanted: int | None = None
         self._share: ClusterShare | None = None
         self._status = EngineStatus.STOPPED
@@ -127,11 +144,22 @@ class SupervisedEngine:
         """Where the engine is in its life."""
         return self._status
 
+    @property
+    def problem(self) -> str:
+        """Why the last try to start failed; empty while it is ready, and before it is known."""
+        return self._problem
+
     async def start(self) -> None:
-        """Return when segments can run. Raises :class:`EngineStartError`."""
+        """Return when segments can run. Raises :class:`EngineStartError`.
+
+        On a cluster that others run, return at once: where it can't be reached it is tried for
+        again and again, which is logged, and :attr:`problem` tells why.
+        """
         if self._supervision is not None:
             raise RuntimeError("the engine was started before")
         self._ready = asyncio.get_running_loop().create_future()
+        if self._ray_address is not None:
+            self._ready.set_result(None)
         self._change(EngineStatus.STARTING)
         self._supervision = asyncio.create_task(self._supervise(self._ready))
         await self._ready
@@ -221,18 +249,50 @@ class SupervisedEngine:
                     # Anything else is a fault of ours, and not to be hidden.
                     ready.set_exception(error)
                     return
-                log.error(
-                    "engine.start_failed",
-                    error=str(error),
-                    again_in_seconds=pause,
-                    exc_info=not isinstance(error, EngineStartError),
-                )
+                self._tell(error)
             if loop.time() - began > SETTLED_SECONDS:
                 pause = FIRST_PAUSE_SECONDS
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
+    def _tell(self, error: Exception) -> None:
+        self._problem = str(error)
+        if self._reminder.is_due(self._problem, asyncio.get_running_loop().time()):
+            log.warning(
+                "engine.start_failed",
+                error=self._problem,
+                then="it is tried again until it starts; jobs are accepted, and wait",
+                exc_info=not isinstance(error, EngineStartError),
+            )
+
+    @contextlib.contextmanager
+    def _telling_of_slowness(self) -> Iterator[None]:
+        if self._ray_address is None:
+            yield
+            return
+        trouble = EngineStartError(
+            f"{describe_cluster(self._ray_address)} has given no worker within {SLOW_SECONDS:.0f} s: "
+            "it may be starting a node, have no free CPU, or be no Ray cluster"
+        )
+        slow = asyncio.get_running_loop().call_later(SLOW_SECONDS, self._tell, trouble)
+        try:
+            yield
+        finally:
+            slow.cancel()
+
+    async def _wait_answer(self, address: str) -> None:
+        while True:
+            try:
+                await require_answer(address)
+            except EngineStartError as error:
+                self._tell(error)
+                await asyncio.sleep(LOOK_SECONDS)
+            else:
+                return
+
     async def _live_once(self, ready: asyncio.Future[None]) -> None:
+        if self._ray_address is not None:
+            await self._wait_answer(self._ray_address)
         spawning = asyncio.ensure_future(
             EngineChild.spawn(self._log_dir, self._ray_address, **self._options)
         )
@@ -243,12 +303,15 @@ class SupervisedEngine:
             await (await spawning).bury()
             raise
         try:
-            await child.wait_ready(self._start_timeout_seconds)
+            with self._telling_of_slowness():
+                await child.wait_ready(self._start_timeout_seconds)
             self._child = child
             if self._wanted is not None:
                 child.want_workers(self._wanted)
             if self._share is not None:
                 child.share_cluster(self._share)
+            self._problem = ""
+            self._reminder.clear()
             self._change(EngineStatus.READY)
             log.info("engine.ready", **asdict(child.machines))
             if not ready.done():

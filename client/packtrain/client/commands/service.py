@@ -13,7 +13,7 @@ import typer
 from packtrain.client.commands.connection import connect
 from packtrain.client.commands.output import JsonOption, print_fields, print_json, shown_bytes
 from packtrain.client.extras import require_extra
-from packtrain.client.resources import NumberInfo
+from packtrain.client.resources import NumberInfo, ServerInfo
 
 
 def serve(ctx: typer.Context) -> None:
@@ -43,7 +43,7 @@ def info(ctx: typer.Context, as_json: JsonOption = False) -> None:
         {
             "server": ctx.obj,
             "version": found.version,
-            "engine": f"{found.engine_state}, {found.workers} workers",
+            "engine": _engine(found),
             "activations": found.hidden_activations,
             "of outputs only": _beside(found.activations, found.hidden_activations),
             "costs": found.costs,
@@ -82,6 +82,11 @@ def _range(number: NumberInfo) -> str:
     words = [f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None]
     default = "" if number.default is None else f"; unset: {number.default:g}"
     return (", ".join(words) or "any") + default
+
+
+def _engine(found: ServerInfo) -> str:
+    told = f"{found.engine_state}, {found.workers} workers"
+    return f"{told}: {found.engine_problem}" if found.engine_problem else told
 
 
 def demo(

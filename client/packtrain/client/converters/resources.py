@@ -146,6 +146,7 @@ def read_server_info(message: server_service_pb2.GetServerInfoResponse) -> resou
         ),
         engine_state=_word(server_service_pb2.EngineState, message.engine.state),
         workers=message.engine.workers,
+        engine_problem=message.engine.problem,
         **words,
     )
 

@@ -94,7 +94,9 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
                 max_upload_bytes=self._limits.max_upload_bytes,
                 max_message_bytes=self._limits.max_message_bytes,
             ),
-            engine=pb.EngineInfo(state=state, workers=self._engine.workers),
+            engine=pb.EngineInfo(
+                state=state, workers=self._engine.workers, problem=self._engine.problem
+            ),
             hidden_activations=[_activation(a) for a in Activation if a not in OUTPUT_ONLY],
             schedules=_alternatives(spec_pb2.Schedule, "shape"),
             numbers=[_number(path, field) for path, field in NUMBERS.items()],

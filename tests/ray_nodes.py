@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -48,6 +49,11 @@ class RayNode:
     def process_ids(self) -> list[int]:
         return list_session(self._process.pid)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether `ray start` has, as it does when the node is cast out."""
+        return self._process.poll() is not None
+
     def find(self, word: str) -> list[int]:
         """Ids of its processes whose command line holds the word."""
         found = []
@@ -70,35 +76,58 @@ class RayNode:
 
 
 class RayCluster:
-    """A head, which has one CPU, and nodes that come and go."""
+    """A head, which has ``head_cpus`` CPUs, and nodes that come and go."""
 
     def __init__(
-        self, folder: Path, *options: str, port: int | None = None, **environment: str
+        self,
+        folder: Path,
+        *options: str,
+        port: int | None = None,
+        head_cpus: int = 1,
+        **environment: str,
     ) -> None:
+        self.folder = folder
         self.log = folder / "nodes.log"
         port = port or free_port()
         self.address = f"127.0.0.1:{port}"
-        self.head = RayNode(
-            self.log,
+        self.environment = environment
+        self._head_options = [
             "--head",
             "--include-dashboard=false",
             "--node-ip-address=127.0.0.1",
             f"--port={port}",
-            "--num-cpus=1",
+            f"--num-cpus={head_cpus}",
             f"--temp-dir={folder}/ray",
             *options,
-            **environment,
-        )
+        ]
         self.nodes: list[RayNode] = []
-        give_up_at = time.monotonic() + 60
-        while "ray start --address" not in self.log.read_text():
-            assert time.monotonic() < give_up_at, self.log.read_text()
+        self._places = itertools.count(2)
+        self.start_head()
+
+    def start_head(self) -> None:
+        """One that is lost comes back at its address, without its memory: nodes have to join anew.
+
+        Ray starts no head while a process on the machine names its address, as nodes of the old one
+        do for a while: then it is started again.
+        """
+        started = self._count_heads()
+        self.head = RayNode(self.log, *self._head_options, **self.environment)
+        give_up_at = time.monotonic() + 90
+        while self._count_heads() == started:
+            assert time.monotonic() < give_up_at, self.log.read_text()[-2000:]
+            if self.head.has_ended:
+                self.head.kill()  # what is left of it
+                self.head = RayNode(self.log, *self._head_options, **self.environment)
             time.sleep(0.1)
+
+    def _count_heads(self) -> int:
+        return self.log.read_text().count("ray start --address") if self.log.exists() else 0
 
     def add_node(self, *options: str) -> RayNode:
         """A node of another address of this machine, with one CPU."""
-        place = f"--node-ip-address=127.0.0.{len(self.nodes) + 2}"
-        node = RayNode(self.log, f"--address={self.address}", "--num-cpus=1", place, *options)
+        place = f"--node-ip-address=127.0.0.{next(self._places)}"
+        options = (f"--address={self.address}", "--num-cpus=1", place, *options)
+        node = RayNode(self.log, *options, **self.environment)
         self.nodes.append(node)
         return node
 
