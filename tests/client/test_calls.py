@@ -247,7 +247,7 @@ def test_the_server_tells_what_it_is(fake: FakeServer, client: Client) -> None:
     assert (number.default, number.above) == (0, -1)
     assert (number.at_least, number.at_most, number.below) == (None, None, None)
     assert info.cost_outputs == {"quadratic": ("ACTIVATION_ELU",)}
-    assert info.limits.max_trials == 7
+    assert (info.limits.max_trials, info.limits.max_job_memory_bytes) == (7, None)
 
 
 @pytest.mark.parametrize("state", ["SUCCEEDED", "CANCELLED"])

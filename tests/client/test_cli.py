@@ -468,6 +468,7 @@ def test_info(packtrain: Packtrain, fake: FakeServer) -> None:
     )
     told = packtrain("info").stdout
     assert "starting, 0 workers: no Ray cluster answers\n" in told
+    assert "not known until a worker was seen" in told
     assert "  w/LAYER  d" in told
     assert re.search(r"of outputs only +ACTIVATION_SOFTMAX\n", told)
     assert "  e  at least 1\n" in told

@@ -33,10 +33,12 @@ async def test_jobs_are_taken_told_of_and_cancelled(
         health = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
         assert health.status == health_pb2.HealthCheckResponse.SERVING
         api = Api(server, engine, channel)
-        while not (info := await get_engine_info(api)).problem:  # noqa: ASYNC110 - over the API
+        while not (info := await get_info(api)).engine.problem:  # noqa: ASYNC110 - over the API
             await asyncio.sleep(0.05)
-        assert (info.state, info.workers) == (server_service_pb2.ENGINE_STATE_STARTING, 0)
-        assert address in info.problem
+        found = info.engine
+        assert (found.state, found.workers) == (server_service_pb2.ENGINE_STATE_STARTING, 0)
+        assert address in found.problem
+        assert not info.limits.HasField("max_job_memory_bytes")
         job = await api.create(moons())
         events = aiter(api.training.WatchJob(pb.WatchJobRequest(name=job.name)))
         assert (await anext(events)).HasField("job")
@@ -48,5 +50,5 @@ async def test_jobs_are_taken_told_of_and_cancelled(
         assert (await api.get(job.name)).state == job_pb2.JOB_STATE_CANCELLED
 
 
-async def get_engine_info(api: Api) -> server_service_pb2.EngineInfo:
-    return (await api.info.GetServerInfo(server_service_pb2.GetServerInfoRequest())).engine
+async def get_info(api: Api) -> server_service_pb2.GetServerInfoResponse:
+    return await api.info.GetServerInfo(server_service_pb2.GetServerInfoRequest())

@@ -237,10 +237,11 @@ class NumberInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class ServerLimits:
-    """What the server refuses to exceed."""
+    """What the server refuses to exceed. ``max_job_memory_bytes`` is None until it has seen the
+    machines of its Ray cluster."""
 
     max_trials: int
-    max_job_memory_bytes: int
+    max_job_memory_bytes: int | None
     max_upload_bytes: int
     max_message_bytes: int
 

@@ -24,17 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!packtrain/v1/server_service.proto\x12\x0cpacktrain.v1\"\x16\n\x14GetServerInfoRequest\"\xe2\x03\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x13\n\x0b\x61\x63tivations\x18\x02 \x03(\t\x12\r\n\x05\x63osts\x18\x03 \x03(\t\x12\x17\n\x0finitializations\x18\x04 \x03(\t\x12\x12\n\noptimizers\x18\x05 \x03(\t\x12\x19\n\x11search_algorithms\x18\x06 \x03(\t\x12\x0f\n\x07\x64omains\x18\x07 \x03(\t\x12)\n\x07metrics\x18\x08 \x03(\x0b\x32\x18.packtrain.v1.MetricInfo\x12\x1a\n\x12synthetic_datasets\x18\t \x03(\t\x12*\n\x06limits\x18\n \x01(\x0b\x32\x1a.packtrain.v1.ServerLimits\x12(\n\x06\x65ngine\x18\x0b \x01(\x0b\x32\x18.packtrain.v1.EngineInfo\x12\x1a\n\x12hidden_activations\x18\x0c \x03(\t\x12\x11\n\tschedules\x18\r \x03(\t\x12)\n\x07numbers\x18\x0e \x03(\x0b\x32\x18.packtrain.v1.NumberInfo\x12,\n\x0c\x63ost_outputs\x18\x0f \x03(\x0b\x32\x16.packtrain.v1.CostInfo\x12\x16\n\x0e\x65\x61rly_stopping\x18\x10 \x03(\t\"\xec\x01\n\nNumberInfo\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\r\n\x05whole\x18\x02 \x01(\x08\x12\x11\n\tper_trial\x18\x03 \x01(\x08\x12\x1a\n\rdefault_value\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\x08\x61t_least\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05\x61\x62ove\x18\x06 \x01(\x01H\x02\x88\x01\x01\x12\x14\n\x07\x61t_most\x18\x07 \x01(\x01H\x03\x88\x01\x01\x12\x12\n\x05\x62\x65low\x18\x08 \x01(\x01H\x04\x88\x01\x01\x42\x10\n\x0e_default_valueB\x0b\n\t_at_leastB\x08\n\x06_aboveB\n\n\x08_at_mostB\x08\n\x06_below\"4\n\x08\x43ostInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1a\n\x12output_activations\x18\x02 \x03(\t\"\xbd\x01\n\nMetricInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x11\n\tper_layer\x18\x03 \x01(\x08\x12\x18\n\x10needs_validation\x18\x04 \x01(\x08\x12\x18\n\x10higher_is_better\x18\x05 \x01(\x08\x12.\n\x0ctarget_kinds\x18\x06 \x03(\x0e\x32\x18.packtrain.v1.TargetKind\x12\x15\n\rleast_outputs\x18\x07 \x01(\x05\"u\n\x0cServerLimits\x12\x12\n\nmax_trials\x18\x01 \x01(\x05\x12\x1c\n\x14max_job_memory_bytes\x18\x02 \x01(\x03\x12\x18\n\x10max_upload_bytes\x18\x03 \x01(\x03\x12\x19\n\x11max_message_bytes\x18\x04 \x01(\x05\"X\n\nEngineInfo\x12(\n\x05state\x18\x01 \x01(\x0e\x32\x19.packtrain.v1.EngineState\x12\x0f\n\x07workers\x18\x02 \x01(\x05\x12\x0f\n\x07problem\x18\x03 \x01(\t*s\n\nTargetKind\x12\x1b\n\x17TARGET_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13TARGET_KIND_CLASSES\x10\x01\x12\x16\n\x12TARGET_KIND_LABELS\x10\x02\x12\x17\n\x13TARGET_KIND_NUMBERS\x10\x03*^\n\x0b\x45ngineState\x12\x1c\n\x18\x45NGINE_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x45NGINE_STATE_STARTING\x10\x01\x12\x16\n\x12\x45NGINE_STATE_READY\x10\x02\x32i\n\rServerService\x12X\n\rGetServerInfo\x12\".packtrain.v1.GetServerInfoRequest\x1a#.packtrain.v1.GetServerInfoResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!packtrain/v1/server_service.proto\x12\x0cpacktrain.v1\"\x16\n\x14GetServerInfoRequest\"\xe2\x03\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x13\n\x0b\x61\x63tivations\x18\x02 \x03(\t\x12\r\n\x05\x63osts\x18\x03 \x03(\t\x12\x17\n\x0finitializations\x18\x04 \x03(\t\x12\x12\n\noptimizers\x18\x05 \x03(\t\x12\x19\n\x11search_algorithms\x18\x06 \x03(\t\x12\x0f\n\x07\x64omains\x18\x07 \x03(\t\x12)\n\x07metrics\x18\x08 \x03(\x0b\x32\x18.packtrain.v1.MetricInfo\x12\x1a\n\x12synthetic_datasets\x18\t \x03(\t\x12*\n\x06limits\x18\n \x01(\x0b\x32\x1a.packtrain.v1.ServerLimits\x12(\n\x06\x65ngine\x18\x0b \x01(\x0b\x32\x18.packtrain.v1.EngineInfo\x12\x1a\n\x12hidden_activations\x18\x0c \x03(\t\x12\x11\n\tschedules\x18\r \x03(\t\x12)\n\x07numbers\x18\x0e \x03(\x0b\x32\x18.packtrain.v1.NumberInfo\x12,\n\x0c\x63ost_outputs\x18\x0f \x03(\x0b\x32\x16.packtrain.v1.CostInfo\x12\x16\n\x0e\x65\x61rly_stopping\x18\x10 \x03(\t\"\xec\x01\n\nNumberInfo\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\r\n\x05whole\x18\x02 \x01(\x08\x12\x11\n\tper_trial\x18\x03 \x01(\x08\x12\x1a\n\rdefault_value\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\x08\x61t_least\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05\x61\x62ove\x18\x06 \x01(\x01H\x02\x88\x01\x01\x12\x14\n\x07\x61t_most\x18\x07 \x01(\x01H\x03\x88\x01\x01\x12\x12\n\x05\x62\x65low\x18\x08 \x01(\x01H\x04\x88\x01\x01\x42\x10\n\x0e_default_valueB\x0b\n\t_at_leastB\x08\n\x06_aboveB\n\n\x08_at_mostB\x08\n\x06_below\"4\n\x08\x43ostInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1a\n\x12output_activations\x18\x02 \x03(\t\"\xbd\x01\n\nMetricInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x11\n\tper_layer\x18\x03 \x01(\x08\x12\x18\n\x10needs_validation\x18\x04 \x01(\x08\x12\x18\n\x10higher_is_better\x18\x05 \x01(\x08\x12.\n\x0ctarget_kinds\x18\x06 \x03(\x0e\x32\x18.packtrain.v1.TargetKind\x12\x15\n\rleast_outputs\x18\x07 \x01(\x05\"\x93\x01\n\x0cServerLimits\x12\x12\n\nmax_trials\x18\x01 \x01(\x05\x12!\n\x14max_job_memory_bytes\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x18\n\x10max_upload_bytes\x18\x03 \x01(\x03\x12\x19\n\x11max_message_bytes\x18\x04 \x01(\x05\x42\x17\n\x15_max_job_memory_bytes\"X\n\nEngineInfo\x12(\n\x05state\x18\x01 \x01(\x0e\x32\x19.packtrain.v1.EngineState\x12\x0f\n\x07workers\x18\x02 \x01(\x05\x12\x0f\n\x07problem\x18\x03 \x01(\t*s\n\nTargetKind\x12\x1b\n\x17TARGET_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13TARGET_KIND_CLASSES\x10\x01\x12\x16\n\x12TARGET_KIND_LABELS\x10\x02\x12\x17\n\x13TARGET_KIND_NUMBERS\x10\x03*^\n\x0b\x45ngineState\x12\x1c\n\x18\x45NGINE_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x45NGINE_STATE_STARTING\x10\x01\x12\x16\n\x12\x45NGINE_STATE_READY\x10\x02\x32i\n\rServerService\x12X\n\rGetServerInfo\x12\".packtrain.v1.GetServerInfoRequest\x1a#.packtrain.v1.GetServerInfoResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'packtrain.v1.server_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TARGETKIND']._serialized_start=1254
-  _globals['_TARGETKIND']._serialized_end=1369
-  _globals['_ENGINESTATE']._serialized_start=1371
-  _globals['_ENGINESTATE']._serialized_end=1465
+  _globals['_TARGETKIND']._serialized_start=1285
+  _globals['_TARGETKIND']._serialized_end=1400
+  _globals['_ENGINESTATE']._serialized_start=1402
+  _globals['_ENGINESTATE']._serialized_end=1496
   _globals['_GETSERVERINFOREQUEST']._serialized_start=51
   _globals['_GETSERVERINFOREQUEST']._serialized_end=73
   _globals['_GETSERVERINFORESPONSE']._serialized_start=76
@@ -45,10 +45,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COSTINFO']._serialized_end=851
   _globals['_METRICINFO']._serialized_start=854
   _globals['_METRICINFO']._serialized_end=1043
-  _globals['_SERVERLIMITS']._serialized_start=1045
-  _globals['_SERVERLIMITS']._serialized_end=1162
-  _globals['_ENGINEINFO']._serialized_start=1164
-  _globals['_ENGINEINFO']._serialized_end=1252
-  _globals['_SERVERSERVICE']._serialized_start=1467
-  _globals['_SERVERSERVICE']._serialized_end=1572
+  _globals['_SERVERLIMITS']._serialized_start=1046
+  _globals['_SERVERLIMITS']._serialized_end=1193
+  _globals['_ENGINEINFO']._serialized_start=1195
+  _globals['_ENGINEINFO']._serialized_end=1283
+  _globals['_SERVERSERVICE']._serialized_start=1498
+  _globals['_SERVERSERVICE']._serialized_end=1603
 # @@protoc_insertion_point(module_scope)

@@ -33,6 +33,11 @@ class Limits:
             return self.max_job_memory_bytes
         return memory.total_bytes // 2
 
+    def known_job_memory_bytes(self, memory: Memory) -> int | None:
+        """The same, to be told of; None while no machine has been seen."""
+        is_known = memory.is_known or self.max_job_memory_bytes is not None
+        return self.job_memory_bytes(memory) if is_known else None
+
     def trial_memory_bytes(self, memory: Memory) -> int:
         """What one trial may need: it trains on one machine, which may be the smallest."""
         return min(self.job_memory_bytes(memory), memory.machine_bytes // 2)

@@ -28,6 +28,11 @@ class Memory:
             found = min(found, int(text))
         return cls(found, found)
 
+    @property
+    def is_known(self) -> bool:
+        """Whether any machine has been seen."""
+        return self != UNKNOWN_MEMORY
+
 
 UNKNOWN_MEMORY = Memory(1 << 60, 1 << 60)
 """Of machines that nobody has seen: nothing is too large for them."""

@@ -55,7 +55,11 @@ def info(ctx: typer.Context, as_json: JsonOption = False) -> None:
             "domains": found.domains,
             "synthetic datasets": found.synthetic_datasets,
             "most trials": limits.max_trials,
-            "most memory of a job": shown_bytes(limits.max_job_memory_bytes),
+            "most memory of a job": (
+                shown_bytes(limits.max_job_memory_bytes)
+                if limits.max_job_memory_bytes is not None
+                else "not known until a worker was seen"
+            ),
             "largest upload": shown_bytes(limits.max_upload_bytes),
         }
     )

@@ -141,9 +141,7 @@ def read_server_info(message: server_service_pb2.GetServerInfoResponse) -> resou
         metrics=tuple(_metric(metric) for metric in message.metrics),
         numbers=tuple(_number(number) for number in message.numbers),
         cost_outputs={c.name: tuple(c.output_activations) for c in message.cost_outputs},
-        limits=resources.ServerLimits(
-            **{f: getattr(message.limits, f) for f in _names(message.limits)}
-        ),
+        limits=_limits(message.limits),
         engine_state=_word(server_service_pb2.EngineState, message.engine.state),
         workers=message.engine.workers,
         engine_problem=message.engine.problem,
@@ -285,3 +283,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(item) for item in value]
     return {k: _plain(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
+def _limits(message: server_service_pb2.ServerLimits) -> resources.ServerLimits:
+    found = {f: getattr(message, f) for f in _names(message)}
+    if not message.HasField("max_job_memory_bytes"):
+        found["max_job_memory_bytes"] = None
+    return resources.ServerLimits(**found)

@@ -90,7 +90,7 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
             synthetic_datasets=_names(spec_pb2.SyntheticKind),
             limits=pb.ServerLimits(
                 max_trials=self._limits.max_trials,
-                max_job_memory_bytes=self._limits.job_memory_bytes(self._engine.memory),
+                max_job_memory_bytes=self._limits.known_job_memory_bytes(self._engine.memory),
                 max_upload_bytes=self._limits.max_upload_bytes,
                 max_message_bytes=self._limits.max_message_bytes,
             ),
