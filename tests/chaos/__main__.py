@@ -33,6 +33,7 @@ SCENARIOS = (
     "slow_reader",
     "daily_load",
     "graceful_stop",
+    "database_gone",
 )
 # Those that take some ten seconds each, on an idle machine.
 _SHORT = ("service_kill", "watch_cuts", "equal_submissions")

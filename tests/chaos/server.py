@@ -22,10 +22,13 @@ _STOP_SECONDS = 30.0
 
 
 class ServerProcess:
-    """A server on ``data_dir``, and whatever it starts."""
+    """A server on ``data_dir``, and whatever it starts; its log is named after it."""
 
-    def __init__(self, data_dir: Path, *options: str, workers: int | None = 2) -> None:
+    def __init__(
+        self, data_dir: Path, *options: str, workers: int | None = 2, name: str = "server"
+    ) -> None:
         self.data_dir = data_dir
+        self.name = name
         self._options = options if workers is None else ("--workers", str(workers), *options)
         self.address = f"127.0.0.1:{_free_port()}"
         self.started_at = 0.0
@@ -47,14 +50,18 @@ class ServerProcess:
     @property
     def log(self) -> str:
         """All that it and its lives before said."""
-        return (self.data_dir / "server.log").read_text(errors="replace")
+        return self._log_path.read_text(errors="replace")
+
+    @property
+    def _log_path(self) -> Path:
+        return self.data_dir / f"{self.name}.log"
 
     def start(self, failpoints: str = "", **environment: str) -> None:
         """Begin a start; it is not waited for."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "packtrain.service", "--listen", self.address]
         command += ["--data-dir", str(self.data_dir), *self._options]
-        with (self.data_dir / "server.log").open("a") as log:
+        with self._log_path.open("a") as log:
             self._process = subprocess.Popen(
                 command,
                 stdout=log,
