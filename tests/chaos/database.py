@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import psycopg
-from tests.chaos.processes import descendant_ids, send
+from tests.chaos.harness import NotRun
+from tests.chaos.processes import descendant_ids, send, wait_until
 from tests.postgresql import OwnPostgres, find_programs
 
 
@@ -24,7 +25,9 @@ class ChaosDatabase:
         """kill -9 of all its processes, the one that starts them first of all."""
         if self._is_alive:
             self._is_alive = False
-            self._send_all(signal.SIGKILL)
+            killed = self._send_all(signal.SIGKILL)
+            # Its memory is its own until the last one is gone.
+            wait_until(lambda: not any(send(process, 0) for process in killed), 30)
 
     def hang(self) -> None:
         """Its processes do nothing; the system takes connections for them all the same."""
@@ -53,18 +56,20 @@ class ChaosDatabase:
         """The id of the replica that owns each job, by the job's id."""
         return dict(self.read("SELECT job_id, owner FROM jobs"))
 
-    def _send_all(self, number: int) -> None:
+    def _send_all(self, number: int) -> list[int]:
         first = self.postgres.process_id
-        for process in (first, *descendant_ids(first)):
+        processes = [first, *descendant_ids(first)]
+        for process in processes:
             send(process, number)
+        return processes
 
 
 @contextlib.contextmanager
 def chaos_database() -> Iterator[ChaosDatabase]:
-    """Raises RuntimeError where this machine has no PostgreSQL."""
+    """Raises NotRun where this machine has no PostgreSQL."""
     programs = find_programs()
     if programs is None:
-        raise RuntimeError("this scenario needs PostgreSQL's programs (Debian: postgresql)")
+        raise NotRun("it needs the programs of PostgreSQL (Debian: postgresql)")
     database = ChaosDatabase(OwnPostgres(programs))
     try:
         yield database

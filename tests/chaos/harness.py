@@ -18,6 +18,10 @@ T = TypeVar("T")
 _MOST_VIOLATIONS = 20
 
 
+class NotRun(Exception):  # noqa: N818  (nothing went wrong: nothing was tried)
+    """This machine lacks what a scenario needs; the message says what."""
+
+
 class Chaos:
     """One run of one scenario. ``rng`` draws all that is random of it."""
 

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from tests.chaos.database import ChaosDatabase
 from tests.chaos.follower import Follower
 from tests.chaos.harness import Chaos
-from tests.chaos.jobs import KINDS, RETRY, Reference, read_outcome, same_bits
+from tests.chaos.jobs import KINDS, Reference, read_outcome, same_bits
 from tests.chaos.processes import wait_until
 from tests.chaos.server import ServerProcess
 
-from packtrain.client import Client, Grid, JobHandle, JobSpec
+from packtrain.client import ApiError, Client, Grid, JobHandle, JobSpec, RetrySettings
 
 WORKERS_SECONDS = 90.0
 
 
-def start_replicas(chaos: Chaos, database: ChaosDatabase, count: int) -> list[ServerProcess]:
-    """So many, which serve and have workers."""
-    replicas = [
-        chaos.server("--store", database.url, name=f"replica-{number}") for number in range(count)
-    ]
-    for replica in replicas:
-        replica.start()
+def start_replicas(
+    chaos: Chaos,
+    count: int,
+    store_of: Callable[[str], str],
+    options: Sequence[str] = (),
+    environments: Sequence[Mapping[str, str]] = ({},),
+) -> list[ServerProcess]:
+    """So many, which serve and have workers. ``store_of``: the URL for each, by its name;
+    ``environments`` are given to one after the other."""
+    names = [f"replica-{number}" for number in range(count)]
+    replicas = [chaos.server("--store", store_of(name), *options, name=name) for name in names]
+    for replica, environment in zip(replicas, itertools.cycle(environments), strict=False):
+        replica.start(**environment)
     for replica in replicas:
         replica.wait_serving()
         wait_workers(replica)
@@ -32,10 +39,16 @@ def start_replicas(chaos: Chaos, database: ChaosDatabase, count: int) -> list[Se
 
 def wait_workers(replica: ServerProcess) -> None:
     """Until it can train. Raises RuntimeError."""
-    with Client(replica.address, retry=RETRY) as client:
-        took = wait_until(lambda: client.server_info().workers > 0, WORKERS_SECONDS, 0.1)
-    if took > WORKERS_SECONDS:
-        raise RuntimeError(f"{replica.name} has no workers after {took:.0f} s")
+    with Client(replica.address, retry=RetrySettings(budget_seconds=0)) as client:
+
+        def is_there() -> bool:
+            with contextlib.suppress(ApiError):
+                return not replica.is_alive or client.server_info().workers > 0
+            return False
+
+        took = wait_until(is_there, WORKERS_SECONDS, 0.1)
+    if took > WORKERS_SECONDS or not replica.is_alive:
+        raise RuntimeError(f"{replica.name} has no workers: {replica.log[-2000:]}")
 
 
 def long_spec(epochs: int) -> JobSpec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -51,6 +53,11 @@ class ServerProcess:
     def log(self) -> str:
         """All that it and its lives before said."""
         return self._log_path.read_text(errors="replace")
+
+    def told(self, event: str, since: int = 0) -> list[dict[str, Any]]:
+        """The events of this name in its log, from that many letters on."""
+        lines = self.log[since:].splitlines()
+        return [json.loads(line) for line in lines if f'"event": "{event}"' in line]
 
     @property
     def _log_path(self) -> Path:

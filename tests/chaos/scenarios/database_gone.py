@@ -47,7 +47,7 @@ def run(chaos: Chaos) -> dict[str, Any]:
     """Train undisturbed, then with the database gone, then with one that hangs."""
     seconds = 10.0 if chaos.is_short else 60.0
     database = chaos.owns(chaos_database())
-    replicas = start_replicas(chaos, database, 2)
+    replicas = start_replicas(chaos, 2, lambda _: database.url)
     figures: dict[str, Any] = {"points": int(seconds)}
     spec = long_spec(2000)
     with Client(replicas[0].address, retry=RETRY) as client:
