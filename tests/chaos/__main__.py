@@ -36,6 +36,7 @@ SCENARIOS = (
     "database_gone",
     "replica_kill",
     "clock_steps",
+    "bad_checkpoint",
 )
 # Those that take some ten seconds each, on an idle machine.
 _SHORT = ("service_kill", "watch_cuts", "equal_submissions")
