@@ -37,6 +37,7 @@ SCENARIOS = (
     "replica_kill",
     "clock_steps",
     "bad_checkpoint",
+    "start",
 )
 # Those that take some ten seconds each, on an idle machine.
 _SHORT = ("service_kill", "watch_cuts", "equal_submissions")
