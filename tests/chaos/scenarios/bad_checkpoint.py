@@ -93,7 +93,7 @@ def run(chaos: Chaos) -> dict[str, Any]:
     return {
         "points": rounds,
         "files spoilt": spoilt,
-        "packs restored from the one before": restored,
+        "restored from the one before": restored,
     }
 
 
@@ -107,7 +107,7 @@ def _spoil_once(
     *,
     is_all: bool,
 ) -> tuple[int, int]:
-    """How many files were spoilt, and how many packs went on from others."""
+    """How many files were spoilt, and how many packs or populations went on from others."""
     wait_workers(server)
     name = f"{kind}-{number}"
     job = Watched(client, name, _SPECS[kind], server)
@@ -134,9 +134,12 @@ def _spoil_once(
     restored = [e["epoch"] for e in server.told("checkpoint_restored", before)]
     if kind == "grid":
         _check_restored(chaos, name, saved, chosen, told, restored)
-    elif is_all:
-        none = not restored and not server.told("population_restored", before)
-        chaos.check(none, f"{name} went on from files that were all spoilt")
+    else:
+        restored = [e["until"] for e in server.told("population_restored", before)]
+        chaos.check(
+            bool(restored) != is_all,
+            f"{name} went on from stages {restored}, with {'no' if is_all else 'some'} good files",
+        )
     chaos.check(bool(told), f"{name}: nothing was told of the files that were spoilt")
     return len(chosen), len(restored)
 

@@ -80,7 +80,7 @@ def _take_away(
     owner = database.owners()[name]
     address = database.replicas().get(str(owner))
     chaos.check(address == creator.address, f"{name} belongs to {address}, not {creator.address}")
-    refused_before = len(creator.told("job_left"))
+    refused_before = _count_refused(creator)
     if how == "kill":
         creator.kill()
     else:
@@ -106,4 +106,9 @@ def _take_away(
     writers = count_writers(database, name)
     chaos.check(writers == 2, f"{which}: {writers} owners recorded {name}, not 2")
     wait_workers(creator)
-    return took, len(creator.told("job_left")) - refused_before
+    return took, _count_refused(creator) - refused_before
+
+
+def _count_refused(replica: ServerProcess) -> int:
+    """How often it came too late with what it had trained."""
+    return sum(left["reason"] == "NOT_OWNER" for left in replica.told("job_left"))
