@@ -68,19 +68,38 @@ class OwnPostgres(Postgres):
         self._options = f"-p {port} -h 127.0.0.1 -k {self._folder} -c max_connections=200"
         super().__init__(f"postgresql://packtrain@127.0.0.1:{port}/postgres")
         self._run("initdb", "--username=packtrain", "--auth=trust", "--encoding=UTF8", "--no-sync")
+        self.start()
+
+    def start(self, **environment: str) -> None:
+        """At first, or after a crash; it takes connections when this returns."""
         log = self._folder / "log"
-        self._run("pg_ctl", "start", "--wait", f"--log={log}", f"--options={self._options}")
+        options = ("start", "--wait", f"--log={log}", f"--options={self._options}")
+        self._run("pg_ctl", *options, **environment)
+
+    def stop(self) -> None:
+        """As a crash would, but for shared memory."""
+        self._run("pg_ctl", "stop", "--mode=immediate")
+
+    @property
+    def process_id(self) -> int:
+        """That of the one that starts the others."""
+        return int((self._folder / "data" / "postmaster.pid").read_text().split()[0])
 
     def remove(self) -> None:
-        self._run("pg_ctl", "stop", "--mode=immediate")
+        self.stop()
+        self.discard()
+
+    def discard(self) -> None:
+        """What is left of it once it has been stopped."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _run(self, program: str, *options: str) -> None:
+    def _run(self, program: str, *options: str, **environment: str) -> None:
         command = [self._programs / program, f"--pgdata={self._folder / 'data'}", *options]
         done = subprocess.run(
             command,
             user=self._user,
             cwd=self._folder,
+            env=os.environ | environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             timeout=60,

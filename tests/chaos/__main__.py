@@ -20,7 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.harness import Chaos, References
+from tests.chaos.harness import Chaos, NotRun, References
 from tests.chaos.table import Outcome, as_text
 
 SCENARIOS = (
@@ -35,13 +35,19 @@ SCENARIOS = (
     "slow_reader",
     "daily_load",
     "graceful_stop",
+    "database_gone",
+    "replica_kill",
+    "clock_steps",
+    "bad_checkpoint",
+    "start",
 )
 # Those that take some ten seconds each, on an idle machine.
 _SHORT = ("service_kill", "watch_cuts", "equal_submissions")
 
 
 def main() -> int:
-    """Run the scenarios, tell of each as it comes, print the table; 1 where one did not hold."""
+    """Run the scenarios, tell of each as it comes, print the table; 1 where one did not hold, or
+    was not run."""
     options = _parse()
     # What was started is stopped, however this ends.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -65,18 +71,28 @@ def _run(name: str, options: argparse.Namespace, folder: Path, references: Refer
     extra = {"points": options.points} if options.points and name == "service_kill" else {}
     began = time.monotonic()
     figures: dict[str, Any] = {}
+    not_run = ""
     chaos = Chaos(name, options.seed, folder, references, is_short=options.short)
     with chaos:
         try:
             figures = scenario.run(chaos, **extra)
+        except NotRun as error:
+            not_run = str(error)
         except Exception as error:
             chaos.check(False, f"the scenario broke off: {type(error).__name__}: {error}")
             if options.debug:
                 raise
     seconds = round(time.monotonic() - began, 1)
-    fault = scenario.FAULT.format(points=figures.pop("points", ""))
+    fault = scenario.FAULT.format(points=figures.pop("points", "?"))
     return Outcome(
-        name, fault, scenario.MUST_HOLD, options.seed, seconds, chaos.violations, figures
+        name,
+        fault,
+        scenario.MUST_HOLD,
+        options.seed,
+        seconds,
+        chaos.violations,
+        figures,
+        not_run,
     )
 
 

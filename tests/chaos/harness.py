@@ -7,12 +7,19 @@ import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from tests.chaos.jobs import KINDS, Reference, train_references
 from tests.chaos.server import ServerProcess
 
+T = TypeVar("T")
+
 # Of one kind of violation the first ones tell enough.
 _MOST_VIOLATIONS = 20
+
+
+class NotRun(Exception):  # noqa: N818  (nothing went wrong: nothing was tried)
+    """This machine lacks what a scenario needs; the message says what."""
 
 
 class Chaos:
@@ -50,15 +57,21 @@ class Chaos:
             self.violations.append(violation)
         self.say(f"DOES NOT HOLD: {violation}")
 
-    def owns(self, context: contextlib.AbstractContextManager[object]) -> object:
+    def owns(self, context: contextlib.AbstractContextManager[T]) -> T:
         """Enter it, and leave it at the end of the scenario, whatever that is."""
         return self._ends.enter_context(context)
 
     def server(
-        self, *options: str, data_dir: Path | None = None, workers: int | None = 2
+        self,
+        *options: str,
+        data_dir: Path | None = None,
+        name: str = "server",
+        workers: int | None = 2,
     ) -> ServerProcess:
-        """A server that is not started yet, on a data directory of the scenario's own."""
-        server = ServerProcess(data_dir or self.folder / "data", *options, workers=workers)
+        """A server that is not started yet, on a data directory of the scenario's own. Those that
+        share one have names of their own."""
+        folder = data_dir or self.folder / "data"
+        server = ServerProcess(folder, *options, name=name, workers=workers)
         self._ends.callback(server.clean_up)
         return server
 

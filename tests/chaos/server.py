@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -22,10 +24,13 @@ _STOP_SECONDS = 30.0
 
 
 class ServerProcess:
-    """A server on ``data_dir``, and whatever it starts."""
+    """A server on ``data_dir``, and whatever it starts; its log is named after it."""
 
-    def __init__(self, data_dir: Path, *options: str, workers: int | None = 2) -> None:
+    def __init__(
+        self, data_dir: Path, *options: str, workers: int | None = 2, name: str = "server"
+    ) -> None:
         self.data_dir = data_dir
+        self.name = name
         self._options = options if workers is None else ("--workers", str(workers), *options)
         self.address = f"127.0.0.1:{_free_port()}"
         self.started_at = 0.0
@@ -47,14 +52,23 @@ class ServerProcess:
     @property
     def log(self) -> str:
         """All that it and its lives before said."""
-        return (self.data_dir / "server.log").read_text(errors="replace")
+        return self._log_path.read_text(errors="replace")
+
+    def told(self, event: str, since: int = 0) -> list[dict[str, Any]]:
+        """The events of this name in its log, from that many letters on."""
+        lines = self.log[since:].splitlines()
+        return [json.loads(line) for line in lines if f'"event": "{event}"' in line]
+
+    @property
+    def _log_path(self) -> Path:
+        return self.data_dir / f"{self.name}.log"
 
     def start(self, failpoints: str = "", **environment: str) -> None:
         """Begin a start; it is not waited for."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "packtrain.service", "--listen", self.address]
         command += ["--data-dir", str(self.data_dir), *self._options]
-        with (self.data_dir / "server.log").open("a") as log:
+        with self._log_path.open("a") as log:
             self._process = subprocess.Popen(
                 command,
                 stdout=log,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -333,6 +335,9 @@ def test_a_sweep_removes_old_orphans_alone(tmp_path: Path) -> None:
     for name in ("ended/0-1-a", "going/0-1-a", "going/0-2-b", "going/0-2-c.unfinished"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
+        # Written just now, had the clock not stepped by an hour since.
+        stepped = time.time() - 3_700
+        os.utime(tmp_path / name, (stepped, stepped))
     sweep_checkpoints(store, {"going": {"going/0-2-b"}})
     assert len([p for p in tmp_path.rglob("*") if p.is_file()]) == 4
     sweep_checkpoints(store, {"going": {"going/0-2-b"}}, least_age_seconds=0)

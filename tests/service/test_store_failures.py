@@ -84,8 +84,29 @@ async def test_a_database_that_says_nothing_is_given_up(
     assert {outcome.reason for outcome in found} == {"STORE_UNAVAILABLE", "STORE_BUSY"}
     # Those that asked, and then connected anew in vain (connect_timeout, 3 s).
     assert time.monotonic() - begun < 10
+    # From then on one at a time finds out whether it is back, and nobody waits for it.
+    calls = [asyncio.ensure_future(far.get_job("a")) for _ in range(40)]
+    refused, probing = await asyncio.wait(calls, timeout=1)
+    assert len(probing) == 1
+    assert {call.exception().reason for call in refused} == {"STORE_UNAVAILABLE"}
+    with pytest.raises(StoreUnavailableError):
+        await probing.pop()
     proxy.thaw()
     assert (await far.get_job("a")).job_id == "a"
+
+
+async def test_connections_that_say_nothing_are_found_before_they_are_used(
+    far: Store, proxy: Proxy
+) -> None:
+    await create(far, "a")
+    proxy.freeze()
+    begun = time.monotonic()
+    with pytest.raises(StoreUnavailableError):
+        await create(far, "b")
+    # The ping (2 s) and the attempt to connect (3 s): far less than a statement may take (17 s).
+    assert time.monotonic() - begun < 9
+    proxy.thaw()
+    await create(far, "b")
 
 
 async def test_what_waits_for_the_store_is_bounded(

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 
 import structlog
 
+from packtrain.service.datasets.folder_lock import ABANDONED_SECONDS
 from packtrain.service.errors import StoreUnavailableError
 from packtrain.service.store import Store
 from packtrain.workers import ArtifactStore
@@ -14,8 +15,6 @@ from packtrain.workers import ArtifactStore
 log = structlog.get_logger()
 
 _SWEEP_SECONDS = 3600.0
-# A file is written, and then recorded, within less: by another server of the same store too.
-_LEAST_AGE_SECONDS = 3600.0
 
 
 async def sweep_checkpoints_hourly(store: Store, artifacts: ArtifactStore) -> None:
@@ -34,10 +33,11 @@ async def sweep_checkpoints_hourly(store: Store, artifacts: ArtifactStore) -> No
 def sweep_checkpoints(
     artifacts: ArtifactStore,
     in_use: Mapping[str, Collection[str]],
-    least_age_seconds: float = _LEAST_AGE_SECONDS,
+    least_age_seconds: float = ABANDONED_SECONDS,
 ) -> None:
     """Remove the files that are not ``in_use``, names by the uid of each job that has not ended,
-    and are old enough not to be on their way. Blocks."""
+    and are old enough not to be on their way: another server of the same store may be about to
+    record them. Blocks."""
     for uid in artifacts.list_folder():
         names = {f"{uid}/{file}" for file in artifacts.list_folder(uid)}
         orphans = names.difference(in_use.get(uid, ()))

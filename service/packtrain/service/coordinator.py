@@ -37,6 +37,9 @@ log = structlog.get_logger()
 # takes about 100 bytes.
 _MAX_ACTIVE_JOBS = 1_000
 _MAX_ACTIVE_TRIALS = 4_000_000
+# Read at a time: of a thousand at once the first would train when nearly all are read, and calls
+# would wait for all of them.
+_OPENING_JOBS = 4
 _STORE_RETRY_SECONDS = 1.0
 # A node takes a minute to come: so often is often enough to say how many workers are wanted.
 _DEMAND_SECONDS = 1.0
@@ -67,6 +70,7 @@ class Coordinator:
         self._artifacts = artifacts
         self._least_save_seconds = least_save_seconds
         self._slots = FairSlots(lambda: engine.workers if replica.may_train else 0)
+        self._opening = asyncio.Semaphore(_OPENING_JOBS)
         # Turns at proposing, for algorithms that learn: by the same rules.
         self._proposing = FairSlots(lambda: _PROPOSING_JOBS if replica.may_train else 0)
         self._jobs: dict[str, JobTraining] = {}
@@ -231,6 +235,7 @@ class Coordinator:
             self._store.owned_job(job.uid, job.owner),
             self._store,
             self._engine,
+            self._opening,
             self._slots,
             self._proposing,
             self._planner,

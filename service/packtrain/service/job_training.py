@@ -26,8 +26,8 @@ from packtrain.workers import ArtifactStore, Engine
 
 
 class JobTraining:
-    """One job, in its owner's name, which takes turns at ``slots``, the workers, and at
-    ``proposing``; its models go into ``models_dir``, a folder of its own, its checkpoints into
+    """One job, in its owner's name, which is read while it holds ``opening``, and takes turns at
+    ``slots``, the workers, and at ``proposing``; its models go into ``models_dir``, a folder of its own, its checkpoints into
     ``artifacts``, one of a pack at most every ``least_save_seconds`` of its training."""
 
     def __init__(
@@ -36,6 +36,7 @@ class JobTraining:
         owned: OwnedJob,
         store: Store,
         engine: Engine,
+        opening: asyncio.Semaphore,
         slots: FairSlots,
         proposing: FairSlots,
         planner: Planner,
@@ -47,6 +48,7 @@ class JobTraining:
         self._owned = owned
         self._store = store
         self._engine = engine
+        self._opening = opening
         self._proposing = proposing
         self._planner = planner
         self._models_dir = models_dir
@@ -65,15 +67,16 @@ class JobTraining:
         """Until the job has ended, or was stopped. Raises ServiceError."""
         expansion = None
         if not self._trainer.is_stopped:
-            # In this order: packs that change after they were read are no longer recorded.
-            packs = await self._store.list_packs(self.job.uid)
-            ended = await self._store.ended_trials(self.job.uid)
-            record = await self._store.get_job(self.job.job_id)
-            try:
-                expansion = await asyncio.to_thread(self._planner.expand_stored, record)
-            except ServiceError as error:
-                await self.fail(Failure("DATA_UNREADABLE", error.message))
-                return
+            async with self._opening:
+                # In this order: packs that change after they were read are no longer recorded.
+                packs = await self._store.list_packs(self.job.uid)
+                ended = await self._store.ended_trials(self.job.uid)
+                record = await self._store.get_job(self.job.job_id)
+                try:
+                    expansion = await asyncio.to_thread(self._planner.expand_stored, record)
+                except ServiceError as error:
+                    await self.fail(Failure("DATA_UNREADABLE", error.message))
+                    return
             await self._train_all(record, expansion, packs, ended)
         if self._trainer.is_stopped:
             await self._owned.finish_cancelling()

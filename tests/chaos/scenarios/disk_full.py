@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from tests.chaos.follower import Follower
-from tests.chaos.harness import Chaos
+from tests.chaos.harness import Chaos, NotRun
 from tests.chaos.jobs import KINDS, compare
 from tests.chaos.processes import wait_until
 
@@ -29,7 +29,7 @@ _QUICK = RetrySettings(budget_seconds=0)
 def run(chaos: Chaos) -> dict[str, Any]:
     """Fill the disk as a job trains, look, make room."""
     if os.geteuid() != 0:
-        raise RuntimeError("this scenario mounts a small tmpfs: run it as root")
+        raise NotRun("it mounts a small tmpfs, which takes root")
     chaos.reference("grid")
     disk = chaos.folder / "disk"
     chaos.owns(_small_disk(disk))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from time import monotonic
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.exc import InvalidatePoolError
 
 from packtrain.service.store.engines import ORIGIN, Engines
+from packtrain.service.store.outage import Outage
 
 RV = TypeVar("RV")
 
@@ -23,6 +26,8 @@ _CONNECT_SECONDS = 3
 _STATEMENT_SECONDS = 15.0
 # A server that has not said anything by then has been stopped, or is beyond a broken network.
 _ANSWER_SECONDS = _STATEMENT_SECONDS + 2.0
+# Whether it is there at all it can say sooner.
+_PING_SECONDS = 2.0
 
 _LIMITS = {
     "statement_timeout": "15s",
@@ -52,9 +57,10 @@ def open_postgresql(url: str) -> Engines:
     """Engines on the database of a URL as libpq takes it."""
     # Who else listens to the same database tells by it what this process has told itself already.
     origin = {ORIGIN: uuid.uuid4().hex}
-    writer = _make_engine(url, _WRITERS, _WRITING, BoundedConnection)
-    reader = _make_engine(url, _READERS, _READING, BoundedConnection)
-    migrator = _make_engine(url, 1, _MIGRATING, psycopg.Connection)
+    outage = Outage()
+    writer = _make_bounded(url, _WRITERS, _WRITING, outage)
+    reader = _make_bounded(url, _READERS, _READING, outage)
+    migrator = _make_engine(url, 1, _MIGRATING, psycopg.Connection, outage)
     return Engines(
         writer=writer.execution_options(**origin),
         writers=_WRITERS,
@@ -85,39 +91,67 @@ def connection_parameters(url: str, settings: Mapping[str, str]) -> dict[str, An
 class BoundedConnection(psycopg.Connection[Any]):
     """Closes itself where the server does not answer: libpq would wait for ever."""
 
+    _is_pinging = False
+
     def wait(self, gen: PQGen[RV], *args: Any, **options: Any) -> RV:
         """See psycopg. Raises OperationalError after _ANSWER_SECONDS."""
-        until = monotonic() + _ANSWER_SECONDS
-        return super().wait(self._wait_until(gen, until), *args, **options)
+        return super().wait(self._wait_patiently(gen), *args, **options)
 
-    def _wait_until(self, gen: PQGen[RV], until: float) -> PQGen[RV]:
+    def ping(self) -> None:
+        """Raises psycopg.Error where the server does not answer within _PING_SECONDS."""
+        self._is_pinging = True
+        try:
+            # Outside of any transaction.
+            self.autocommit = True
+            self.execute("")
+            self.autocommit = False
+        finally:
+            self._is_pinging = False
+
+    def _wait_patiently(self, gen: PQGen[RV]) -> PQGen[RV]:
+        patience = _PING_SECONDS if self._is_pinging else _ANSWER_SECONDS
+        until = monotonic() + patience
         try:
             wanted = next(gen)
             while True:
                 ready = yield wanted
                 if not ready and monotonic() > until:
                     self.close()
-                    raise psycopg.OperationalError(f"no answer for {_ANSWER_SECONDS:g} s")
+                    raise psycopg.OperationalError(f"no answer for {patience:g} s")
                 wanted = gen.send(ready)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
 
 
-def _make_engine(
-    url: str, connections: int, settings: Mapping[str, str], kind: type[psycopg.Connection[Any]]
+def _make_bounded(
+    url: str, connections: int, settings: Mapping[str, str], outage: Outage
 ) -> Engine:
+    engine = _make_engine(url, connections, settings, BoundedConnection, outage)
+    event.listen(engine, "checkout", _replace_broken)
+    return engine
+
+
+def _replace_broken(connection: BoundedConnection, _record: Any, _proxy: Any) -> None:
+    """One that broke while nobody used it is replaced before it fails a call; so are the others
+    that were there then."""
+    try:
+        connection.ping()
+    except psycopg.Error as error:
+        raise InvalidatePoolError from error
+
+
+def _make_engine(
+    url: str,
+    connections: int,
+    settings: Mapping[str, str],
+    kind: type[psycopg.Connection[Any]],
+    outage: Outage,
+) -> Engine:
+    connect = partial(kind.connect, **connection_parameters(url, settings))
     return create_engine(
         "postgresql+psycopg://",
-        creator=_creator(connection_parameters(url, settings), kind),
+        creator=partial(outage.connect, connect),
         pool_size=connections,
         max_overflow=0,
-        # One that broke while nobody used it is replaced before it fails a call.
-        pool_pre_ping=True,
         use_native_hstore=False,
     )
-
-
-def _creator(
-    parameters: Mapping[str, Any], kind: type[psycopg.Connection[Any]]
-) -> Callable[[], psycopg.Connection[Any]]:
-    return lambda: kind.connect(**parameters)

@@ -1,0 +1,184 @@
+"""The service is killed, and checkpoints are spoilt before it is started again."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.harness import Chaos
+from tests.chaos.jobs import KINDS, RETRY, Reference, read_outcome
+from tests.chaos.processes import wait_until
+from tests.chaos.replicas import Watched, long_spec, wait_workers
+from tests.chaos.server import ServerProcess
+
+from packtrain.client import Client, JobSpec, PopulationBasedTraining
+
+FAULT = "corrupt or truncated checkpoints, {points} times"
+MUST_HOLD = "the one before is taken, or else epoch 0; the same results, each epoch once"
+_SPECS: dict[str, JobSpec] = {
+    "grid": long_spec(2000),
+    "population": replace(
+        KINDS["population"], epochs=1500, population=PopulationBasedTraining(every_epochs=300)
+    ),
+}
+_END_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint that the store knows."""
+
+    pack: int
+    epoch: int
+    path: Path
+
+
+def _truncate(file: Path, rng: random.Random, _: Path) -> None:
+    with file.open("r+b") as opened:
+        opened.truncate(rng.randrange(1, file.stat().st_size))
+
+
+def _flip(file: Path, rng: random.Random, _: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    file.write_bytes(content)
+
+
+def _empty(file: Path, _: random.Random, __: Path) -> None:
+    file.write_bytes(b"")
+
+
+def _delete(file: Path, _: random.Random, __: Path) -> None:
+    file.unlink()
+
+
+def _swap(file: Path, _: random.Random, other: Path) -> None:
+    """A good file, of another time."""
+    file.write_bytes(other.read_bytes())
+
+
+_WAYS: tuple[Callable[[Path, random.Random, Path], None], ...] = (
+    _truncate,
+    _flip,
+    _empty,
+    _delete,
+    _swap,
+)
+
+
+def run(chaos: Chaos) -> dict[str, Any]:
+    """Round after round: a job trains, the service is killed, its files are spoilt."""
+    rounds = 3 if chaos.is_short else 15
+    server = chaos.server("--checkpoint-every", "0.2")
+    server.start()
+    server.wait_serving()
+    with Client(server.address, retry=RETRY) as client:
+        expected = {
+            kind: read_outcome(client.run(spec, f"undisturbed-{kind}"))
+            for kind, spec in _SPECS.items()
+        }
+        spoilt = restored = 0
+        for number in range(rounds):
+            # Every third time nothing good is left.
+            is_all = number % 3 == 2
+            kind = list(_SPECS)[number % 2]
+            found = _spoil_once(chaos, server, client, kind, expected[kind], number, is_all=is_all)
+            spoilt += found[0]
+            restored += found[1]
+    return {
+        "points": rounds,
+        "files spoilt": spoilt,
+        "restored from the one before": restored,
+    }
+
+
+def _spoil_once(
+    chaos: Chaos,
+    server: ServerProcess,
+    client: Client,
+    kind: str,
+    expected: Reference,
+    number: int,
+    *,
+    is_all: bool,
+) -> tuple[int, int]:
+    """How many files were spoilt, and how many packs or populations went on from others."""
+    wait_workers(server)
+    name = f"{kind}-{number}"
+    job = Watched(client, name, _SPECS[kind], server)
+    took = wait_until(lambda: _has_two(server, name), 120, 0.02)
+    chaos.check(took < 120, f"{name} has no pack with two checkpoints")
+    server.kill()
+    saved = _list_saved(server, name)
+    chosen = saved if is_all else _newest(saved)
+    ways = []
+    for checkpoint in chosen:
+        way = chaos.rng.choice(_WAYS)
+        others = [s for s in saved if s.path != checkpoint.path and s.path.exists()]
+        if way is _swap and not others:
+            way = _flip
+        other = others[0].path if others else checkpoint.path
+        way(checkpoint.path, chaos.rng, other)
+        ways.append(f"{way.__name__[1:]} {checkpoint.path.name}")
+    chaos.say(f"{name}: {', '.join(ways)}" + " (all that there are)" * is_all)
+    before = len(server.log)
+    server.start()
+    server.wait_serving()
+    job.check(chaos, client, expected, _END_SECONDS)
+    told = {(e["pack_index"], e["epoch"]) for e in server.told("checkpoint_unreadable", before)}
+    restored = [e["epoch"] for e in server.told("checkpoint_restored", before)]
+    if kind == "grid":
+        _check_restored(chaos, name, saved, chosen, told, restored)
+    else:
+        restored = [e["until"] for e in server.told("population_restored", before)]
+        chaos.check(
+            bool(restored) != is_all,
+            f"{name} went on from stages {restored}, with {'no' if is_all else 'some'} good files",
+        )
+    chaos.check(bool(told), f"{name}: nothing was told of the files that were spoilt")
+    return len(chosen), len(restored)
+
+
+def _check_restored(
+    chaos: Chaos,
+    name: str,
+    saved: Sequence[Saved],
+    spoilt: Sequence[Saved],
+    told: set[tuple[int, int]],
+    restored: Sequence[int],
+) -> None:
+    """Each pack of a grid goes on by itself: from its last good file."""
+    untold = {(s.pack, s.epoch) for s in spoilt} - told
+    chaos.check(not untold, f"{name}: nothing was told of the files of (pack, epoch) {untold}")
+    good = sorted(s.epoch for s in _newest([s for s in saved if s not in spoilt]))
+    chaos.check(
+        sorted(restored) == good, f"{name}: packs went on from epochs {restored}, not {good}"
+    )
+
+
+def _newest(saved: Sequence[Saved]) -> list[Saved]:
+    """The last of each pack; they come in the order of their epochs."""
+    return list({checkpoint.pack: checkpoint for checkpoint in saved}.values())
+
+
+def _has_two(server: ServerProcess, name: str) -> bool:
+    saved = _list_saved(server, name)
+    return len(saved) >= 2 * max(1, len(_newest(saved)))
+
+
+def _list_saved(server: ServerProcess, name: str) -> list[Saved]:
+    """In the order of their epochs."""
+    uri = f"file:{server.data_dir}/packtrain.db?mode=ro"
+    with contextlib.closing(sqlite3.connect(uri, uri=True)) as store:
+        found = store.execute(
+            "SELECT pack_index, epoch, name FROM checkpoints JOIN jobs ON uid = job_uid "
+            "WHERE job_id = ? ORDER BY epoch",
+            (name,),
+        ).fetchall()
+    folder = server.data_dir / "artifacts" / "checkpoints"
+    return [Saved(pack, epoch, folder / file) for pack, epoch, file in found]
