@@ -27,8 +27,9 @@ from packtrain.workers import ArtifactStore, Engine
 
 class JobTraining:
     """One job, in its owner's name, which is read while it holds ``opening``, and takes turns at
-    ``slots``, the workers, and at ``proposing``; its models go into ``models_dir``, a folder of its own, its checkpoints into
-    ``artifacts``, one of a pack at most every ``least_save_seconds`` of its training."""
+    ``slots``, the workers, and at ``proposing``; its models go into ``models_dir``, a folder of its
+    own, its checkpoints into ``artifacts``, one of a pack at most every ``least_save_seconds`` of
+    its training."""
 
     def __init__(
         self,
