@@ -53,40 +53,50 @@ class Postgres:
             connection.execute(statement)
 
 
+# Who started it may be killed: then its end of the pipe is closed too, and nothing stays behind.
+_LIFE = """
+trap 'pg_ctl stop --mode=immediate --silent; cd /; rm -rf "$folder"' EXIT
+initdb --username=packtrain --auth=trust --encoding=UTF8 --no-sync </dev/null >/dev/null
+pg_ctl start --wait --log=log --options="$options" >/dev/null || { cat log >&2; exit 1; }
+echo ready
+read -r _ || true
+"""
+
+
 class OwnPostgres(Postgres):
-    """In a temporary folder, on a port of this machine alone."""
+    """In a temporary folder, on a port of this machine alone, for as long as this process lives."""
 
     def __init__(self, programs: Path) -> None:
-        self._programs = programs
         # PostgreSQL does not run as root; Debian's package brings a user of its own.
-        self._user = "postgres" if os.getuid() == 0 else None
+        user = "postgres" if os.getuid() == 0 else None
         self._folder = Path(tempfile.mkdtemp(prefix="packtrain-postgresql-"))
-        if self._user:
-            shutil.chown(self._folder, self._user)
+        if user:
+            shutil.chown(self._folder, user)
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        self._options = f"-p {port} -h 127.0.0.1 -k {self._folder} -c max_connections=200"
         super().__init__(f"postgresql://packtrain@127.0.0.1:{port}/postgres")
-        self._run("initdb", "--username=packtrain", "--auth=trust", "--encoding=UTF8", "--no-sync")
-        log = self._folder / "log"
-        self._run("pg_ctl", "start", "--wait", f"--log={log}", f"--options={self._options}")
+        self._life = subprocess.Popen(
+            ["sh", "-e", "-c", _LIFE],
+            user=user,
+            cwd=self._folder,
+            env=os.environ
+            | {
+                "PATH": f"{programs}:{os.environ['PATH']}",
+                "folder": str(self._folder),
+                "options": f"-p {port} -h 127.0.0.1 -k {self._folder} -c max_connections=200",
+                "PGDATA": str(self._folder / "data"),
+            },
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            # A Ctrl-C at the terminal is not for it: it has to outlive the tests.
+            start_new_session=True,
+            text=True,
+        )
+        assert self._life.stdout is not None
+        assert self._life.stdout.readline() == "ready\n", "PostgreSQL did not start: see above"
 
     def remove(self) -> None:
-        self._run("pg_ctl", "stop", "--mode=immediate")
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _run(self, program: str, *options: str) -> None:
-        command = [self._programs / program, f"--pgdata={self._folder / 'data'}", *options]
-        done = subprocess.run(
-            command,
-            user=self._user,
-            cwd=self._folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr.decode()
+        self._life.communicate()
 
 
 def find_programs() -> Path | None:
