@@ -11,6 +11,8 @@ DEMO := $(VENV)/.installed-demo
 DEV := $(VENV)/.installed-dev
 BENCH := $(VENV)/.installed-bench
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# In the order of the folders: those that take longest don't come last.
+IN_PARALLEL := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 CHECKS := check-lint check-format check-types check-imports check-proto check-generated
 
 .DEFAULT_GOAL := help
@@ -25,8 +27,8 @@ help: ## List the targets
 demo: $(DEMO) ## Train the experiments through a server of its own; plots and a summary
 	@$(BIN)/packtrain demo
 
-test: $(DEV) ## Run all tests (ARGS='-k name' for some)
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(DEV) ## Run all tests, two files at a time (ARGS='-k name' for some, one by one)
+	@$(BIN)/python -m pytest $(or $(ARGS),$(IN_PARALLEL))
 
 check: $(CHECKS) ## Lint, formatting, types, import contracts, protos, generated code
 	@echo "All checks passed."

@@ -53,11 +53,19 @@ class Postgres:
             connection.execute(statement)
 
 
+# Who started it may be killed: then its end of the pipe is closed too, and nothing stays behind.
+_GUARD = """
+read -r _ || true
+pg_ctl stop --mode=immediate --silent || true
+cd /
+rm -rf "$folder"
+"""
+
+
 class OwnPostgres(Postgres):
-    """In a temporary folder, on a port of this machine alone."""
+    """In a temporary folder, on a port of this machine alone, for as long as this process lives."""
 
     def __init__(self, programs: Path) -> None:
-        self._programs = programs
         # PostgreSQL does not run as root; Debian's package brings a user of its own.
         self._user = "postgres" if os.getuid() == 0 else None
         self._folder = Path(tempfile.mkdtemp(prefix="packtrain-postgresql-"))
@@ -65,20 +73,31 @@ class OwnPostgres(Postgres):
             shutil.chown(self._folder, self._user)
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        self._options = f"-p {port} -h 127.0.0.1 -k {self._folder} -c max_connections=200"
         super().__init__(f"postgresql://packtrain@127.0.0.1:{port}/postgres")
+        self._options = f"-p {port} -h 127.0.0.1 -k {self._folder} -c max_connections=200"
+        self._environment = os.environ | {
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "PGDATA": str(self._folder / "data"),
+            "folder": str(self._folder),
+        }
+        self._guard = subprocess.Popen(
+            ["sh", "-c", _GUARD],
+            user=self._user,
+            cwd=self._folder,
+            env=self._environment,
+            stdin=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            # A Ctrl-C at the terminal is not for it: it has to outlive the tests.
+            start_new_session=True,
+        )
         self._run("initdb", "--username=packtrain", "--auth=trust", "--encoding=UTF8", "--no-sync")
         self.start()
 
     def start(self, **environment: str) -> None:
         """At first, or after a crash; it takes connections when this returns."""
-        log = self._folder / "log"
-        options = ("start", "--wait", f"--log={log}", f"--options={self._options}")
-        self._run("pg_ctl", *options, **environment)
-
-    def stop(self) -> None:
-        """As a crash would, but for shared memory."""
-        self._run("pg_ctl", "stop", "--mode=immediate")
+        self._run(
+            "pg_ctl", "start", "--wait", "--log=log", f"--options={self._options}", **environment
+        )
 
     @property
     def process_id(self) -> int:
@@ -86,20 +105,16 @@ class OwnPostgres(Postgres):
         return int((self._folder / "data" / "postmaster.pid").read_text().split()[0])
 
     def remove(self) -> None:
-        self.stop()
-        self.discard()
-
-    def discard(self) -> None:
-        """What is left of it once it has been stopped."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """As a crash would end it, but for shared memory, if it runs; then its files."""
+        self._guard.communicate()
 
     def _run(self, program: str, *options: str, **environment: str) -> None:
-        command = [self._programs / program, f"--pgdata={self._folder / 'data'}", *options]
         done = subprocess.run(
-            command,
+            [program, *options],
             user=self._user,
             cwd=self._folder,
-            env=os.environ | environment,
+            env=self._environment | environment,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             timeout=60,

@@ -22,6 +22,8 @@ TOKEN = {
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 STORE = "--object-store-memory=100000000"
+# Any free ports: Ray's own ranges are the same for every cluster of this machine.
+PORTS = ("--min-worker-port=0", "--max-worker-port=0")
 
 
 def free_port() -> int:
@@ -34,7 +36,7 @@ class RayNode:
     """A process `ray start --block`, and all that it starts."""
 
     def __init__(self, log: Path, *options: str, **environment: str) -> None:
-        command = [str(RAY), "start", "--block", "--disable-usage-stats", STORE, *options]
+        command = [str(RAY), "start", "--block", "--disable-usage-stats", STORE, *PORTS, *options]
         with log.open("a") as output:
             self._process = subprocess.Popen(
                 command,
@@ -96,6 +98,7 @@ class RayCluster:
             "--include-dashboard=false",
             "--node-ip-address=127.0.0.1",
             f"--port={port}",
+            f"--ray-client-server-port={free_port()}",
             f"--num-cpus={head_cpus}",
             f"--temp-dir={folder}/ray",
             *options,

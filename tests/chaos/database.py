@@ -75,4 +75,4 @@ def chaos_database() -> Iterator[ChaosDatabase]:
         yield database
     finally:
         database.kill()
-        database.postgres.discard()
+        database.postgres.remove()

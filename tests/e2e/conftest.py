@@ -13,7 +13,27 @@ from pathlib import Path
 
 import pytest
 
-from packtrain.client import Client
+from packtrain.client import (
+    SGD,
+    Client,
+    DatasetSelection,
+    JobHandle,
+    JobSpec,
+    Network,
+    RandomSearch,
+    RowRange,
+    log_uniform,
+)
+
+SPEC = JobSpec(
+    dataset=DatasetSelection(name="digits", training_rows=1000, validation=RowRange(first=1500)),
+    network=Network(hidden=[30]),
+    # The largest of these rates diverge in cost, not in weights: that is found again too.
+    optimizer=SGD(learning_rate=log_uniform(0.01, 20), momentum=0.5),
+    epochs=200,
+    seed=11,
+    search=RandomSearch(trials=12),
+)
 
 
 class ServerProcess:
@@ -103,7 +123,7 @@ def make_server(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """One server for all tests that leave it as it was."""
+    """One server for all tests of a process that leave it as it was."""
     mnist = Path(__file__).parents[3] / "shared" / "data"
     options = ("--datasets", str(mnist)) if (mnist / "mnist").is_dir() else ()
     server = ServerProcess(tmp_path_factory.mktemp("server") / "data", *options)
@@ -116,3 +136,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 def client(server: ServerProcess) -> Iterator[Client]:
     with Client(server.address) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def undisturbed(server: ServerProcess) -> Iterator[JobHandle]:
+    """SPEC as it comes out where nothing dies."""
+    with Client(server.address) as client:
+        yield client.run(SPEC)

@@ -3,48 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.e2e.conftest import SPEC
 
-from packtrain.client import (
-    SGD,
-    Client,
-    DatasetSelection,
-    JobSpec,
-    JobState,
-    MetricsReceived,
-    Network,
-    RandomSearch,
-    RowRange,
-    log_uniform,
-)
+from packtrain.client import Client, JobHandle, JobState, MetricsReceived, RandomSearch
 
 # Ray is started again and again, which takes its time on a busy machine.
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
 
-def make_spec(trials: int, epochs: int) -> JobSpec:
-    return JobSpec(
-        dataset=DatasetSelection(
-            name="digits", training_rows=1000, validation=RowRange(first=1500)
-        ),
-        network=Network(hidden=[30]),
-        optimizer=SGD(learning_rate=log_uniform(0.01, 20), momentum=0.5),
-        epochs=epochs,
-        seed=11,
-        search=RandomSearch(trials=trials),
-    )
-
-
 def test_a_paused_and_extended_job_outlives_kills(
-    make_server: Callable[..., object], client: Client
+    make_server: Callable[..., object], undisturbed: JobHandle
 ) -> None:
-    whole = client.run(make_spec(12, 150))
     server = make_server("changing")
-    seen = np.zeros((12, 151), int)
+    seen = np.zeros((12, 201), int)
     with Client(server.address) as watcher:
-        job = watcher.train(make_spec(8, 100), job_id="changing", labels={"kept": "yes"})
+        begun = replace(SPEC, epochs=100, search=RandomSearch(trials=8))
+        job = watcher.train(begun, job_id="changing", labels={"kept": "yes"})
         token = ""
         for event in job.watch():
             token = event.resume_token
@@ -66,7 +44,7 @@ def test_a_paused_and_extended_job_outlives_kills(
             if isinstance(event, MetricsReceived):
                 count(seen, event)
         assert job.refresh().state is JobState.SUCCEEDED
-        assert job.update(trials=12, epochs=150).state is JobState.RUNNING
+        assert job.update(trials=12, epochs=200).state is JobState.RUNNING
         server.kill()
         server.start()
         kills = 0
@@ -81,11 +59,12 @@ def test_a_paused_and_extended_job_outlives_kills(
         assert (seen[:, 1:] == 1).all()
         done = job.wait().latest
         assert done.state is JobState.SUCCEEDED
-        assert (done.spec, done.progress) == (whole.latest.spec, whole.latest.progress)
-        np.testing.assert_array_equal(job.results().values, whole.results().values)
+        whole = undisturbed.latest
+        assert (done.spec, done.progress) == (whole.spec, whole.progress)
+        np.testing.assert_array_equal(job.results().values, undisturbed.results().values)
         for trial in (3, 11):
             for got, expected in zip(
-                job.model(trial).weights, whole.model(trial).weights, strict=True
+                job.model(trial).weights, undisturbed.model(trial).weights, strict=True
             ):
                 np.testing.assert_array_equal(got, expected)
 

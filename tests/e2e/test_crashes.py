@@ -13,42 +13,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.e2e.conftest import engine_of
+from tests.e2e.conftest import SPEC, engine_of
 from tests.ray_nodes import free_port
 
 from packtrain.client import (
-    SGD,
     Client,
-    DatasetSelection,
+    JobHandle,
     JobSpec,
     JobState,
     MetricsReceived,
-    Network,
     PopulationBasedTraining,
-    RandomSearch,
-    RowRange,
     TrialsAdapted,
-    log_uniform,
 )
 
 # Ray is started again and again, which takes its time on a busy machine.
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
-SPEC = JobSpec(
-    dataset=DatasetSelection(name="digits", training_rows=1000, validation=RowRange(first=1500)),
-    network=Network(hidden=[30]),
-    # The largest of these rates diverge in cost, not in weights: that is found again too.
-    optimizer=SGD(learning_rate=log_uniform(0.01, 20), momentum=0.5),
-    epochs=200,
-    seed=11,
-    search=RandomSearch(trials=12),
-)
-
 
 def test_a_killed_service_goes_on_with_the_same_numbers(
-    make_server: Callable[..., object], client: Client
+    make_server: Callable[..., object], undisturbed: JobHandle
 ) -> None:
-    reference = client.run(SPEC)
     server = make_server("killed")
     seen = np.zeros((12, 201), int)
     kills = 0
@@ -67,33 +51,30 @@ def test_a_killed_service_goes_on_with_the_same_numbers(
         assert kills == 2
         assert (seen[:, 1:] == 1).all()
         assert job.wait().latest.state is JobState.SUCCEEDED
-        np.testing.assert_array_equal(job.results().values, reference.results().values)
+        np.testing.assert_array_equal(job.results().values, undisturbed.results().values)
         model = job.model(3)
-    for got, expected in zip(model.weights, reference.model(3).weights, strict=True):
+    for got, expected in zip(model.weights, undisturbed.model(3).weights, strict=True):
         np.testing.assert_array_equal(got, expected)
 
 
-def test_a_killed_engine_comes_back(make_server: Callable[..., object], client: Client) -> None:
-    undisturbed = client.run(SPEC).results()
-    server = make_server("engineless")
-    with Client(server.address) as watcher:
-        job = watcher.train(SPEC)
-        for event in job.watch():
-            if isinstance(event, MetricsReceived) and event.first_epoch > 1:
-                break
-        os.kill(engine_of(server.pid), signal.SIGKILL)
-        # Without its engine the service reads and accepts.
-        second = watcher.train(JobSpec(dataset="digits", epochs=1, seed=1))
-        assert watcher.get_job(job.name).state is JobState.RUNNING
-        for _ in job.watch():
-            pass
-        assert job.wait().latest.state is JobState.SUCCEEDED
-        assert second.wait().latest.state is JobState.SUCCEEDED
-        np.testing.assert_array_equal(job.results().values, undisturbed.values)
+def test_a_killed_engine_comes_back(server: object, client: Client, undisturbed: JobHandle) -> None:
+    job = client.train(SPEC)
+    for event in job.watch():
+        if isinstance(event, MetricsReceived) and event.first_epoch > 1:
+            break
+    os.kill(engine_of(server.pid), signal.SIGKILL)
+    # Without its engine the service reads and accepts.
+    second = client.train(JobSpec(dataset="digits", epochs=1, seed=1))
+    assert client.get_job(job.name).state is JobState.RUNNING
+    for _ in job.watch():
+        pass
+    assert job.wait().latest.state is JobState.SUCCEEDED
+    assert second.wait().latest.state is JobState.SUCCEEDED
+    np.testing.assert_array_equal(job.results().values, undisturbed.results().values)
 
 
 def test_a_population_is_trained_again_through_its_decisions(
-    make_server: Callable[..., object], client: Client
+    server: object, client: Client
 ) -> None:
     spec = replace(
         SPEC,
@@ -101,21 +82,19 @@ def test_a_population_is_trained_again_through_its_decisions(
         population=PopulationBasedTraining(every_epochs=20),
     )
     reference = client.run(spec)
-    server = make_server("population")
     adapted = 0
-    with Client(server.address) as watcher:
-        job = watcher.train(spec)
-        for event in job.watch():
-            if not isinstance(event, TrialsAdapted):
-                continue
-            adapted += 1
-            if adapted == 2:
-                os.kill(engine_of(server.pid), signal.SIGKILL)
-        assert adapted == 9
-        assert job.wait().latest.state is JobState.SUCCEEDED
-        np.testing.assert_array_equal(job.results().values, reference.results().values)
-        found, expected = ([t.adaptations for t in j.trials()] for j in (job, reference))
-        assert found == expected
+    job = client.train(spec)
+    for event in job.watch():
+        if not isinstance(event, TrialsAdapted):
+            continue
+        adapted += 1
+        if adapted == 2:
+            os.kill(engine_of(server.pid), signal.SIGKILL)
+    assert adapted == 9
+    assert job.wait().latest.state is JobState.SUCCEEDED
+    np.testing.assert_array_equal(job.results().values, reference.results().values)
+    found, expected = ([t.adaptations for t in j.trials()] for j in (job, reference))
+    assert found == expected
 
 
 def test_sigterm_ends_it_and_the_job_goes_on_later(make_server: Callable[..., object]) -> None:
@@ -215,9 +194,8 @@ def test_a_cluster_that_is_away_is_waited_for(make_server: Callable[..., object]
 
 
 def test_a_taken_port_and_a_taken_data_directory_are_refused(
-    make_server: Callable[..., object], tmp_path: Path
+    server: object, tmp_path: Path
 ) -> None:
-    server = make_server("taken")
     command = [sys.executable, "-m", "packtrain.service"]
     for options, words in (
         (["--listen", server.address, "--data-dir", str(tmp_path / "other")], "can't listen on"),

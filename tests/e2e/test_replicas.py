@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.e2e.test_crashes import SPEC
+from tests.e2e.conftest import SPEC
 from tests.postgresql import Postgres
 
-from packtrain.client import Client, JobState, MetricsReceived, PacktrainError
+from packtrain.client import Client, JobHandle, JobState, MetricsReceived, PacktrainError
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
@@ -20,7 +20,7 @@ TAKEOVER_SECONDS = 20.0
 
 
 def test_a_killed_replica_is_taken_over_by_the_other(
-    make_server: Callable[..., Any], postgres: Postgres
+    make_server: Callable[..., Any], postgres: Postgres, undisturbed: JobHandle
 ) -> None:
     options = ("data", "--store", postgres.make_database())
     first, second = make_server(*options), make_server(*options)
@@ -51,6 +51,5 @@ def test_a_killed_replica_is_taken_over_by_the_other(
         assert taken - killed < TAKEOVER_SECONDS
         # The events that came to pass before the death, and those after it.
         assert (seen[:, 1:] == 1).all()
-        undisturbed = client.run(SPEC)
         found = client.job(name).results().values
         np.testing.assert_array_equal(found, undisturbed.results().values)

@@ -488,6 +488,6 @@ def test_a_hundred_thousand_trials_are_expanded_in_less_than_a_second(catalog: C
     )
     spec: spec_pb2.JobSpec = read(PLAIN | document)
     spec.search.random.trials = 100_000
-    start = time.perf_counter()
+    start = time.process_time()
     assert expand(spec, catalog, 100_000).trials == 100_000
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1

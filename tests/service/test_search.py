@@ -229,9 +229,9 @@ def test_a_hundred_thousand_trials_take_less_than_a_second(algorithm: type[Sampl
     n = 100_000
     searched = space(algorithm(n), **{str(i): domain for i, domain in enumerate(DOMAINS)})
     searched.columns(1, 0, 10)  # imports
-    start = time.perf_counter()
+    start = time.process_time()
     columns = searched.columns(1, 0, n)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert {len(column.values) for column in columns.values()} == {n}
 
 
