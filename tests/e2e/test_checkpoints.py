@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
+import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -44,7 +46,8 @@ def test_a_killed_process_costs_few_epochs(
     with Client(server.address) as watcher:
         for kill in (kill_engine, kill_service):
             job = watcher.train(SPEC)
-            _wait_for(lambda: _files(folder))
+            # A file alone is none yet: what is killed before it is recorded begins anew.
+            _wait_for(lambda: _count_recorded(server.data_dir))
             kill()
             assert job.wait().latest.state is JobState.SUCCEEDED
             np.testing.assert_array_equal(job.results().values, reference.values)
@@ -54,7 +57,14 @@ def test_a_killed_process_costs_few_epochs(
             assert restored, kill.__name__
             for line in restored:
                 assert int(re.search(r'"epoch": (\d+)', line)[1]) > 0
-            _wait_for(lambda: not _files(folder))
+            _wait_for(lambda: not _files(folder) and not _count_recorded(server.data_dir))
+
+
+def _count_recorded(data_dir: Path) -> int:
+    address = f"file:{data_dir / 'packtrain.db'}?mode=ro"
+    with contextlib.closing(sqlite3.connect(address, uri=True)) as database:
+        (count,) = database.execute("SELECT count(*) FROM checkpoints").fetchone()
+    return int(count)
 
 
 def _files(folder: Path) -> list[Path]:
