@@ -73,8 +73,14 @@ async def test_nobody_answers_until_somebody_does(child: type[Child]) -> None:
     # Jobs are taken meanwhile, whatever their size, and cut for several workers.
     assert engine.capacity == UNSEEN_WORKERS
     assert engine.memory.machine_bytes > 1 << 50
+    child.may_start.clear()
     with socket.create_server(("127.0.0.1", port)):
         async with asyncio.timeout(10):
+            while child.spawned == 0:  # noqa: ASYNC110 - it sets no event
+                await asyncio.sleep(0.01)
+            # It is being joined: that nobody answers is no longer so.
+            assert (engine.status, engine.problem) == (EngineStatus.STARTING, "")
+            child.may_start.set()
             await engine.wait_ready()
     assert (engine.status, engine.workers, engine.problem) == (EngineStatus.READY, 2, "")
     assert (engine.capacity, engine.memory) == (2, Memory(8, 4))

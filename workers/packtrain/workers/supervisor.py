@@ -281,13 +281,18 @@ class SupervisedEngine:
             slow.cancel()
 
     async def _wait_answer(self, address: str) -> None:
+        was_missed = False
         while True:
             try:
                 await require_answer(address)
             except EngineStartError as error:
                 self._tell(error)
+                was_missed = True
                 await asyncio.sleep(LOOK_SECONDS)
             else:
+                if was_missed:
+                    # To join takes seconds, in which this would be told though it has passed.
+                    self._problem = ""
                 return
 
     async def _live_once(self, ready: asyncio.Future[None]) -> None:
