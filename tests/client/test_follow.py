@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import grpc
 import numpy as np
 from tests.client.conftest import (
+    EventLog,
+    FakeServer,
+    Packtrain,
+    Refusal,
+    changed,
+    get_job,
     job,
 )
 
 from packtrain.client.commands.follow import Tally
 from packtrain.client.converters import read_job
 from packtrain.client.events import MetricsReceived
-from packtrain.v1 import job_pb2
+from packtrain.v1 import job_pb2, server_service_pb2, training_service_pb2
 
 
 def test_the_live_best_is_the_best_so_far() -> None:
@@ -47,3 +54,30 @@ def test_the_live_best_is_not_of_an_epoch_that_diverged() -> None:
         )
     )
     assert str(tally) == "2 of 2 trial-epochs, best validation_accuracy 0.3 (epoch 1)"
+
+
+def test_whoever_waits_is_told_why_once(packtrain: Packtrain, fake: FakeServer) -> None:
+    beat = {"heartbeat": training_service_pb2.Heartbeat()}
+    log = EventLog(changed("QUEUED"), beat, beat, beat, beat, changed("CANCELLED"))
+    fake.answers["WatchJob"] = log.replay
+    fake.script("GetJob", get_job())
+    pb = server_service_pb2
+    away = pb.EngineInfo(
+        state=pb.ENGINE_STATE_STARTING, problem="no Ray cluster answers at 10.0.0.1:6379"
+    )
+    ready = pb.EngineInfo(state=pb.ENGINE_STATE_READY, workers=2)
+    fake.script(
+        "GetServerInfo",
+        *[pb.GetServerInfoResponse(engine=away)] * 2,
+        pb.GetServerInfoResponse(engine=ready),
+        Refusal(grpc.StatusCode.INTERNAL, "it is broken"),
+    )
+    told = packtrain("watch", "j", code=3).stderr.splitlines()
+    assert told == [
+        "jobs/j queued",
+        "packtrain: still waiting: no Ray cluster answers at 10.0.0.1:6379",
+        "jobs/j cancelled",
+    ]
+    assert [line["event"] for line in packtrain.lines("watch", "j", "--json", code=3)] == [
+        "job"
+    ] * 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
@@ -27,8 +27,8 @@ from packtrain.client.client import Client
 from packtrain.client.commands.exit_codes import EXIT_INTERRUPTED, OUTCOMES
 from packtrain.client.commands.output import event_form, print_json
 from packtrain.client.commands.trials import print_trials
-from packtrain.client.errors import ApiError
-from packtrain.client.events import Event, JobChanged, MetricsReceived, TrialsChanged
+from packtrain.client.errors import ApiError, PacktrainError
+from packtrain.client.events import Event, Heartbeat, JobChanged, MetricsReceived, TrialsChanged
 from packtrain.client.resources import Job, JobState
 from packtrain.client.results import default_goal, leading_metric, leading_objective
 
@@ -153,12 +153,13 @@ def sentence(event: JobChanged) -> str:
 def follow(
     client: Client, job: Job, events: Iterable[Event], *, as_json: bool, told_trials: bool = True
 ) -> int:
-    """Show a job's events to their end; the exit code says how it ended."""
+    """Show a job's events to their end; the exit code says how it ended. Where heartbeats are among
+    them, people are told why the job waits."""
     state: JobState | None = None
     scope, display = _choose_display(job, as_json)
     try:
         with scope:
-            for event in events:
+            for event in _tell_waiting(client, events):
                 display.show(event)
                 state = event.state if isinstance(event, JobChanged) else state
     except KeyboardInterrupt:
@@ -171,6 +172,26 @@ def follow(
     if told_trials and not as_json and state is JobState.SUCCEEDED:
         _tell_trials(client, job)
     return OUTCOMES.get(state, 0) if state else 0
+
+
+def _tell_waiting(client: Client, events: Iterable[Event]) -> Iterator[Event]:
+    """The events but for heartbeats: nothing has happened for a while, and the server may know
+    why. A reason is told once."""
+    told = ""
+    for event in events:
+        if not isinstance(event, Heartbeat):
+            yield event
+        elif (why := _find_problem(client)) != told:
+            told = why
+            if why:
+                typer.echo(f"packtrain: still waiting: {why}", err=True)
+
+
+def _find_problem(client: Client) -> str:
+    try:
+        return client.server_info().engine_problem
+    except PacktrainError:  # whatever is wrong there is no reason to stop following
+        return ""
 
 
 def _tell_trials(client: Client, job: Job) -> None:

@@ -53,7 +53,9 @@ def find_rate(
     document = range_document(read_spec_file(spec), wanted, epochs)
     with connect(ctx) as client:
         created = client.create_job(document, job_id)
-        events = client.watch_job(created.job.name, on_interruption=tell_interruption)
+        events = client.watch_job(
+            created.job.name, heartbeats=True, on_interruption=tell_interruption
+        )
         # The events would be lines of JSON too many: a program that wants them runs `run`.
         code = follow(client, created.job, events, as_json=False, told_trials=False)
         job = client.get_job(created.job.name)

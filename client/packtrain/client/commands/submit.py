@@ -100,7 +100,9 @@ def run(
         created = client.create_job(document, job_id, labels=labels, priority=priority)
         if as_json:
             print_json({"event": "created", "job": created.job, "plan": created.plan})
-        events = client.watch_job(created.job.name, on_interruption=tell_interruption)
+        events = client.watch_job(
+            created.job.name, heartbeats=True, on_interruption=tell_interruption
+        )
         raise typer.Exit(follow(client, created.job, events, as_json=as_json))
 
 
@@ -133,6 +135,7 @@ def watch(
             resume_token=resume_token,
             trials=parse_indices(trials),
             metrics=metric or (),
+            heartbeats=True,
             replay_only=replay_only,
             on_interruption=tell_interruption,
         )
