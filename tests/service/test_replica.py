@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select, update
+from structlog.testing import capture_logs
 from tests.service.stored_jobs import CORES, block, create, ints, new_job
 
+from packtrain.service import replica as replica_module
 from packtrain.service.errors import NotOwnerError, StoreUnavailableError
 from packtrain.service.records import CheckpointRecord, Failure, Proposal
 from packtrain.service.replica import EXPIRY_SECONDS, RENEW_SECONDS, SUSPEND_SECONDS, Replica
@@ -236,3 +238,28 @@ async def test_times_are_the_databases(store: Store, database: Database) -> None
     if database.is_shared:
         now = await database.read(lambda c: c.execute(select(func.now())).scalar_one())
         assert abs((now - record.renewed).total_seconds()) < 5
+
+
+async def test_an_outage_is_told_seldom_and_its_end_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica = Member(store, "a")
+    await replica.join()
+    left, is_over = 50, asyncio.Event()
+
+    async def renew() -> None:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            raise StoreUnavailableError("STORE_UNAVAILABLE", "it is away", retry_seconds=1.0)
+        if left < -2:
+            is_over.set()
+
+    monkeypatch.setattr(replica_module, "RENEW_SECONDS", 0.001)
+    monkeypatch.setattr(replica, "renew", renew)
+    with capture_logs() as logs:
+        running = asyncio.create_task(replica.run())
+        async with asyncio.timeout(10):
+            await is_over.wait()
+        running.cancel()
+    assert [log["event"] for log in logs] == ["replica_not_renewed", "replica_renewed"]

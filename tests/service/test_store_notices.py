@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+import psycopg
 import pytest
+from structlog.testing import capture_logs
 from tests.postgresql import Postgres
 from tests.postgresql_proxy import Proxy, proxy_before
 from tests.service.stored_jobs import (
@@ -18,7 +20,7 @@ from tests.service.stored_jobs import (
 
 from packtrain.service.errors import IllegalTransitionError
 from packtrain.service.records import JobUpdate
-from packtrain.service.store import Database, Store
+from packtrain.service.store import Database, Store, notices
 
 
 class Hearer:
@@ -148,3 +150,27 @@ async def test_it_stops_while_the_server_says_nothing(
             proxy.freeze()
             await asyncio.sleep(0.2)  # it asks whether the server is there
         proxy.thaw()
+
+
+async def test_a_database_that_stays_away_is_told_of_seldom(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    attempts, is_enough = 0, asyncio.Event()
+
+    async def refuse(**_: object) -> None:
+        nonlocal attempts
+        attempts += 1
+        if attempts > 50:
+            is_enough.set()
+        raise psycopg.OperationalError("it is away")
+
+    monkeypatch.setattr(notices, "_RECONNECT_SECONDS", 0.001)
+    monkeypatch.setattr(psycopg.AsyncConnection, "connect", refuse)
+    with capture_logs() as logs:
+        hearing = asyncio.create_task(
+            notices.hear_notices("postgresql://someone@127.0.0.1/jobs", "me", lambda _: None)
+        )
+        async with asyncio.timeout(10):
+            await is_enough.wait()
+        hearing.cancel()
+    assert [log["event"] for log in logs] == ["notices_interrupted"]

@@ -29,7 +29,7 @@ from packtrain.service.replica import Replica
 from packtrain.service.slots import FairSlots
 from packtrain.service.states import JobState
 from packtrain.service.store import Store
-from packtrain.workers import ArtifactStore, Engine
+from packtrain.workers import ArtifactStore, Engine, Reminder
 
 log = structlog.get_logger()
 
@@ -146,6 +146,7 @@ class Coordinator:
         """Train whatever there is, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._tell_demand())
+            reminder = Reminder()
             while True:
                 self._wake.clear()
                 try:
@@ -154,8 +155,10 @@ class Coordinator:
                             task = tasks.create_task(self._run_job(run))
                             self._training.add(task)
                             task.add_done_callback(self._training.discard)
+                    reminder.clear()
                 except StoreUnavailableError as error:
-                    log.warning("store_unavailable", error=error.message)
+                    if reminder.is_due(error.message, asyncio.get_running_loop().time()):
+                        log.warning("store_unavailable", error=error.message)
                     await asyncio.sleep(_STORE_RETRY_SECONDS)
                     self._wake.set()
                     continue

@@ -14,7 +14,7 @@ from packtrain.service.errors import StoreUnavailableError
 from packtrain.service.heartbeats import Heartbeats
 from packtrain.service.records import ReplicaRecord
 from packtrain.service.store import Replicas
-from packtrain.workers import ClusterShare
+from packtrain.workers import ClusterShare, Reminder
 
 log = structlog.get_logger()
 
@@ -81,6 +81,7 @@ class Replica:
 
     async def run(self) -> None:
         """Renew, and remove the dead, until cancelled."""
+        reminder, is_late = Reminder(), False
         while True:
             await asyncio.sleep(RENEW_SECONDS)
             if not self.is_shared and self._id is not None:
@@ -91,7 +92,14 @@ class Replica:
                 async with asyncio.timeout(SUSPEND_SECONDS):
                     await self.renew()
             except (StoreUnavailableError, TimeoutError) as error:
-                log.warning("replica_not_renewed", error=str(error), may_train=self.may_train)
+                is_late = True
+                if reminder.is_due(f"{error} {self.may_train}", self._clock()):
+                    log.warning("replica_not_renewed", error=str(error), may_train=self.may_train)
+            else:
+                if is_late:
+                    log.info("replica_renewed", replica=self._id)
+                    is_late = False
+                reminder.clear()
             if self.may_train and not could_train:
                 self._on_change()
 

@@ -24,6 +24,7 @@ from packtrain.workers.local_engine import LocalEngine
 from packtrain.workers.machines import Memory
 from packtrain.workers.model_file import read_model, read_tensors, write_tensors
 from packtrain.workers.process_session import kill_child_sessions
+from packtrain.workers.reminder import Reminder
 from packtrain.workers.segment_runner import open_splits
 from packtrain.workers.supervisor import SupervisedEngine
 
@@ -39,6 +40,7 @@ __all__ = [
     "LoadedState",
     "LocalEngine",
     "Memory",
+    "Reminder",
     "SavedState",
     "Segment",
     "SegmentFailedError",

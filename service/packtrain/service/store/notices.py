@@ -12,6 +12,7 @@ from sqlalchemy import Connection, func, select
 
 from packtrain.service.store.engines import ORIGIN
 from packtrain.service.store.postgresql import connection_parameters
+from packtrain.workers import Reminder
 
 log = structlog.get_logger()
 
@@ -35,18 +36,21 @@ def announce(connection: Connection, uid: str) -> None:
 async def hear_notices(url: str, origin: str, on_change: OnChange) -> None:
     """Call ``on_change`` for what processes of another ``origin`` announce, until cancelled: with
     None wherever a notice may have been lost, and every _POLL_SECONDS."""
+    reminder = Reminder()
     while True:
         try:
             parameters = connection_parameters(url, {})
             connecting = psycopg.AsyncConnection.connect(**parameters, autocommit=True)
             async with await connecting as connection:
                 await _ask(connection, f"LISTEN {_CHANNEL}")
+                reminder.clear()
                 while True:
                     on_change(None)
                     await _hear(connection, origin, on_change)
         except (psycopg.Error, OSError, TimeoutError) as error:
-            words = str(error).splitlines()
-            log.warning("notices_interrupted", error=words[0] if words else type(error).__name__)
+            words = str(error).splitlines() or [type(error).__name__]
+            if reminder.is_due(words[0], asyncio.get_running_loop().time()):
+                log.warning("notices_interrupted", error=words[0])
             await asyncio.sleep(_RECONNECT_SECONDS)
 
 
