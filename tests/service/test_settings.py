@@ -47,6 +47,11 @@ def test_sqlite_in_the_data_directory() -> None:
         f"postgresql://user:{SECRET}/more@host/jobs",
         f"postgresql://user:{SECRET}@more@host/jobs",
         f"postgresql://user:{SECRET}#more@host/jobs",
+        f"postgresql://user:{SECRET}%@host/jobs",
+        f"postgresql://user:{SECRET}%zz@host/jobs",
+        f"postgresql://user:{SECRET}%00@host/jobs",
+        f"postgresql://user:1?{SECRET}=2@host/jobs",
+        f"postgresql://user:{SECRET}@[::1/jobs",
         "",
     ],
 )
@@ -56,3 +61,13 @@ def test_what_is_none_is_refused_without_its_password(url: str) -> None:
     ) as told:
         settings(url)
     assert SECRET not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [("sslmod=require", '"sslmod"'), ("sslmode", '"sslmode"'), ("sslmode=a=b", '"sslmode"')],
+)
+def test_options_that_libpq_does_not_know_are_told(options: str, told: str) -> None:
+    with pytest.raises(ValueError, match=rf"^--store can't be read: .*{told}$") as caught:
+        settings(f"postgresql://user:{SECRET}@host/jobs?{options}")
+    assert SECRET not in str(caught.value)

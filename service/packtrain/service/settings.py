@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from packtrain.service.pack_run import LEAST_SAVE_SECONDS
+from packtrain.service.store import check_url
 from packtrain.workers import ArtifactStore, Memory, split_address
 
 
@@ -124,14 +125,29 @@ def _check_store(url: str) -> None:
     scheme, colon, _ = url.partition("://")
     if not colon or scheme not in ("postgresql", "postgres"):
         raise ValueError(f"{expected}; without it jobs are kept in SQLite in the data directory")
-    authority = urlsplit(url).netloc
-    host = authority.rpartition("@")[2]
-    # What is misread of a password would be told as a host or a port later.
-    if authority.count("@") > 1 or not re.fullmatch(r"([^:]*(:\d*)?|\[.*\](:\d*)?)(,.*)?", host):
+    if _is_misread(url):
         raise ValueError(
             f"{expected}, with what is special in user and password percent-encoded: "
-            "@ as %40, / as %2F, : as %3A"
+            "@ as %40, / as %2F, : as %3A, ? as %3F, % as %25"
         )
+    try:
+        check_url(url)
+    except ValueError as error:
+        raise ValueError(f"--store can't be read: {error}") from None
+
+
+def _is_misread(url: str) -> bool:
+    """Whether something of a password would be told as a host, a port or an option later."""
+    try:
+        authority = urlsplit(url).netloc
+    except ValueError:  # half a pair of brackets
+        return True
+    host = authority.rpartition("@")[2]
+    return (
+        url.count("@") > min(1, authority.count("@"))
+        or re.search(r"%(?!(?!00)[0-9A-Fa-f]{2})", url) is not None
+        or not re.fullmatch(r"([^:]*(:\d*)?|\[.*\](:\d*)?)(,.*)?", host)
+    )
 
 
 def parse_listen(text: str) -> tuple[str, int]:

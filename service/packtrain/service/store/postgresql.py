@@ -53,6 +53,14 @@ def is_postgresql(url: str) -> bool:
     return url.startswith(("postgresql://", "postgres://"))
 
 
+def check_url(url: str) -> None:
+    """Raises ValueError with what libpq has against it, which may tell a part of it."""
+    try:
+        conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        raise ValueError(str(error).strip()) from None
+
+
 def open_postgresql(url: str) -> Engines:
     """Engines on the database of a URL as libpq takes it."""
     # Who else listens to the same database tells by it what this process has told itself already.
