@@ -408,9 +408,23 @@ class TestStarting:
     async def test_a_port_that_is_taken(self, tmp_path: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
-            with pytest.raises(StartError, match=f"can't listen on 127.0.0.1:{port}"):
+            told = rf"can't listen on 127.0.0.1:{port} \(Address already in use\): .*--listen"
+            with pytest.raises(StartError, match=told):
                 await self.start(data_dir=tmp_path, port=port)
         await self.start(data_dir=tmp_path)  # nothing is held
+
+    @pytest.mark.parametrize(
+        ("host", "why"),
+        [
+            ("192.0.2.1", "Cannot assign requested address"),
+            ("nowhere.invalid", "[^()]*(name|Name)[^()]*"),
+        ],
+    )
+    async def test_an_address_that_is_not_of_this_machine(
+        self, tmp_path: Path, host: str, why: str
+    ) -> None:
+        with pytest.raises(StartError, match=rf"can't listen on {host}:0 \({why}\): "):
+            await self.start(data_dir=tmp_path, host=host)
 
     async def test_a_file_in_place_of_the_data_directory(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")

@@ -275,9 +275,28 @@ def _bind(server: grpc.aio.Server, settings: Settings) -> int:
         port = 0
     if not port:
         raise StartError(
-            f"can't listen on {where}: is another server there? Choose another port with --listen"
+            f"can't listen on {where} ({_explain_refusal(settings)}): choose another address or "
+            "port with --listen"
         )
     return int(port)
+
+
+def _explain_refusal(settings: Settings) -> str:
+    """Why the port can't be had, which gRPC keeps to itself."""
+    try:
+        found = socket.getaddrinfo(
+            settings.host.strip("[]"),
+            settings.port,
+            type=socket.SOCK_STREAM,
+            flags=socket.AI_PASSIVE,
+        )
+        for family, kind, protocol, _, place in found:
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(place)
+    except OSError as error:
+        return error.strerror or str(error)
+    return "it was taken a moment ago"
 
 
 def _tell_crash(task: asyncio.Task[None]) -> None:
