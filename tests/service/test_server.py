@@ -454,6 +454,14 @@ class TestStarting:
         assert "\n" not in sentence
         assert "s3cr3t" not in sentence
 
+    async def test_checkpoints_that_cannot_be_written(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        where = tmp_path / "file" / "artifacts"
+        told = rf"can't be written to {where}/checkpoints \(Not a directory\): .*--artifacts"
+        with pytest.raises(StartError, match=told):
+            await self.start(data_dir=tmp_path / "data", artifacts=str(where))
+        await self.start(data_dir=tmp_path / "data", artifacts=str(tmp_path / "artifacts"))
+
     async def test_an_engine_that_cannot_start(self, tmp_path: Path) -> None:
         class Broken(LocalEngine):
             async def start(self) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from packtrain.service.settings import Settings
+from packtrain.service.settings import Settings, parse_artifacts
 
 SECRET = "s3cr3t"
 
@@ -71,3 +71,14 @@ def test_options_that_libpq_does_not_know_are_told(options: str, told: str) -> N
     with pytest.raises(ValueError, match=rf"^--store can't be read: .*{told}$") as caught:
         settings(f"postgresql://user:{SECRET}@host/jobs?{options}")
     assert SECRET not in str(caught.value)
+
+
+def test_where_artifacts_are_kept() -> None:
+    assert parse_artifacts("here/there") == str(Path("here/there").absolute())
+    assert parse_artifacts("s3://bucket/folder") == "s3://bucket/folder"
+
+
+@pytest.mark.parametrize("text", ["s3:/bucket/folder", "s3:bucket", "gs:/"])
+def test_a_slip_in_a_uri_is_no_folder(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^--artifacts must be a folder, or a URI"):
+        parse_artifacts(text)

@@ -24,7 +24,7 @@ import typer
 
 from packtrain.service.pack_run import LEAST_SAVE_SECONDS
 from packtrain.service.server import StartError, running_server
-from packtrain.service.settings import Limits, Settings, parse_listen
+from packtrain.service.settings import Limits, Settings, parse_artifacts, parse_listen
 from packtrain.service.slices import is_slice_running
 from packtrain.workers import (
     Engine,
@@ -130,7 +130,7 @@ def serve(
             workers=_count_cores() if workers is None and ray_address is None else workers,
             max_workers=max_workers,
             ray_address=ray_address,
-            artifacts=_absolute(artifacts),
+            artifacts=parse_artifacts(artifacts) if artifacts else None,
             least_save_seconds=checkpoint_every,
             limits=limits,
         )
@@ -147,10 +147,6 @@ def serve(
         # All is stored and closed. PyTorch aborts where Python ends a thread within its code.
         sys.stdout.flush()
         os._exit(0)
-
-
-def _absolute(artifacts: str | None) -> str | None:
-    return artifacts if artifacts is None or "://" in artifacts else str(Path(artifacts).absolute())
 
 
 def _count_cores() -> int:

@@ -173,6 +173,14 @@ async def _start(
     make_engine: MakeEngine,
 ) -> Server:
     store = Store(database)
+    artifacts = settings.open_checkpoints()
+    try:
+        await asyncio.to_thread(artifacts.require_folder)
+    except OSError as error:
+        raise StartError(
+            f"checkpoints can't be written to {artifacts.uri} ({error.strerror}): choose another "
+            "folder with --artifacts"
+        ) from error
     catalog = await asyncio.to_thread(
         partial(
             Catalog,
@@ -210,7 +218,6 @@ async def _start(
         on_loss=lambda: coordinator.let_go(),
         on_share=engine.share_cluster,
     )
-    artifacts = settings.open_checkpoints()
     coordinator = Coordinator(
         store, replica, engine, planner, models_dir, artifacts, settings.least_save_seconds
     )

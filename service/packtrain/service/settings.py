@@ -156,3 +156,15 @@ def parse_listen(text: str) -> tuple[str, int]:
     if not host or not port.isdecimal():
         raise ValueError(f"--listen must be HOST:PORT, such as 127.0.0.1:50051, not {text!r}")
     return host, int(port)
+
+
+def parse_artifacts(text: str) -> str:
+    """A URI, or the absolute path of a folder. Raises ValueError with a sentence."""
+    if "://" in text:
+        return text
+    # A slip in a URI is not to become a folder here.
+    if re.match(r"[A-Za-z0-9+]{2,}:", text):
+        raise ValueError(
+            f"--artifacts must be a folder, or a URI such as s3://bucket/folder, not {text!r}"
+        )
+    return str(Path(text).absolute())

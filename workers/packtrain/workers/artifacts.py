@@ -7,6 +7,7 @@ who call expect any.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 from collections.abc import Iterable, Iterator
@@ -27,6 +28,14 @@ class ArtifactStore:
     def __init__(self, uri: str) -> None:
         self.uri = uri.rstrip("/")
         self._files, self._root = _open_file_system(self.uri)
+
+    def require_folder(self) -> None:
+        """Raise OSError where this is a local folder that can't be made or written. Of any other
+        place it is known when it is used: it may be away for a while."""
+        if isinstance(self._files, LocalFileSystem):
+            Path(self._root).mkdir(parents=True, exist_ok=True)
+            if not os.access(self._root, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), self._root)
 
     def uri_of(self, name: str) -> str:
         """Where the file of this name is."""
