@@ -17,6 +17,7 @@ from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
+from tests.postgresql import Postgres
 
 from packtrain.service.contract import offered
 from packtrain.service.datasets import Catalog
@@ -453,6 +454,21 @@ class TestStarting:
         assert "refused" in sentence
         assert "\n" not in sentence
         assert "s3cr3t" not in sentence
+
+    async def test_a_data_directory_of_another_store(self, tmp_path: Path) -> None:
+        """Neither sweeps the other's models. PostgreSQL is not asked, and is not there."""
+        elsewhere = "postgresql://someone@127.0.0.1:1/jobs"
+        with pytest.raises(StartError, match="can't be opened"):
+            await self.start(data_dir=tmp_path, store=elsewhere)
+        await self.start(data_dir=tmp_path)  # one that failed has left no mark
+        with pytest.raises(StartError, match=r"belongs to the jobs in its packtrain.db: .*remove"):
+            await self.start(data_dir=tmp_path, store=elsewhere)
+
+    async def test_a_data_directory_of_postgresql(self, tmp_path: Path, postgres: Postgres) -> None:
+        for _ in range(2):
+            await self.start(data_dir=tmp_path, store=postgres.empty_database())
+        with pytest.raises(StartError, match=r"belongs to jobs in PostgreSQL: .*--store"):
+            await self.start(data_dir=tmp_path)
 
     async def test_checkpoints_that_cannot_be_written(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")

@@ -34,7 +34,7 @@ from packtrain.service.errors import StoreUnavailableError
 from packtrain.service.networks import NetworkStore
 from packtrain.service.past_trials import PastTrials
 from packtrain.service.replica import Replica
-from packtrain.service.settings import Settings
+from packtrain.service.settings import SQLITE_NAME, Settings
 from packtrain.service.store import Database, Store, StoreOpenError
 from packtrain.service.trained_networks import TrainedNetworks
 from packtrain.v1 import (
@@ -58,6 +58,8 @@ _SAVE_SECONDS = 8.0
 _RECORD_SECONDS = 3.0
 _GRACE_SECONDS = 3.0
 _SWEEP_SECONDS = 3600.0
+# A file in the data directory of those whose jobs are in PostgreSQL.
+_SHARED_MARK = "of-postgresql"
 _SERVICES = [
     training_service_pb2.DESCRIPTOR.services_by_name["TrainingService"].full_name,
     dataset_service_pb2.DESCRIPTOR.services_by_name["DatasetService"].full_name,
@@ -102,6 +104,8 @@ async def running_server(settings: Settings, make_engine: MakeEngine) -> AsyncIt
         except StoreOpenError as error:
             raise StartError(f"{settings.store_name} can't be opened: {error}") from error
         try:
+            if database.is_shared:
+                (settings.data_dir / _SHARED_MARK).touch()
             server = await _start(
                 settings, grpc_server, interceptor, address, database, make_engine
             )
@@ -329,7 +333,26 @@ def _open_data_dir(data_dir: Path, *, shared: bool) -> IO[str]:
             f"the data directory {data_dir} is in use by another server: stop that one, or choose "
             "another directory with --data-dir"
         ) from error
+    try:
+        _require_one_store(data_dir, shared)
+    except StartError:
+        lock.close()
+        raise
     return lock
+
+
+def _require_one_store(data_dir: Path, shared: bool) -> None:
+    """SQLite and PostgreSQL know nothing of each other's jobs, and would sweep their models."""
+    if shared and (data_dir / SQLITE_NAME).exists():
+        raise StartError(
+            f"the data directory {data_dir} belongs to the jobs in its {SQLITE_NAME}: choose "
+            "another with --data-dir, or remove that file where they are no longer wanted"
+        )
+    if not shared and (data_dir / _SHARED_MARK).exists():
+        raise StartError(
+            f"the data directory {data_dir} belongs to jobs in PostgreSQL: tell where that is with "
+            "--store, or choose another directory with --data-dir"
+        )
 
 
 async def _sweep_hourly(

@@ -12,6 +12,8 @@ from packtrain.service.pack_run import LEAST_SAVE_SECONDS
 from packtrain.service.store import check_url
 from packtrain.workers import ArtifactStore, Memory, split_address
 
+SQLITE_NAME = "packtrain.db"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
@@ -102,7 +104,7 @@ class Settings:
     @property
     def store_url(self) -> str:
         """What the store's database is opened with."""
-        return self.store or f"sqlite:///{self.data_dir / 'packtrain.db'}"
+        return self.store or f"sqlite:///{self.data_dir / SQLITE_NAME}"
 
     @property
     def log_dir(self) -> Path:
