@@ -193,3 +193,11 @@ def test_a_server_that_is_not_there_is_one_sentence(monkeypatch: pytest.MonkeyPa
     assert f"the server at {target} can't be reached" in result.stderr
     assert "packtrain serve" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_server_without_its_port_is_told_so() -> None:
+    details = "Failed to connect to remote host: Connection refused"
+    told = errors._transport_message(grpc.StatusCode.UNAVAILABLE, details, "10.0.0.1")
+    assert (
+        told == "the server at 10.0.0.1 can't be reached (Connection refused); expected HOST:PORT"
+    )

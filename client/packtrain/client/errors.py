@@ -302,7 +302,9 @@ def _transport_message(code: grpc.StatusCode, details: str, target: str) -> str:
         why = details.rsplit(connecting, 1)[-1]
         if connecting not in details and "connect" not in details:
             return f"the connection to the server at {target} broke ({why})"
-        return f"the server at {target} can't be reached ({why}); 'packtrain serve' starts one"
+        # Without a port gRPC takes 443, which nobody has asked for.
+        hint = "'packtrain serve' starts one" if ":" in target else "expected HOST:PORT"
+        return f"the server at {target} can't be reached ({why}); {hint}"
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return f"the server at {target} did not answer in time"
     if code is grpc.StatusCode.UNIMPLEMENTED:
