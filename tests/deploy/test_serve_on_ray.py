@@ -42,8 +42,8 @@ def running(tmp_path: Path, *command: str | Path, ray: str, packtrain: str) -> I
     try:
         yield started.stdout
     finally:
-        # What keeps the machine joined runs on.
-        os.killpg(started.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # all have ended
+            os.killpg(started.pid, signal.SIGKILL)
         started.wait()
         started.stdout.close()
 
@@ -53,6 +53,13 @@ def test_the_service_does_not_wait_for_the_cluster(tmp_path: Path) -> None:
     command = (SCRIPT, "--data-dir", "/data")
     with running(tmp_path, *command, ray="exit 1", packtrain='echo "$@"') as printed:
         assert printed.readline() == "serve --ray-address head:6379 --data-dir /data\n"
+
+
+@pytest.mark.timeout(30)
+def test_what_joins_the_cluster_ends_with_the_service(tmp_path: Path) -> None:
+    with running(tmp_path, SCRIPT, ray="exit 1", packtrain="echo served") as printed:
+        # To its end: nobody is left who could print.
+        assert printed.read() == "served\n"
 
 
 @pytest.mark.timeout(30)
