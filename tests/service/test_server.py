@@ -456,6 +456,22 @@ class TestStarting:
         await self.start(data_dir=tmp_path)
         assert not orphan.exists()
 
+    async def test_a_data_directory_of_another_store_is_left_as_it_is(self, tmp_path: Path) -> None:
+        await self.start(data_dir=tmp_path)
+        model = tmp_path / "models" / "job" / "0.safetensors"
+        model.parent.mkdir()
+        model.write_bytes(b"")
+        ours = tmp_path / "packtrain.db"
+        ours.rename(tmp_path / "ours.db")
+        with pytest.raises(
+            StartError, match=r"belongs to another store than the store in .*--data"
+        ):
+            await self.start(data_dir=tmp_path)
+        assert model.exists()
+        (tmp_path / "ours.db").rename(ours)
+        await self.start(data_dir=tmp_path)
+        assert not model.exists()
+
     @pytest.mark.parametrize(
         "wrong", [{"port": 70_000}, {"workers": 0}, {"datasets": (Path("/none"),)}]
     )

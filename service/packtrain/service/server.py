@@ -28,6 +28,7 @@ from packtrain.service.api import (
 from packtrain.service.checkpoint_sweep import sweep_checkpoints_hourly
 from packtrain.service.contract import Planner
 from packtrain.service.coordinator import Coordinator
+from packtrain.service.data_directory import FILE_NAME, belongs_to
 from packtrain.service.datasets import Catalog
 from packtrain.service.datasets.folder_lock import ABANDONED_SECONDS
 from packtrain.service.errors import StoreUnavailableError
@@ -105,6 +106,8 @@ async def running_server(settings: Settings, make_engine: MakeEngine) -> AsyncIt
             server = await _start(
                 settings, grpc_server, interceptor, address, database, make_engine
             )
+        except StoreUnavailableError as error:
+            raise StartError(error.message) from error
         except OSError as error:
             raise StartError(
                 f"the data directory {settings.data_dir} can't be used ({error}): choose another "
@@ -173,6 +176,8 @@ async def _start(
     make_engine: MakeEngine,
 ) -> Server:
     store = Store(database)
+    # First of all: what follows removes what no job of the store uses.
+    await _require_own_data_dir(settings, store)
     catalog = await asyncio.to_thread(
         partial(
             Catalog,
@@ -304,6 +309,15 @@ def _open_data_dir(data_dir: Path, *, shared: bool) -> IO[str]:
             "another directory with --data-dir"
         ) from error
     return lock
+
+
+async def _require_own_data_dir(settings: Settings, store: Store) -> None:
+    data_dir = settings.data_dir
+    if not await asyncio.to_thread(belongs_to, data_dir, await store.read_identity()):
+        raise StartError(
+            f"the data directory {data_dir} belongs to another store than {settings.store_name} "
+            f"(its file {FILE_NAME} says so): choose another one with --data-dir, or its own store"
+        )
 
 
 async def _sweep_hourly(
