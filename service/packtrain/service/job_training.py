@@ -10,7 +10,11 @@ from packtrain.service.batch_training import BatchTraining
 from packtrain.service.bracket_training import BracketTraining
 from packtrain.service.checkpoints import Checkpoints
 from packtrain.service.contract import Expansion, Planner
-from packtrain.service.errors import IllegalTransitionError, ServiceError
+from packtrain.service.errors import (
+    IllegalTransitionError,
+    ServiceError,
+    StoreUnavailableError,
+)
 from packtrain.service.findings import find_learning_rates, measure_initial_cost
 from packtrain.service.learning_rates import RateFinding
 from packtrain.service.pack_run import Heirs, PackRun
@@ -75,6 +79,8 @@ class JobTraining:
                 record = await self._store.get_job(self.job.job_id)
                 try:
                     expansion = await asyncio.to_thread(self._planner.expand_stored, record)
+                except StoreUnavailableError:
+                    raise  # and tried again
                 except ServiceError as error:
                     await self.fail(Failure("DATA_UNREADABLE", error.message))
                     return
