@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from packtrain.service.pack_run import LEAST_SAVE_SECONDS
+from packtrain.service.store.postgresql import is_understood
 from packtrain.workers import ArtifactStore, Memory, split_address
 
 
@@ -124,14 +125,17 @@ def _check_store(url: str) -> None:
     scheme, colon, _ = url.partition("://")
     if not colon or scheme not in ("postgresql", "postgres"):
         raise ValueError(f"{expected}; without it jobs are kept in SQLite in the data directory")
+    encoded = (
+        f"{expected}, with what is special in user and password percent-encoded: "
+        "@ as %40, / as %2F, : as %3A, % as %25"
+    )
+    if not is_understood(url):
+        raise ValueError(f"{encoded}; after a ? parameters of libpq alone")
     authority = urlsplit(url).netloc
     host = authority.rpartition("@")[2]
     # What is misread of a password would be told as a host or a port later.
     if authority.count("@") > 1 or not re.fullmatch(r"([^:]*(:\d*)?|\[.*\](:\d*)?)(,.*)?", host):
-        raise ValueError(
-            f"{expected}, with what is special in user and password percent-encoded: "
-            "@ as %40, / as %2F, : as %3A"
-        )
+        raise ValueError(encoded)
 
 
 def parse_listen(text: str) -> tuple[str, int]:

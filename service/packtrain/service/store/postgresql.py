@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from time import monotonic
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import psycopg
 from psycopg.abc import PQGen
@@ -51,6 +52,17 @@ _MIGRATING = {"default_transaction_isolation": "read committed", "statement_time
 def is_postgresql(url: str) -> bool:
     """Whether the URL is one of libpq's."""
     return url.startswith(("postgresql://", "postgres://"))
+
+
+def is_understood(url: str) -> bool:
+    """Whether it can be read, by libpq too: what these say of one that can't may tell of its
+    password."""
+    try:
+        urlsplit(url)
+        conninfo_to_dict(url)
+    except (ValueError, psycopg.ProgrammingError):
+        return False
+    return True
 
 
 def open_postgresql(url: str) -> Engines:
