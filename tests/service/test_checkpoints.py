@@ -140,6 +140,26 @@ async def test_a_lost_engine_costs_few_epochs(
         assert api.engine.held_states == 0
 
 
+async def test_an_artifact_store_that_hangs_costs_time_alone(
+    start_api: Any, by_trial_and_epoch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("packtrain.service.checkpoints._LOAD_SECONDS", 0.05)
+    loss = Loss(4)
+    async with start_api(before_segment=loss, least_save_seconds=0) as api:
+        undisturbed = await api.train(spec())
+        loss.begun.clear()
+        loss.engine = api.engine
+        monkeypatch.setattr(api.engine, "load_state", hang)
+        with capture_logs() as logs:
+            disturbed = await api.train(spec())
+        assert "checkpoint_unreadable" in [entry["event"] for entry in logs]
+        assert 0 in loss.begun
+        await require_alike(api, by_trial_and_epoch, disturbed, undisturbed)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("at_epoch", [2, 3, 7])
 async def test_a_new_server_goes_on_from_what_was_saved(

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from packtrain.service.artifacts import Artifacts
 from packtrain.service.batch_training import BatchTraining
 from packtrain.service.bracket_training import BracketTraining
 from packtrain.service.checkpoints import Checkpoints
@@ -26,7 +27,7 @@ from packtrain.service.slots import FairSlots
 from packtrain.service.standings import StandingsReader
 from packtrain.service.states import JobState, TrialState
 from packtrain.service.store import OwnedJob, Store
-from packtrain.workers import ArtifactStore, Engine
+from packtrain.workers import Engine
 
 
 class JobTraining:
@@ -46,7 +47,7 @@ class JobTraining:
         proposing: FairSlots,
         planner: Planner,
         models_dir: Path,
-        artifacts: ArtifactStore,
+        artifacts: Artifacts,
         least_save_seconds: float,
     ) -> None:
         self.job = job

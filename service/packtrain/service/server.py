@@ -25,6 +25,7 @@ from packtrain.service.api import (
     ServerServicer,
     TrainingServicer,
 )
+from packtrain.service.artifacts import Artifacts
 from packtrain.service.checkpoint_sweep import sweep_checkpoints_hourly
 from packtrain.service.contract import Planner
 from packtrain.service.coordinator import Coordinator
@@ -217,7 +218,13 @@ async def _start(
     )
     artifacts = settings.open_checkpoints()
     coordinator = Coordinator(
-        store, replica, engine, planner, models_dir, artifacts, settings.least_save_seconds
+        store,
+        replica,
+        engine,
+        planner,
+        models_dir,
+        Artifacts(artifacts),
+        settings.least_save_seconds,
     )
     try:
         await replica.join()
