@@ -140,6 +140,26 @@ async def test_a_lost_engine_costs_few_epochs(
         assert api.engine.held_states == 0
 
 
+async def test_an_artifact_store_that_hangs_costs_time_alone(
+    start_api: Any, by_trial_and_epoch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("packtrain.service.checkpoints._LOAD_SECONDS", 0.05)
+    loss = Loss(4)
+    async with start_api(before_segment=loss, least_save_seconds=0) as api:
+        undisturbed = await api.train(spec())
+        loss.begun.clear()
+        loss.engine = api.engine
+        monkeypatch.setattr(api.engine, "load_state", hang)
+        with capture_logs() as logs:
+            disturbed = await api.train(spec())
+        assert "checkpoint_unreadable" in [entry["event"] for entry in logs]
+        assert 0 in loss.begun
+        await require_alike(api, by_trial_and_epoch, disturbed, undisturbed)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("at_epoch", [2, 3, 7])
 async def test_a_new_server_goes_on_from_what_was_saved(
@@ -330,19 +350,52 @@ async def test_more_epochs_go_on_from_a_checkpoint(start_api: Any, by_trial_and_
         )
 
 
-def test_a_sweep_removes_old_orphans_alone(tmp_path: Path) -> None:
-    store = ArtifactStore(str(tmp_path))
-    for name in ("ended/0-1-a", "going/0-1-a", "going/0-2-b", "going/0-2-c.unfinished"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
+ENDED, GOING = "e" * 32, "a" * 32
+
+
+def put(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
         # Written just now, had the clock not stepped by an hour since.
         stepped = time.time() - 3_700
-        os.utime(tmp_path / name, (stepped, stepped))
-    sweep_checkpoints(store, {"going": {"going/0-2-b"}})
-    assert len([p for p in tmp_path.rglob("*") if p.is_file()]) == 4
-    sweep_checkpoints(store, {"going": {"going/0-2-b"}}, least_age_seconds=0)
-    assert [str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")] == ["going", "going/0-2-b"]
-    sweep_checkpoints(ArtifactStore(str(tmp_path / "nowhere")), {})
+        os.utime(folder / name, (stepped, stepped))
+
+
+def left_in(folder: Path) -> list[str]:
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+def test_a_sweep_removes_orphans_alone(tmp_path: Path) -> None:
+    store = ArtifactStore(str(tmp_path))
+    kept, orphan = f"{GOING}/0-2-{'b' * 12}", f"{GOING}/0-1-{'a' * 12}"
+    unfinished = f"{GOING}/0-2-{'c' * 12}.{'d' * 8}.unfinished"
+    put(tmp_path, f"{ENDED}/0-1-{'a' * 12}", orphan, kept, unfinished)
+    sweep_checkpoints(store, [ENDED, GOING], {GOING: {kept}})
+    assert left_in(tmp_path) == [orphan, kept, unfinished]
+    assert not (tmp_path / ENDED).exists()
+    sweep_checkpoints(store, [GOING], {GOING: {kept}}, least_age_seconds=0)
+    assert left_in(tmp_path) == [kept]
+
+
+def test_a_sweep_leaves_what_is_not_ours(tmp_path: Path) -> None:
+    theirs = ["best-model/weights.bin", f"{ENDED}/notes.txt", "f" * 32, "README"]
+    put(tmp_path, *theirs, f"{ENDED}/0-1-{'a' * 12}")
+    store = ArtifactStore(str(tmp_path))
+    sweep_checkpoints(store, store.list_folder(), {}, least_age_seconds=0)
+    assert left_in(tmp_path) == sorted(theirs)
+
+
+async def test_what_a_crash_left_of_a_job_that_ended_goes_with_the_next_start(
+    start_api: Any, tmp_path: Path
+) -> None:
+    folder = tmp_path / "data" / "artifacts" / "checkpoints"
+    folder.mkdir(parents=True)
+    put(folder, f"{ENDED}/0-1-{'a' * 12}")
+    async with start_api():
+        async with asyncio.timeout(10):
+            while (folder / ENDED).exists():  # noqa: ASYNC110 - a sweep sets no event
+                await asyncio.sleep(0.01)
 
 
 def pack(index: int, *trials: int, until: int | None = None, closed: bool = False) -> PackRecord:

@@ -52,6 +52,15 @@ def test_digits_are_those_of_scikit_learn(catalog: Catalog):
     assert np.array_equal(labels, peer.target)
 
 
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"digest": "d"}'])
+def test_a_name_that_is_spoilt_is_none(catalog: Catalog, tmp_path: Path, content: bytes):
+    (tmp_path / "datasets" / "names" / "mine.json").write_bytes(content)
+    assert [d.dataset_id for d in catalog.list()] == ["digits"]
+    assert catalog.release(()) == 0
+    with pytest.raises(DatasetNotFoundError):
+        catalog.get("mine")
+
+
 @pytest.mark.parametrize("kind", list(SyntheticKind))
 def test_synthetic_sets_are_functions_of_their_arguments(tmp_path: Path, kind: SyntheticKind):
     one, other = Catalog(tmp_path / "one"), Catalog(tmp_path / "other")

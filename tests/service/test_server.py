@@ -455,20 +455,15 @@ class TestStarting:
         assert "\n" not in sentence
         assert "s3cr3t" not in sentence
 
-    async def test_a_data_directory_of_another_store(self, tmp_path: Path) -> None:
-        """Neither sweeps the other's models. PostgreSQL is not asked, and is not there."""
-        elsewhere = "postgresql://someone@127.0.0.1:1/jobs"
-        with pytest.raises(StartError, match="can't be opened"):
-            await self.start(data_dir=tmp_path, store=elsewhere)
-        await self.start(data_dir=tmp_path)  # one that failed has left no mark
-        with pytest.raises(StartError, match=r"belongs to the jobs in its packtrain.db: .*remove"):
-            await self.start(data_dir=tmp_path, store=elsewhere)
-
     async def test_a_data_directory_of_postgresql(self, tmp_path: Path, postgres: Postgres) -> None:
+        url = postgres.make_database()
         for _ in range(2):
-            await self.start(data_dir=tmp_path, store=postgres.empty_database())
-        with pytest.raises(StartError, match=r"belongs to jobs in PostgreSQL: .*--store"):
+            await self.start(data_dir=tmp_path, store=url)
+        told = r"belongs to another store than .*--data-dir"
+        with pytest.raises(StartError, match=told):
             await self.start(data_dir=tmp_path)
+        with pytest.raises(StartError, match=told):
+            await self.start(data_dir=tmp_path, store=postgres.make_database())
 
     async def test_checkpoints_that_cannot_be_written(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
@@ -493,6 +488,22 @@ class TestStarting:
         (orphan / "0.safetensors").write_bytes(b"")
         await self.start(data_dir=tmp_path)
         assert not orphan.exists()
+
+    async def test_a_data_directory_of_another_store_is_left_as_it_is(self, tmp_path: Path) -> None:
+        await self.start(data_dir=tmp_path)
+        model = tmp_path / "models" / "job" / "0.safetensors"
+        model.parent.mkdir()
+        model.write_bytes(b"")
+        ours = tmp_path / "packtrain.db"
+        ours.rename(tmp_path / "ours.db")
+        with pytest.raises(
+            StartError, match=r"belongs to another store than the store in .*--data"
+        ):
+            await self.start(data_dir=tmp_path)
+        assert model.exists()
+        (tmp_path / "ours.db").rename(ours)
+        await self.start(data_dir=tmp_path)
+        assert not model.exists()
 
     @pytest.mark.parametrize(
         "wrong", [{"port": 70_000}, {"workers": 0}, {"datasets": (Path("/none"),)}]

@@ -12,7 +12,7 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from packtrain.v1 import dataset_service_pb2, spec_pb2, training_service_pb2
+from packtrain.v1 import dataset_service_pb2, job_pb2, spec_pb2, training_service_pb2
 from packtrain.workers import failpoints
 
 pb = training_service_pb2
@@ -51,6 +51,21 @@ async def test_running_segments_are_recorded_and_calls_are_refused(
             await _read_all(watch, seen)
         recorded = [e.metrics for e in seen if e.HasField("metrics")]
         assert max(m.first_epoch + m.epoch_count - 1 for m in recorded) == 4
+
+
+async def test_a_claim_that_fails_is_made_again(start_api: Any, moons: MakeSpec) -> None:
+    async def forever(_: Any) -> None:
+        await asyncio.Event().wait()
+
+    async with start_api(before_segment=forever) as api:
+        job = await api.create(moons())
+    failpoints.arm("store.claim_jobs.before_commit=fail")
+    try:
+        async with start_api() as api:
+            events = await api.watch(job.name)
+    finally:
+        failpoints.arm("")
+    assert events[-1].job.state == job_pb2.JOB_STATE_SUCCEEDED
 
 
 async def _read_all(watch: Any, seen: list[Any]) -> None:

@@ -30,6 +30,7 @@ from packtrain.training import (
     train_segment,
 )
 from packtrain.workers import CheckpointError, CheckpointFile, Snapshot
+from packtrain.workers.artifacts import ArtifactStore
 from packtrain.workers.checkpoint_file import PIECE_BYTES, read_state, write_state
 from packtrain.workers.checkpoints import load_checkpoint, save_checkpoint
 from packtrain.workers.segment_runner import load_data
@@ -212,6 +213,13 @@ def test_a_file_that_can_not_be_written_is_told_in_a_sentence(tmp_path, state):
     (tmp_path / "file").touch()
     with pytest.raises(CheckpointError, match=r"file/0-3 can't be written: \w+: "):
         save_checkpoint(state, snapshot_of(state), str(tmp_path / "file" / "0-3"))
+
+
+@pytest.mark.parametrize("uri", ["nothing://here", "ftp://127.0.0.1:9/checkpoints"])
+def test_a_file_system_that_can_not_be_reached_is_told_in_a_sentence(uri):
+    """The second one connects as it is made; nobody listens at the port of "discard"."""
+    with pytest.raises(ValueError, match=r"^files at \w+:// can't be reached: "):
+        ArtifactStore(uri)
 
 
 def test_half_a_file_is_never_seen(tmp_path, state, monkeypatch):

@@ -33,8 +33,9 @@ def test_the_catalogue_is_complete() -> None:
     code = sources()
     literal = set(re.findall(r"failpoints\.hit(?:_async)?\(\s*\"([\w.]+)\"", code))
     folder = ROOT / "service/packtrain/service/store"
-    store = "\n".join((folder / name).read_text() for name in ("store.py", "owned_job.py"))
-    written = re.findall(r"(?:\.write|_change|_write)\(\s*partial\(\s*\w+\.(\w+)", store)
+    files = ("store.py", "owned_job.py", "replicas.py")
+    store = "\n".join((folder / name).read_text() for name in files)
+    written = re.findall(r"(?:\.write|_change|_write)\(\s*partial\(\s*(?:\w+\.)?(\w+)", store)
     transactions = {f"store.{n}.{when}_commit" for n in written for when in ("before", "after")}
     protos = "\n".join(p.read_text() for p in (ROOT / "proto").rglob("*.proto"))
     calls = {f"call.{n}.before_reply" for n in re.findall(r"rpc (\w+)\(", protos)}

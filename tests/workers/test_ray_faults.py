@@ -21,6 +21,7 @@ from packtrain.workers import (
     SegmentFailedError,
     StateLostError,
     SupervisedEngine,
+    engine_child,
 )
 from packtrain.workers.process_session import list_session
 from packtrain.workers.segment_runner import load_data
@@ -164,6 +165,20 @@ async def test_the_engine_comes_back_without_its_states(engine, segment, expecte
     result = await engine.run_segment(segment("lost", 0, 6))
     np.testing.assert_array_equal(result.metrics.values, expected)
     assert (engine.workers, engine.status) == (1, EngineStatus.READY)
+    assert list_session(first_life) == []
+
+
+async def test_a_hung_engine_is_replaced(engine, segment, expected, monkeypatch):
+    await until(lambda: engine.workers == 1)
+    # Read anew with each question: the next one is the first that goes by these.
+    monkeypatch.setattr(engine_child, "PING_SECONDS", 0.1)
+    monkeypatch.setattr(engine_child, "LOOK_SECONDS", 0.5)
+    first_life = (await engine.describe()).process_id
+    os.kill(first_life, signal.SIGSTOP)
+    await until(lambda: engine.status is EngineStatus.STARTING)
+    monkeypatch.undo()
+    result = await engine.run_segment(segment("hung engine", 0, 6))
+    np.testing.assert_array_equal(result.metrics.values, expected)
     assert list_session(first_life) == []
 
 

@@ -21,6 +21,8 @@ class Child:
 
     failures: list[Exception]
     may_start: asyncio.Event
+    # So many die as soon as they are up.
+    deaths = 0
     spawned = 0
     exit_status = 0
     machines = Machines(workers=2, capacity=2, memory=Memory(8, 4))
@@ -36,6 +38,9 @@ class Child:
             raise self.failures.pop(0)
 
     async def serve(self, _: object) -> None:
+        if type(self).deaths:
+            type(self).deaths -= 1
+            return
         await asyncio.Event().wait()
 
     async def bury(self) -> str:
@@ -125,6 +130,20 @@ async def test_a_ray_of_its_own_that_does_not_start_is_given_up(child: type[Chil
     with pytest.raises(EngineStartError, match="no memory"):
         await engine.start()
     assert (engine.status, child.spawned) == (EngineStatus.STOPPED, 1)
+    await engine.stop()
+
+
+async def test_each_death_of_an_engine_that_was_up_is_followed_by_a_short_pause(
+    child: type[Child],
+) -> None:
+    """Were each pause twice as long as the one before, these would take ten seconds."""
+    child.deaths = 10
+    engine = SupervisedEngine(1)
+    await engine.start()
+    async with asyncio.timeout(5):
+        while child.deaths or engine.status is not EngineStatus.READY:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert child.spawned == 11
     await engine.stop()
 
 

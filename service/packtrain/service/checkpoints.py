@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from packtrain.service.artifacts import Artifacts
 from packtrain.service.errors import (
     IllegalTransitionError,
     NotFoundError,
@@ -27,7 +27,6 @@ from packtrain.service.pack_run import Heirs, PackRun
 from packtrain.service.records import CheckpointRecord, PackRecord
 from packtrain.service.store import OwnedJob, Store
 from packtrain.workers import (
-    ArtifactStore,
     CheckpointError,
     CheckpointFile,
     Engine,
@@ -39,15 +38,13 @@ from packtrain.workers import (
 log = structlog.get_logger()
 
 # An object store that does not answer holds up nothing for longer.
-_SAVE_SECONDS = 120.0
+_SAVE_SECONDS = _LOAD_SECONDS = 120.0
 
 
 class Checkpoints:
     """Those of a job, whose files have names that begin with its uid."""
 
-    def __init__(
-        self, job: OwnedJob, store: Store, engine: Engine, artifacts: ArtifactStore
-    ) -> None:
+    def __init__(self, job: OwnedJob, store: Store, engine: Engine, artifacts: Artifacts) -> None:
         self._job = job
         self._uid = job.uid
         self._store = store
@@ -77,14 +74,14 @@ class Checkpoints:
             run.clock.fail()
             why = str(error) or f"not within {_SAVE_SECONDS:.0f} s"
             log.warning("checkpoint_not_written", pack=run.state_key, why=why)
-            await self._remove_files([name])
+            await self._artifacts.remove_files([name])
             return False
         except (StateLostError, IllegalTransitionError, NotFoundError, NotOwnerError):
             # The pack has gone on otherwise or elsewhere meanwhile, and is as due as before.
-            await self._remove_files([name])
+            await self._artifacts.remove_files([name])
             return False
         run.note_saved(saved.seconds)
-        await self._remove_files(outdated)
+        await self._artifacts.remove_files(outdated)
         return True
 
     async def save_stage(self, runs: Sequence[PackRun]) -> None:
@@ -159,15 +156,16 @@ class Checkpoints:
         uri = self._artifacts.uri_of(checkpoint.name)
         file = CheckpointFile(uri, checkpoint.size_bytes, checkpoint.digest)
         try:
-            return await self._engine.load_state(key, file, signature)
-        except CheckpointError as error:
+            async with asyncio.timeout(_LOAD_SECONDS):
+                return await self._engine.load_state(key, file, signature)
+        except (CheckpointError, TimeoutError) as error:
             # Forgotten, so that this is told once.
             log.warning(
                 "checkpoint_unreadable",
                 job=self._uid,
                 pack_index=checkpoint.pack_index,
                 epoch=checkpoint.epoch,
-                why=str(error),
+                why=str(error) or f"not within {_LOAD_SECONDS:.0f} s",
             )
             await self.remove([checkpoint])
             return None
@@ -185,23 +183,11 @@ class Checkpoints:
         """Forget them, and remove their files."""
         if checkpoints:
             await self._job.remove_checkpoints(checkpoints)
-            await self._remove_files([c.name for c in checkpoints])
+            await self._artifacts.remove_files([c.name for c in checkpoints])
 
     async def remove_all_files(self) -> None:
         """The job has ended or is deleted."""
-        await _try_removing(partial(self._artifacts.remove_folder, self._uid))
-
-    async def _remove_files(self, names: Sequence[str]) -> None:
-        if names:
-            await _try_removing(partial(self._artifacts.remove_files, names))
-
-
-async def _try_removing(remove: Callable[[], object]) -> None:
-    try:
-        await asyncio.to_thread(remove)
-    except Exception as error:  # each file system has errors of its own
-        # What is left is swept later.
-        log.warning("checkpoint_not_removed", why=f"{type(error).__name__}: {error}")
+        await self._artifacts.remove_folder(self._uid)
 
 
 def find_choices(

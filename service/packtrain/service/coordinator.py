@@ -15,6 +15,7 @@ from pathlib import Path
 
 import structlog
 
+from packtrain.service.artifacts import Artifacts
 from packtrain.service.contract import Planner
 from packtrain.service.errors import (
     IllegalTransitionError,
@@ -29,7 +30,7 @@ from packtrain.service.replica import Replica
 from packtrain.service.slots import FairSlots
 from packtrain.service.states import JobState
 from packtrain.service.store import Store
-from packtrain.workers import ArtifactStore, Engine, Reminder
+from packtrain.workers import Engine, Reminder
 
 log = structlog.get_logger()
 
@@ -59,7 +60,7 @@ class Coordinator:
         engine: Engine,
         planner: Planner,
         models_dir: Path,
-        artifacts: ArtifactStore,
+        artifacts: Artifacts,
         least_save_seconds: float = LEAST_SAVE_SECONDS,
     ) -> None:
         self._store = store

@@ -6,11 +6,16 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from packtrain.service.artifacts import Artifacts
 from packtrain.service.batch_training import BatchTraining
 from packtrain.service.bracket_training import BracketTraining
 from packtrain.service.checkpoints import Checkpoints
 from packtrain.service.contract import Expansion, Planner
-from packtrain.service.errors import IllegalTransitionError, ServiceError
+from packtrain.service.errors import (
+    IllegalTransitionError,
+    ServiceError,
+    StoreUnavailableError,
+)
 from packtrain.service.findings import find_learning_rates, measure_initial_cost
 from packtrain.service.learning_rates import RateFinding
 from packtrain.service.pack_run import Heirs, PackRun
@@ -22,7 +27,7 @@ from packtrain.service.slots import FairSlots
 from packtrain.service.standings import StandingsReader
 from packtrain.service.states import JobState, TrialState
 from packtrain.service.store import OwnedJob, Store
-from packtrain.workers import ArtifactStore, Engine
+from packtrain.workers import Engine
 
 
 class JobTraining:
@@ -42,7 +47,7 @@ class JobTraining:
         proposing: FairSlots,
         planner: Planner,
         models_dir: Path,
-        artifacts: ArtifactStore,
+        artifacts: Artifacts,
         least_save_seconds: float,
     ) -> None:
         self.job = job
@@ -75,6 +80,8 @@ class JobTraining:
                 record = await self._store.get_job(self.job.job_id)
                 try:
                     expansion = await asyncio.to_thread(self._planner.expand_stored, record)
+                except StoreUnavailableError:
+                    raise  # and tried again
                 except ServiceError as error:
                     await self.fail(Failure("DATA_UNREADABLE", error.message))
                     return

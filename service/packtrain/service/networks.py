@@ -24,7 +24,7 @@ from packtrain.service.datasets.durable import disk_errors, is_abandoned, sync_f
 from packtrain.service.datasets.folder_lock import ABANDONED_SECONDS, FolderLock
 from packtrain.service.errors import NotFoundError
 from packtrain.service.resources import trial_name
-from packtrain.workers import write_tensors
+from packtrain.workers import failpoints, write_tensors
 
 _SUFFIX = ".safetensors"
 
@@ -94,7 +94,9 @@ class NetworkStore:
             with disk_errors():
                 unfinished.write_bytes(content)
                 sync_file(unfinished)
+                failpoints.hit("networks.before_rename")
                 unfinished.replace(path)
+                failpoints.hit("networks.after_rename")
                 sync_file(self._root)
         finally:
             unfinished.unlink(missing_ok=True)

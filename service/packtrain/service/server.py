@@ -25,16 +25,18 @@ from packtrain.service.api import (
     ServerServicer,
     TrainingServicer,
 )
+from packtrain.service.artifacts import Artifacts
 from packtrain.service.checkpoint_sweep import sweep_checkpoints_hourly
 from packtrain.service.contract import Planner
 from packtrain.service.coordinator import Coordinator
+from packtrain.service.data_directory import FILE_NAME, belongs_to
 from packtrain.service.datasets import Catalog
 from packtrain.service.datasets.folder_lock import ABANDONED_SECONDS
 from packtrain.service.errors import StoreUnavailableError
 from packtrain.service.networks import NetworkStore
 from packtrain.service.past_trials import PastTrials
 from packtrain.service.replica import Replica
-from packtrain.service.settings import SQLITE_NAME, Settings
+from packtrain.service.settings import Settings
 from packtrain.service.store import Database, Store, StoreOpenError
 from packtrain.service.trained_networks import TrainedNetworks
 from packtrain.v1 import (
@@ -58,8 +60,6 @@ _SAVE_SECONDS = 8.0
 _RECORD_SECONDS = 3.0
 _GRACE_SECONDS = 3.0
 _SWEEP_SECONDS = 3600.0
-# A file in the data directory of those whose jobs are in PostgreSQL.
-_SHARED_MARK = "of-postgresql"
 _SERVICES = [
     training_service_pb2.DESCRIPTOR.services_by_name["TrainingService"].full_name,
     dataset_service_pb2.DESCRIPTOR.services_by_name["DatasetService"].full_name,
@@ -104,11 +104,11 @@ async def running_server(settings: Settings, make_engine: MakeEngine) -> AsyncIt
         except StoreOpenError as error:
             raise StartError(f"{settings.store_name} can't be opened: {error}") from error
         try:
-            if database.is_shared:
-                (settings.data_dir / _SHARED_MARK).touch()
             server = await _start(
                 settings, grpc_server, interceptor, address, database, make_engine
             )
+        except StoreUnavailableError as error:
+            raise StartError(error.message) from error
         except OSError as error:
             raise StartError(
                 f"the data directory {settings.data_dir} can't be used ({error}): choose another "
@@ -177,6 +177,8 @@ async def _start(
     make_engine: MakeEngine,
 ) -> Server:
     store = Store(database)
+    # First of all: what follows removes what no job of the store uses.
+    await _require_own_data_dir(settings, store)
     artifacts = settings.open_checkpoints()
     try:
         await asyncio.to_thread(artifacts.require_folder)
@@ -223,7 +225,13 @@ async def _start(
         on_share=engine.share_cluster,
     )
     coordinator = Coordinator(
-        store, replica, engine, planner, models_dir, artifacts, settings.least_save_seconds
+        store,
+        replica,
+        engine,
+        planner,
+        models_dir,
+        Artifacts(artifacts),
+        settings.least_save_seconds,
     )
     try:
         await replica.join()
@@ -333,25 +341,16 @@ def _open_data_dir(data_dir: Path, *, shared: bool) -> IO[str]:
             f"the data directory {data_dir} is in use by another server: stop that one, or choose "
             "another directory with --data-dir"
         ) from error
-    try:
-        _require_one_store(data_dir, shared)
-    except StartError:
-        lock.close()
-        raise
     return lock
 
 
-def _require_one_store(data_dir: Path, shared: bool) -> None:
-    """SQLite and PostgreSQL know nothing of each other's jobs, and would sweep their models."""
-    if shared and (data_dir / SQLITE_NAME).exists():
+async def _require_own_data_dir(settings: Settings, store: Store) -> None:
+    data_dir = settings.data_dir
+    if not await asyncio.to_thread(belongs_to, data_dir, await store.read_identity()):
         raise StartError(
-            f"the data directory {data_dir} belongs to the jobs in its {SQLITE_NAME}: choose "
-            "another with --data-dir, or remove that file where they are no longer wanted"
-        )
-    if not shared and (data_dir / _SHARED_MARK).exists():
-        raise StartError(
-            f"the data directory {data_dir} belongs to jobs in PostgreSQL: tell where that is with "
-            "--store, or choose another directory with --data-dir"
+            f"the data directory {data_dir} belongs to another store than {settings.store_name} "
+            f"(its file {FILE_NAME} says so): choose another one with --data-dir, or its own store; "
+            "where its jobs are no longer wanted, remove that file"
         )
 
 

@@ -90,4 +90,4 @@ def read_trial_model(path: Path, origin: Origin, arithmetics: Sequence[str] = ()
 
 
 def _missing(origin: Origin) -> NotFoundError:
-    return NotFoundError("MODEL_MISSING", f"the model of {origin} is gone")
+    return NotFoundError("MODEL_MISSING", f"the model of {origin} is gone, or spoilt")

@@ -27,8 +27,11 @@ _LONGEST_LIFE_SECONDS = 10.0
 _ENGINE_SECONDS = 60.0
 # Of the process itself; engine and workers are killed in scenarios of their own.
 _OWN = ("store.", "call.", "file.", "dataset.", "job.", "service.")
-# Nothing here fails a pack, proposes no trial that can't train, or asks what matters.
+# Nothing here fails a pack, proposes no trial that can't train, asks what matters, or shares the
+# store with others.
 _NEVER = (
+    "_replica",
+    "claim_jobs",
     "fail_pack",
     "retry_job",
     "RetryJob",

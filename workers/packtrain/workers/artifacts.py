@@ -18,6 +18,8 @@ from typing import IO, Any
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
+from packtrain.workers import failpoints
+
 
 class ArtifactStore:
     """The files below ``uri``: a path, or a URI of a file system that fsspec has here.
@@ -96,7 +98,9 @@ def _new_local_file(path: Path) -> Iterator[IO[bytes]]:
         with unfinished.open("xb", buffering=0) as file:
             yield file
             os.fsync(file.fileno())
+        failpoints.hit("checkpoint.before_rename")
         unfinished.replace(path)
+        failpoints.hit("checkpoint.after_rename")
     finally:
         unfinished.unlink(missing_ok=True)
 
@@ -116,9 +120,8 @@ def _open_file_system(uri: str) -> tuple[Any, str]:
         return LocalFileSystem(), str(Path(uri).absolute())
     try:
         files, root = url_to_fs(uri)
-    except (ValueError, ImportError) as error:
+    except Exception as error:  # some connect here
         kind = uri.partition("://")[0]
-        raise ValueError(
-            f"files at {kind}:// can't be reached: {str(error).strip().splitlines()[0]}"
-        ) from error
+        why = str(error).strip() or type(error).__name__
+        raise ValueError(f"files at {kind}:// can't be reached: {why.splitlines()[0]}") from error
     return files, root.rstrip("/")

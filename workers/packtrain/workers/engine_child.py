@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import structlog
+
 from packtrain.workers import failpoints
 from packtrain.workers.channel import Channel
 from packtrain.workers.cluster_address import describe_cluster
@@ -53,8 +55,16 @@ LOG_NAME = "engine.log"
 LOG_BYTES = 10 * 1024 * 1024
 """A log that has grown past this is begun anew with the next process."""
 LAST_WORDS_BYTES = 4096
+PING_SECONDS = 3.0
+"""An engine is asked so long after its last answer, which takes it a millisecond."""
+LOOK_SECONDS = 3.0
+LOOKS = 5
+"""One that does not answer in so many looks of so many seconds is given up. Of a time in which the
+service itself was stopped no more than one look counts."""
 END_SECONDS = 12.0
 """How long a child may take to end Ray; it takes 1 to 2 s on an idle machine."""
+
+log = structlog.get_logger(__name__)
 
 
 class EngineChild:
@@ -127,10 +137,39 @@ class EngineChild:
         self._was_ready = True
 
     async def serve(self, on_change: Callable[[], None]) -> None:
-        """Take its messages until it dies; then every request raises StateLostError."""
+        """Take its messages until it dies, or hangs, and is killed; then every request raises
+        StateLostError."""
+        taking = asyncio.create_task(self._take_all(on_change))
+        pinging = asyncio.create_task(self._wait_silent())
+        try:
+            await asyncio.wait({taking, pinging}, return_when=asyncio.FIRST_COMPLETED)
+            if taking.done():
+                taking.result()
+            else:
+                log.error("engine.silent", process_id=self._process.pid)
+                self._process.kill()
+        finally:
+            for task in (taking, pinging):
+                task.cancel()
+            await asyncio.wait({taking, pinging})
+
+    async def _take_all(self, on_change: Callable[[], None]) -> None:
         with contextlib.suppress(EOFError):
             while True:
                 self._take(await self._channel.receive(), on_change)
+
+    async def _wait_silent(self) -> None:
+        """Return when it no longer answers: it is stopped, or its event loop hangs."""
+        while True:
+            await asyncio.sleep(PING_SECONDS)
+            answer = asyncio.create_task(self.describe())
+            try:
+                for _ in range(LOOKS):
+                    await asyncio.wait({answer}, timeout=LOOK_SECONDS)
+                if not answer.done():
+                    return
+            finally:
+                answer.cancel()
 
     def _take(self, message: object, on_change: Callable[[], None]) -> None:
         match message:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import safe_open
-from safetensors.numpy import save, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
 from packtrain.training import Pack, PackState
 from packtrain.workers import failpoints
@@ -44,7 +44,8 @@ def write_model(path: Path, pack: Pack, state: PackState, trial_indices: NDArray
     failpoints.hit("model.before_write")
     unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}.unfinished")
     try:
-        save_file(tensors, unfinished, metadata)
+        # Not by the library, whose own error is none of the system's: a full disk passes.
+        unfinished.write_bytes(save(tensors, metadata))
         _sync(unfinished)
         failpoints.hit("model.before_rename")
         unfinished.replace(path)
@@ -81,8 +82,17 @@ def read_tensors(
 
     Tensors: ``layers.<l>.weights`` (n_in, n_out) and ``layers.<l>.biases`` (n_out,). Raises
     :class:`KeyError` where the trial is not inside, because it diverged or belongs to another
-    pack, and :class:`FileNotFoundError` without the file.
+    pack, and :class:`OSError` where the file is not there, or spoilt.
     """
+    try:
+        return _read_tensors(path, trial_index)
+    except SafetensorError as error:
+        raise OSError(f"{path} is spoilt: {error}") from error
+
+
+def _read_tensors(
+    path: Path, trial_index: int
+) -> tuple[dict[str, NDArray[np.generic]], dict[str, str]]:
     with safe_open(path, framework="numpy") as file:
         found = np.flatnonzero(file.get_tensor(TRIALS) == trial_index)
         if not len(found):

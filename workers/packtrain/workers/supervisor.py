@@ -34,8 +34,6 @@ from packtrain.workers.reminder import Reminder
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 10.0
 """Short beside the 30 s within which training is to go on once Ray can be reached."""
-SETTLED_SECONDS = 60.0
-"""An engine that lived this long did not die of its start: the next pause is short again."""
 FIRST_TRIES = 3
 LOOK_SECONDS = 1.0
 """How often it is looked whether anybody answers at a cluster's address."""
@@ -233,10 +231,8 @@ class SupervisedEngine:
         self._on_change()
 
     async def _supervise(self, ready: asyncio.Future[None]) -> None:
-        loop = asyncio.get_running_loop()
         pause, tries = FIRST_PAUSE_SECONDS, 1
         while True:
-            began = loop.time()
             try:
                 await self._live_once(ready)
             except Exception as error:
@@ -250,7 +246,8 @@ class SupervisedEngine:
                     ready.set_exception(error)
                     return
                 self._tell(error)
-            if loop.time() - began > SETTLED_SECONDS:
+            else:
+                # It had come up: whatever ended it, it was not its start.
                 pause = FIRST_PAUSE_SECONDS
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)

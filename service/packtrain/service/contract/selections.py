@@ -12,7 +12,7 @@ from packtrain.service.contract.fields import Violations
 from packtrain.service.contract.numbers import NumberField, NumberFields, whole
 from packtrain.service.contract.targets import StoredTargets, measure_targets
 from packtrain.service.datasets import Catalog, DatasetError, StoredDataset, SyntheticKind
-from packtrain.service.errors import InvalidSpecError
+from packtrain.service.errors import InvalidSpecError, StoreFullError
 from packtrain.service.resources import parse_dataset_name
 from packtrain.training import (
     DataError,
@@ -163,7 +163,8 @@ def _advise(wrong: DataError, data: DataSource) -> str:
 def resolve_dataset(
     selection: spec_pb2.DatasetSelection, catalog: Catalog, violations: Violations
 ) -> StoredDataset | None:
-    """The dataset that the selection names, made or stored where it is not there yet."""
+    """The dataset that the selection names, made or stored where it is not there yet. Raises
+    StoreFullError where the disk has no room for it."""
     source = selection.WhichOneof("source")
     if source is None:
         violations.add("dataset", "must be given: name, synthetic or inline")
@@ -177,6 +178,9 @@ def resolve_dataset(
     except InvalidSpecError as error:
         violations.add_all(error.violations)
     except DatasetError as error:
+        if error.reason == "DISK_FULL":
+            # Nothing is wrong with what was asked for.
+            raise StoreFullError(error.reason, str(error), retry_seconds=10.0) from error
         for violation in error.violations or [(None, str(error))]:
             field = f"dataset.{source}" + (f".{violation[0]}" if violation[0] else "")
             violations.add(field, violation[1])

@@ -8,8 +8,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
+import structlog
+
 from packtrain.service.datasets.durable import disk_errors, is_abandoned, replace_durably, sync_file
 from packtrain.service.datasets.folder_lock import ABANDONED_SECONDS
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +42,16 @@ class NameStore:
                 scratch.unlink(missing_ok=True)
 
     def find(self, dataset_id: str) -> NameRecord | None:
-        """The record of a checked name."""
+        """The record of a checked name. One that is spoilt is none: a server starts all the same."""
+        path = self._path(dataset_id)
         try:
-            document = json.loads(self._path(dataset_id).read_bytes())
+            document = json.loads(path.read_bytes())
+            return NameRecord(**document | {"created": datetime.fromisoformat(document["created"])})
         except FileNotFoundError:
             return None
-        return NameRecord(**document | {"created": datetime.fromisoformat(document["created"])})
+        except (ValueError, TypeError, KeyError) as error:
+            log.warning("dataset_name_spoilt", file=str(path), why=str(error))
+            return None
 
     def records(self) -> Iterator[NameRecord]:
         """All of them, by id."""

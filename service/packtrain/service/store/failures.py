@@ -11,6 +11,8 @@ from packtrain.service.errors import StoreFullError, StoreUnavailableError
 # PostgreSQL: two transactions that would wait for each other, or could not have been serial.
 _REPEATABLE = frozenset({"40001", "40P01"})
 _DISK_FULL = "53100"
+# SQLite: what its connections share, a file beside the database, has no room either.
+_SQLITE_FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
 
 
 def is_repeatable(error: DBAPIError) -> bool:
@@ -43,7 +45,7 @@ def first_line(error: DBAPIError) -> str:
 
 def _is_full(error: DBAPIError) -> bool:
     if isinstance(error.orig, sqlite3.Error):
-        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+        return getattr(error.orig, "sqlite_errorcode", 0) in _SQLITE_FULL
     return _sqlstate(error) == _DISK_FULL
 
 

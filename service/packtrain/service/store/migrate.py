@@ -12,7 +12,8 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from packtrain.service.store.failures import first_line
+from packtrain.service.errors import StoreFullError
+from packtrain.service.store.failures import explain, first_line
 from packtrain.service.store.locks import hold_schema
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -28,7 +29,8 @@ def migrate(engine: Engine, revision: str = "head") -> None:
     try:
         _migrate(engine, revision)
     except DBAPIError as error:
-        raise StoreOpenError(first_line(error)) from error
+        full = isinstance(explain(error), StoreFullError)
+        raise StoreOpenError("its disk is full" if full else first_line(error)) from error
 
 
 def _migrate(engine: Engine, revision: str) -> None:

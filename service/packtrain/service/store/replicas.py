@@ -38,22 +38,28 @@ class Replicas:
         """A process begins to serve. ``alone``: no other can be alive, so that all jobs are
         nobody's until it claims them."""
         await self._database.write(
-            partial(_join, replica_id=replica_id, name=name, demand=demand, alone=alone)
+            partial(join_replica, replica_id=replica_id, name=name, demand=demand, alone=alone)
         )
 
     async def renew(self, replica_id: str, demand: int | None) -> list[ReplicaRecord] | None:
         """One more beat; all replicas, by id, or None where this one was removed."""
-        return await self._database.write(partial(_renew, replica_id=replica_id, demand=demand))
+        return await self._database.write(
+            partial(renew_replica, replica_id=replica_id, demand=demand)
+        )
 
     async def remove(self, replica_id: str, beats: int | None = None) -> bool:
         """Its jobs are nobody's. Where ``beats`` is given, only if it has not lived on since it
         was seen with them; whether it was removed."""
-        return await self._database.write(partial(_remove, replica_id=replica_id, beats=beats))
+        return await self._database.write(
+            partial(remove_replica, replica_id=replica_id, beats=beats)
+        )
 
     async def claim(self, replica_id: str, uids: Sequence[str]) -> set[str]:
         """Own those of these jobs that are nobody's still, the first in turn, up to the replica's
         share of all jobs that can train; returned are those that it got."""
-        return await self._database.write(partial(_claim, replica_id=replica_id, uids=tuple(uids)))
+        return await self._database.write(
+            partial(claim_jobs, replica_id=replica_id, uids=tuple(uids))
+        )
 
 
 def living() -> Select[tuple[str]]:
@@ -72,9 +78,10 @@ def check_owner(connection: Connection, uid: str, owner: str) -> None:
         raise NotOwnerError("NOT_OWNER", "another replica of the service owns the job now")
 
 
-def _join(
+def join_replica(
     connection: Connection, replica_id: str, name: str, demand: int | None, alone: bool
 ) -> None:
+    """See Replicas.join."""
     if alone:
         connection.execute(delete(schema.replicas))
     now = DatabaseTime()
@@ -82,9 +89,10 @@ def _join(
     connection.execute(insert(schema.replicas).values(started=now, renewed=now, **values))
 
 
-def _renew(
+def renew_replica(
     connection: Connection, replica_id: str, demand: int | None
 ) -> list[ReplicaRecord] | None:
+    """See Replicas.renew."""
     values = {_R.beats: _R.beats + 1, _R.renewed: DatabaseTime(), _R.demand: demand}
     renewed = update(schema.replicas).where(_R.id == replica_id).values(values)
     if connection.execute(renewed).rowcount == 0:
@@ -102,14 +110,16 @@ def _renew(
     ]
 
 
-def _remove(connection: Connection, replica_id: str, beats: int | None) -> bool:
+def remove_replica(connection: Connection, replica_id: str, beats: int | None) -> bool:
+    """See Replicas.remove."""
     removal = delete(schema.replicas).where(_R.id == replica_id)
     if beats is not None:
         removal = removal.where(_R.beats == beats)
     return connection.execute(removal).rowcount > 0
 
 
-def _claim(connection: Connection, replica_id: str, uids: tuple[str, ...]) -> set[str]:
+def claim_jobs(connection: Connection, replica_id: str, uids: tuple[str, ...]) -> set[str]:
+    """See Replicas.claim."""
     # Whoever claims, or writes as the owner before, is not waited for: the next look finds the rest.
     free = (
         select(_J.uid)

@@ -23,6 +23,10 @@ metadata = MetaData()
 _Identity = BigInteger().with_variant(Integer, "sqlite")
 
 
+# One row: which store this is, of all that there are.
+identity = Table("identity", metadata, Column("id", String(32), primary_key=True))
+
+
 def _job_key() -> Column[str]:
     return Column(
         "job_uid", String(32), ForeignKey("jobs.uid", ondelete="CASCADE"), primary_key=True

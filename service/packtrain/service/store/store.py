@@ -46,6 +46,7 @@ from packtrain.service.store import (
 )
 from packtrain.service.store.adaptations import list_adaptations
 from packtrain.service.store.database import Database
+from packtrain.service.store.identity import read_identity
 from packtrain.service.store.owned_job import OwnedJob
 from packtrain.service.store.replicas import Replicas
 
@@ -105,6 +106,10 @@ class Store:
         self._reads.pop(uid, None)
         for changed in self._listeners.get(uid, ()):
             changed.set()
+
+    async def read_identity(self) -> str:
+        """The store's own id, which no other store has."""
+        return await self._database.read(read_identity)
 
     # Jobs
 
