@@ -41,31 +41,31 @@ class Saved:
     is_closed: bool
 
 
-def _truncate(file: Path, rng: random.Random, _: Path) -> None:
+def _truncate(file: Path, rng: random.Random, _: bytes) -> None:
     with file.open("r+b") as opened:
         opened.truncate(rng.randrange(1, file.stat().st_size))
 
 
-def _flip(file: Path, rng: random.Random, _: Path) -> None:
+def _flip(file: Path, rng: random.Random, _: bytes) -> None:
     content = bytearray(file.read_bytes())
     content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
     file.write_bytes(content)
 
 
-def _empty(file: Path, _: random.Random, __: Path) -> None:
+def _empty(file: Path, _: random.Random, __: bytes) -> None:
     file.write_bytes(b"")
 
 
-def _delete(file: Path, _: random.Random, __: Path) -> None:
+def _delete(file: Path, _: random.Random, __: bytes) -> None:
     file.unlink()
 
 
-def _swap(file: Path, _: random.Random, other: Path) -> None:
-    """A good file, of another time."""
-    file.write_bytes(other.read_bytes())
+def _swap(file: Path, _: random.Random, other: bytes) -> None:
+    """A good file, of another time or pack."""
+    file.write_bytes(other)
 
 
-_WAYS: tuple[Callable[[Path, random.Random, Path], None], ...] = (
+_WAYS: tuple[Callable[[Path, random.Random, bytes], None], ...] = (
     _truncate,
     _flip,
     _empty,
@@ -120,13 +120,12 @@ def _spoil_once(
         raise RuntimeError(f"{name} never had two checkpoints of each pack that trains")
     saved = _list_saved(server, name)
     chosen = saved if is_all else _newest([s for s in saved if not s.is_closed])
+    # As they were: two that are swapped for each other would each be spoilt, and then good again.
+    contents = {s.path: s.path.read_bytes() for s in saved}
     ways = []
     for checkpoint in chosen:
         way = chaos.rng.choice(_WAYS)
-        others = [s for s in saved if s.path != checkpoint.path and s.path.exists()]
-        if way is _swap and not others:
-            way = _flip
-        other = others[0].path if others else checkpoint.path
+        other = next(content for path, content in contents.items() if path != checkpoint.path)
         way(checkpoint.path, chaos.rng, other)
         ways.append(f"{way.__name__[1:]} {checkpoint.path.name}")
     chaos.say(f"{name}: {', '.join(ways)}" + " (all that there are)" * is_all)
