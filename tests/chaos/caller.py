@@ -6,7 +6,6 @@ import itertools
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
 
 from packtrain.client import Client, RetrySettings, WatchSettings
 
@@ -49,12 +48,7 @@ class Caller:
             thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._stops.set()
         for thread in self._threads:
             thread.join(60)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from tests.chaos.follower import Follower
 from tests.chaos.harness import Chaos
-from tests.chaos.jobs import KINDS, Reference, read_outcome, same_bits
+from tests.chaos.jobs import KINDS, Reference, compare
 from tests.chaos.processes import wait_until
 from tests.chaos.server import ServerProcess
 
@@ -80,13 +80,8 @@ class Watched:
         job = JobHandle(client, client.get_job(self.name))
         for fault in self.follower.log.find_faults(self.name, job.latest.progress.trials):
             chaos.check(False, fault)
-        found = read_outcome(job)
-        chaos.check(
-            same_bits(found.values, expected.values)
-            and found.ends == expected.ends
-            and all(map(same_bits, found.weights, expected.weights)),
-            f"{self.name} is not as the undisturbed job",
-        )
+        for difference in compare(job, expected):
+            chaos.check(False, difference)
 
 
 def wait_all(jobs: Sequence[Watched], since: float, timeout_seconds: float) -> float:
